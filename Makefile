@@ -1,0 +1,51 @@
+# Two commands: make qualify, make test. Both make .venv first; a second run installs nothing.
+PYTHON ?= python3
+EXTRAS ?= mlx torch llamacpp dev
+VENV := .venv
+BIN := $(VENV)/bin
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+.PHONY: help install qualify test lint canaries clean
+
+help:
+	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
+	@echo "make test       the tests of the harness itself"
+	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make canaries   train the canaries again (about 10 minutes on 2 cores)"
+
+install: $(VENV)/installed
+
+# A backend that cannot be installed is said by name, and the others still run.
+$(VENV)/installed: pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "$(PYTHON) is not Python 3.10-3.13; name another: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): $(EXTRAS)"; $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(subst $(space),$(comma),$(EXTRAS))]' \
+	  || { echo "not everything could be installed at once; trying each extra by itself"; \
+	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -e . || exit 1; \
+	       for extra in $(EXTRAS); do \
+	         $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$$extra]" \
+	           || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -e '.[$$extra]'"; \
+	       done; }
+	@touch $@
+
+qualify: install
+	@status=0; $(BIN)/python -m pytest -m canary || status=$$?; \
+	$(BIN)/qualify report; exit $$status
+
+test: install
+	$(BIN)/python -m pytest tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+canaries: install
+	$(BIN)/python -m fixtures.make_canaries all
+
+clean:
+	rm -rf $(VENV) build *.egg-info reports/latest

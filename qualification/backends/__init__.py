@@ -1,0 +1,44 @@
+"""The backends: one small module each behind one Protocol, chosen by name.
+
+A backend lives in the worker and nowhere else: it may import its library, ``records``, ``errors``
+and ``meter``. Its module is imported only after the worker was asked to load with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest
+
+MODULES = {
+    "mlx": "qualification.backends.mlx",
+    "torch": "qualification.backends.torch",
+    "llamacpp": "qualification.backends.llamacpp",
+    "fake": "qualification.backends.fake",
+}
+
+INSTALL_COMMANDS = {
+    "mlx": "pip install '.[mlx]'",
+    "torch": "pip install '.[torch]'",
+    "llamacpp": "pip install '.[llamacpp]'",
+}
+
+
+class Backend(Protocol):
+    """What a worker asks of a library."""
+
+    def load(self, request: LoadRequest) -> LoadReport:
+        """Load the weights until a first token could be computed, and say how long it took."""
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """Answer one request, with the time at which each token came."""
+
+    def unload(self) -> None:
+        """Give the weights back."""
+
+
+def create(name: str) -> Backend:
+    """The backend of that name; ImportError where its library is missing."""
+    backend: Backend = importlib.import_module(MODULES[name]).Backend()
+    return backend

@@ -1,0 +1,137 @@
+"""A scriptable stand-in for a library, for the tests of the harness: it can lie, hang and die.
+
+``options`` of the load request script it:
+
+``answers``
+    question -> answer; an unknown question is answered with ``default_answer`` ("red").
+``token_s``
+    seconds per token (default 0.001); ``load_s``: seconds that loading takes.
+``on_load`` / ``on_generate``
+    one of the faults of ``_FAULTS``; ``after``: the number of good answers before it strikes.
+``second_picture``
+    text of an exception raised by every request with a picture but the first.
+``prints``
+    text written to standard output, as a chatty library does; ``warns``: to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from qualification.meter import TokenClock, clock
+from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest
+
+
+class Backend:
+    """Behaves as its script says."""
+
+    def __init__(self) -> None:
+        self._options: dict[str, Any] = {}
+        self._answered = 0
+        self._pictures = 0
+
+    def load(self, request: LoadRequest) -> LoadReport:
+        """See :class:`qualification.backends.Backend`."""
+        start = clock()
+        self._options = request.options
+        if text := self._options.get("prints"):
+            print(text, flush=True)
+            os.write(1, str(text).encode())
+        if text := self._options.get("warns"):
+            print(text, file=sys.stderr, flush=True)
+        _strike(self._options.get("on_load"))
+        time.sleep(float(self._options.get("load_s", 0.0)))
+        took = clock() - start
+        return LoadReport(took, took, 0.0, "fake", 0, "", {}, "unknown")
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """See :class:`qualification.backends.Backend`."""
+        if self._answered >= int(self._options.get("after", 0)):
+            _strike(self._options.get("on_generate"))
+        parts = [part for message in request.messages for part in message.parts]
+        question = " ".join(part.value for part in parts if part.kind == "text")
+        if any(part.kind == "image" for part in parts):
+            self._pictures += 1
+            if self._pictures > 1 and (text := self._options.get("second_picture")):
+                raise ValueError(text)
+        default = self._options.get("default_answer", "red")
+        answer = str(self._options.get("answers", {}).get(question, default))
+        count = request.max_tokens if request.fixed_length else min(4, request.max_tokens)
+        tokens = TokenClock()
+        for _ in range(count):
+            time.sleep(float(self._options.get("token_s", 0.001)))
+            tokens.tick()
+        self._answered += 1
+        return Generation(
+            text=answer,
+            token_times_s=tuple(tokens.times_s),
+            e2e_s=tokens.elapsed_s(),
+            prompt_tokens=len(question),
+            image_tokens=0,
+            finish_reason="length" if request.fixed_length else "stop",
+            token_ids=tuple(answer.encode()),
+        )
+
+    def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+
+
+def _segfault() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _hang() -> None:
+    # A grandchild in a session of its own: killing the worker's group alone would miss it.
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    time.sleep(600)
+
+
+def _garbage() -> None:
+    """Write to every open socket and pipe, as a library with a stray descriptor would."""
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, b"\x00\xffthis is no answer\n")
+        except OSError:
+            continue
+
+
+def _eat_memory() -> None:
+    kept = []
+    for _ in range(4096):
+        kept.append(b"x" * 8_000_000)
+        time.sleep(0.005)
+
+
+def _refuse_memory() -> None:
+    raise MemoryError("cannot allocate 80 GB")
+
+
+def _raise() -> None:
+    raise RuntimeError("the library refused <script>alert(1)</script>")
+
+
+def _missing() -> None:
+    raise ModuleNotFoundError("No module named 'fake_library'", name="fake_library")
+
+
+_FAULTS = {
+    "segfault": _segfault,
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(7),
+    "hang": _hang,
+    "garbage": _garbage,
+    "eat_memory": _eat_memory,
+    "refuse_memory": _refuse_memory,
+    "raise": _raise,
+    "missing": _missing,
+}
+
+
+def _strike(fault: str | None) -> None:
+    if fault:
+        _FAULTS[fault]()

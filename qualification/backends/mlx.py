@@ -1,0 +1,141 @@
+"""mlx-vlm: MLX on Metal, on CUDA or on the CPU, through the loader that its users call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qualification.backends.weights_files import resolve, total_bytes, versions
+from qualification.meter import TokenClock, clock, page_cache
+from qualification.records import (
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    Message,
+    Part,
+)
+
+_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", "*.py")
+_WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
+
+
+class Backend:
+    """Holds one model and its processor."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._processor: Any = None
+
+    def load(self, request: LoadRequest) -> LoadReport:
+        """See :class:`qualification.backends.Backend`."""
+        from qualification.backends.torchvision_shim import install_if_needed
+
+        start = clock()
+        notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+        import mlx.core as mx
+        import mlx_vlm
+
+        import_s = clock() - start
+        folder, revision = resolve(request, _FILES)
+        files = sorted(folder.glob("*.safetensors"))
+        pages = page_cache(files)
+        start = clock()
+        options = dict(request.options)
+        if request.remote_code:
+            options["trust_remote_code"] = True
+        self._model, self._processor = mlx_vlm.load(str(folder), **options)
+        returned = clock() - start
+        self.generate(_WARM_UP)
+        return LoadReport(
+            load_s=clock() - start,
+            load_return_s=returned,
+            import_s=import_s,
+            device=_device(mx),
+            weights_bytes=total_bytes(files),
+            revision=revision,
+            versions=versions(),
+            page_cache=pages,
+            notes=notes,
+        )
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """See :class:`qualification.backends.Backend`."""
+        import mlx.core as mx
+        from mlx_vlm import stream_generate
+        from mlx_vlm.prompt_utils import apply_chat_template
+
+        tokens = TokenClock(mx.synchronize)
+        pictures = [p.value for m in request.messages for p in m.parts if p.kind == "image"]
+        prompt = apply_chat_template(
+            self._processor,
+            self._model.config,
+            [_as_chat(message) for message in request.messages],
+            num_images=len(pictures),
+        )
+        mx.random.seed(request.seed)
+        tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        stops = tokenizer.stopping_criteria
+        if request.fixed_length:
+            # The public option for this changed its name between releases; the attribute did not.
+            tokenizer.stopping_criteria = _never_stop
+        text, finish, prompt_tokens = "", "length", 0
+        ids: list[int] = []
+        try:
+            for piece in stream_generate(
+                self._model,
+                self._processor,
+                prompt,
+                image=pictures or None,
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+            ):
+                prompt_tokens = piece.prompt_tokens
+                text += piece.text
+                if piece.token is None:
+                    continue
+                # The last piece repeats the last token, or carries the one that ended the answer.
+                if tokenizer.stopping_criteria(piece.token):
+                    finish = "stop"
+                elif piece.generation_tokens > len(ids):
+                    tokens.tick()
+                    ids.append(int(piece.token))
+        finally:
+            tokenizer.stopping_criteria = stops
+        return Generation(
+            text=text,
+            token_times_s=tuple(tokens.times_s),
+            e2e_s=tokens.elapsed_s(),
+            prompt_tokens=prompt_tokens,
+            image_tokens=-1 if pictures else 0,
+            finish_reason="stop" if finish == "stop" else "length",
+            token_ids=tuple(ids),
+        )
+
+    def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+        import gc
+
+        import mlx.core as mx
+
+        self._model = self._processor = None
+        gc.collect()
+        mx.clear_cache()
+
+
+def _device(mx: Any) -> str:
+    """``gpu`` or ``cpu``, where MLX prints ``Device(gpu, 0)``."""
+    return "gpu" if mx.default_device() == mx.Device(mx.gpu) else "cpu"
+
+
+def _never_stop(_token: object) -> bool:
+    return False
+
+
+def _as_chat(message: Message) -> dict[str, Any]:
+    parts = [
+        {"type": "image"} if part.kind == "image" else {"type": "text", "text": part.value}
+        for part in message.parts
+    ]
+    if all(part["type"] == "text" for part in parts):
+        return {"role": message.role, "content": "".join(part["text"] for part in parts)}
+    return {"role": message.role, "content": parts}

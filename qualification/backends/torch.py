@@ -1,0 +1,167 @@
+"""transformers on torch: cuda, mps or cpu, through ``AutoModelForImageTextToText``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qualification.backends.weights_files import resolve, total_bytes, versions
+from qualification.meter import TokenClock, clock, page_cache
+from qualification.records import (
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    Message,
+    Part,
+)
+
+_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
+_WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
+
+
+class Backend:
+    """Holds one model and its processor."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._processor: Any = None
+        self._device = "cpu"
+
+    def load(self, request: LoadRequest) -> LoadReport:
+        """See :class:`qualification.backends.Backend`."""
+        from qualification.backends.torchvision_shim import install_if_needed
+
+        start = clock()
+        import torch
+
+        notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        import_s = clock() - start
+        folder, revision = resolve(request, _FILES)
+        files = sorted(folder.glob("*.safetensors"))
+        pages = page_cache(files)
+        self._device = request.device or _best_device(torch)
+        start = clock()
+        options = {"trust_remote_code": request.remote_code, "local_files_only": True}
+        settings = {"dtype": "auto", **request.options, **options}
+        self._processor = AutoProcessor.from_pretrained(folder, **options)
+        self._model = (
+            AutoModelForImageTextToText.from_pretrained(folder, **settings).to(self._device).eval()
+        )
+        returned = clock() - start
+        self.generate(_WARM_UP)
+        return LoadReport(
+            load_s=clock() - start,
+            load_return_s=returned,
+            import_s=import_s,
+            device=self._device,
+            weights_bytes=total_bytes(files),
+            revision=revision,
+            versions=versions(),
+            page_cache=pages,
+            notes=notes,
+        )
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """See :class:`qualification.backends.Backend`."""
+        import torch
+
+        tokens = TokenClock(_synchronise(torch, self._device))
+        inputs = self._inputs(request)
+        prompt_ids = inputs["input_ids"]
+        streamer = _Streamer(tokens)
+        torch.manual_seed(request.seed)
+        sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
+        if request.temperature > 0:
+            sampling = {"do_sample": True, "temperature": request.temperature}
+        if request.fixed_length:
+            sampling["min_new_tokens"] = request.max_tokens
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs, max_new_tokens=request.max_tokens, streamer=streamer, **sampling
+            )
+        e2e_s = tokens.elapsed_s()
+        ids = output[0, prompt_ids.shape[1] :].tolist()
+        stop_ids = self._stop_ids()
+        stopped = bool(ids) and ids[-1] in stop_ids and not request.fixed_length
+        if stopped:  # the token that ends the answer is not part of it, here as in the others
+            ids = ids[:-1]
+        image_id = getattr(self._model.config, "image_token_id", None)
+        return Generation(
+            text=self._processor.tokenizer.decode(ids, skip_special_tokens=True),
+            token_times_s=tuple(tokens.times_s[: len(ids)]),
+            e2e_s=e2e_s,
+            prompt_tokens=int(prompt_ids.shape[1]),
+            image_tokens=-1 if image_id is None else int((prompt_ids == image_id).sum()),
+            finish_reason="stop" if stopped else "length",
+            token_ids=tuple(ids),
+        )
+
+    def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+        import gc
+
+        import torch
+
+        self._model = self._processor = None
+        gc.collect()
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+        elif self._device == "mps":
+            torch.mps.empty_cache()
+
+    def _inputs(self, request: GenerateRequest) -> Any:
+        from PIL import Image
+
+        pictures = []
+        chat = []
+        for message in request.messages:
+            parts = []
+            for part in message.parts:
+                if part.kind == "image":
+                    with Image.open(Path(part.value)) as picture:
+                        pictures.append(picture.convert("RGB"))
+                    parts.append({"type": "image"})
+                else:
+                    parts.append({"type": "text", "text": part.value})
+            chat.append({"role": message.role, "content": parts})
+        prompt = self._processor.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=True
+        )
+        inputs = self._processor(
+            text=[prompt], images=pictures or None, return_tensors="pt", padding=False
+        )
+        return inputs.to(self._device, dtype=self._model.dtype)
+
+    def _stop_ids(self) -> set[int]:
+        declared = self._model.generation_config.eos_token_id
+        ids = declared if isinstance(declared, list) else [declared]
+        return {int(token) for token in ids if token is not None}
+
+
+class _Streamer:
+    """Called by ``generate`` with the prompt first, then with each new token on the host."""
+
+    def __init__(self, tokens: TokenClock) -> None:
+        self._tokens = tokens
+        self._prompt_seen = False
+
+    def put(self, _value: Any) -> None:
+        if self._prompt_seen:
+            self._tokens.tick()
+        self._prompt_seen = True
+
+    def end(self) -> None:
+        """Nothing to flush."""
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _synchronise(torch: Any, device: str) -> Any:
+    return {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device)

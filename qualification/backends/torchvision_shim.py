@@ -1,0 +1,76 @@
+"""Make torchvision's Python transforms importable beside a CPU build of torch.
+
+The package registry's Linux wheel of torchvision is built for CUDA: its compiled extension does
+not load beside a CPU torch, so the operators it would register are missing and the import ends
+with ``operator torchvision::nms does not exist``.  transformers' Qwen and SmolVLM processors
+import torchvision, but use only its transforms, which are plain Python.  Declaring the schemas of
+the missing operators is enough for the import; calling one of them still fails, as it should.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+_LIBRARY: list[object] = []  # torch drops the declarations when its Library is collected
+
+_SCHEMA = "{}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+"""The schema of ``nms``, the operator that the import asks for first; nobody calls the others."""
+
+_NEEDED = re.compile(r"""register_fake\(\s*["']torchvision::(\w+)["']""")
+
+
+def install_if_needed() -> bool:
+    """Declare torchvision's missing operators; say whether that is in force in this process.
+
+    Call it before anything imports torchvision (so before transformers' processors).  Returns
+    False, and changes nothing, where torchvision or torch is not installed, where torchvision was
+    imported already, or where its compiled extension loads: on a Mac, with a CUDA torch, with a
+    matching CPU wheel.  torchvision itself is not imported to find out, because a failed import
+    leaves half of it behind; its extension is loaded the way that it would load it.
+    """
+    if _LIBRARY:
+        return True
+    if "torchvision" in sys.modules:
+        return False
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None or importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    package = Path(found.origin).parent
+    if hasattr(torch.ops.torchvision, "nms") or _extension_loads(package):
+        return False
+    library = torch.library.Library("torchvision", "DEF")
+    for name in _operators_named_at_import(package):
+        library.define(_SCHEMA.format(name))
+    _LIBRARY.append(library)
+    return True
+
+
+def _operators_named_at_import(package: Path) -> list[str]:
+    """Names of the operators that torchvision's import gives a fake kernel to."""
+    registrations = package / "_meta_registrations.py"
+    source = registrations.read_text(encoding="utf-8") if registrations.is_file() else ""
+    return sorted({"nms", *_NEEDED.findall(source)})
+
+
+def _extension_loads(package: Path) -> bool:
+    """Load ``torchvision/_C.*`` as torchvision does; False if it is missing or does not load."""
+    import torch
+
+    finder = importlib.machinery.FileFinder(
+        str(package),
+        (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+    )
+    extension = finder.find_spec("_C")
+    if extension is None or extension.origin is None:
+        return False
+    try:
+        torch.ops.load_library(extension.origin)
+    except (OSError, RuntimeError):
+        return False
+    return hasattr(torch.ops.torchvision, "nms")

@@ -1,0 +1,269 @@
+"""Findings against absolute limits: a tier's budgets, the roofline, checks, conditions. Pure.
+
+``fit`` False says that a condition makes timing unfit: what it breaks is then unknown, not failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from qualification.errors import DeclarationError
+from qualification.footprint import decode_bound_tps
+from qualification.records import (
+    Check,
+    Condition,
+    Deployment,
+    Finding,
+    Machine,
+    MemoryBudget,
+    Tier,
+)
+from qualification.statistics import coefficient_of_variation, median
+
+REFERENCE_PARAMETERS = 8.3e9
+"""Of Qwen2.5-VL-7B, vision tower included: the "7B" that a tier's load limit is for."""
+
+DEFAULT_LOAD_LIMIT_S = 10.0
+DEFAULT_BUDGET = MemoryBudget(0.0, 0.0, 0.0)
+"""For a machine of no tier: the marks hold, and nothing is set aside."""
+
+FLOOR_PARAMETERS = 3e9
+"""Under this a model does not fill the memory bus, and its floor warns where a larger fails."""
+
+SUSPICIOUS_SHARE = 0.92
+"""Of the roofline; public figures end at 0.89."""
+
+CONSISTENT_VARIATION = 0.10
+"""Coefficient of variation of equal requests. The seeds' consistent runs (94.58, 95.37, 96.26
+tok/s) have 0.9 %, their inconsistent ones (8.77, 12.28, 34.36) 75 %; repetitions on a quiet
+machine stay under 3 %, and 10 % is also the drift that makes a run doubtful."""
+
+CANARY_VARIATION = 0.60
+"""A canary's request takes tens of milliseconds, of which one pause of the scheduler is much."""
+
+MIN_REPETITIONS = 3
+
+TIMED_TESTS = frozenset({"test_load_within_limit", "test_speed_repeats"})
+"""Checks that repeat a budget of timing: in an unfit state their failure says nothing."""
+
+
+def load_limit_s(deployment: Deployment, tier: Tier | None) -> float:
+    """Seconds that loading may take: the tier's limit for a 7B, in proportion for a larger one."""
+    limit = tier.load_limit if tier else DEFAULT_LOAD_LIMIT_S
+    return limit * max(1.0, deployment.model.parameters / REFERENCE_PARAMETERS)
+
+
+def load_findings(
+    deployment: Deployment, tier: Tier | None, values: Sequence[float], fit: bool
+) -> list[Finding]:
+    """Load time against the limit."""
+    if not values:
+        return [Finding("load_s", "unknown", "Load time was not measured.")]
+    took, limit = median(values), load_limit_s(deployment, tier)
+    text = f"Loading took {figure(took)} s; the limit for this size is {figure(limit)} s"
+    return [_timing("load_s", took <= limit, text, fit)]
+
+
+def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]) -> list[Finding]:
+    """Peak memory against the marks and against what the budget leaves.
+
+    Over the critical mark fails; over the warning mark, or over what system, server and
+    applications leave, warns. The state of the machine does not matter here.
+    """
+    metric = "peak_memory_bytes"
+    if not values:
+        return [Finding(metric, "unknown", "Peak memory was not measured.")]
+    peak, total = max(values), machine.memory_bytes
+    if total <= 0:
+        text = f"Peak memory is {_gb(peak)}, but this machine's memory is not known."
+        return [Finding(metric, "unknown", text)]
+    budget = tier.budget if tier else DEFAULT_BUDGET
+    text = f"Peak memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
+    if peak > budget.critical_share * total:
+        text = f"{text}: over the critical mark of {budget.critical_share:.0%}."
+        return [Finding(metric, "fail", text)]
+    findings = []
+    if peak > budget.warning_share * total:
+        mark = f"{text}: over the warning mark of {budget.warning_share:.0%}."
+        findings.append(Finding(metric, "warn", mark))
+    left = total - budget.system - budget.server - budget.applications
+    if peak > left:
+        over = (
+            f"Peak memory is {_gb(peak)}, over the {_gb(max(0.0, left))} that system, server and"
+            " applications leave."
+        )
+        findings.append(Finding(metric, "warn", over))
+    return findings or [Finding(metric, "pass", f"{text}, within the budget.")]
+
+
+def speed_findings(
+    deployment: Deployment,
+    tier: Tier | None,
+    machine: Machine,
+    values: Sequence[float],
+    fit: bool,
+) -> list[Finding]:
+    """Decoding speed against what physics allows and against the floor.
+
+    The ceiling is the roofline with an empty cache, so that a short context is not called
+    impossible; the floor is a share of the roofline at 1,024 tokens, or the declared speed. A
+    canary is too small for a floor to mean anything.
+    """
+    metric = "decode_tps"
+    if not values:
+        return [Finding(metric, "unknown", "Decoding speed was not measured.")]
+    middle, fastest = median(values), max(values)
+    speed = f"Decoding runs at {figure(middle)} tok/s"
+    ceiling, bound, why = _roofline(deployment, machine)
+    if ceiling and fastest > ceiling:
+        text = (
+            f"A repetition at {figure(fastest)} tok/s is over {figure(ceiling)} tok/s, which this"
+            " machine's memory bandwidth cannot exceed, so the record is rejected."
+        )
+        return [Finding(metric, "fail", text)]
+    findings = []
+    if ceiling and fastest > SUSPICIOUS_SHARE * ceiling:
+        text = (
+            f"A repetition at {figure(fastest)} tok/s is {_share(fastest, ceiling)} of the"
+            f" {figure(ceiling)} tok/s that the memory bandwidth allows, more than real runs reach."
+        )
+        findings.append(Finding(metric, "warn", text))
+    if deployment.source.weights == "canary":
+        text = f"{speed}; {why or 'a canary has no floor'}."
+        return [*findings, Finding(metric, "unknown" if why else "pass", text)]
+    declared = deployment.source.speed_floors.get(tier.name, 0.0) if tier else 0.0
+    if declared:
+        text = f"{speed}; the declared floor is {figure(declared)} tok/s"
+        return [*findings, _timing(metric, middle >= declared, text, fit)]
+    if why or not bound:
+        return [*findings, Finding(metric, "unknown", f"{speed}; {why}.")]
+    share = tier.speed_floor_share if tier else 0.0
+    if not share:
+        text = f"{speed}, {_share(middle, bound)} of the roofline of {figure(bound)} tok/s; "
+        return [*findings, Finding(metric, "unknown", f"{text}no tier declares a floor.")]
+    floor = share * bound
+    text = (
+        f"{speed}, {_share(middle, bound)} of the roofline of {figure(bound)} tok/s; the floor is"
+        f" {share:.0%}, {figure(floor)} tok/s"
+    )
+    small = deployment.model.parameters < FLOOR_PARAMETERS or "ultra" in machine.chip.casefold()
+    return [*findings, _timing(metric, middle >= floor, text, fit, "warn" if small else "fail")]
+
+
+def _roofline(deployment: Deployment, machine: Machine) -> tuple[float, float, str]:
+    """The ceiling and the bound at 1,024 tokens in tok/s, or 0, 0 and why they are not known."""
+    if machine.bandwidth is None or not 0 < machine.bandwidth < math.inf:
+        chip = machine.chip or "this chip"
+        return 0.0, 0.0, f"the memory bandwidth of {chip} is not known, so neither is the roofline"
+    shape = deployment.model.shape
+    if shape is None:
+        return 0.0, 0.0, "the model's shape is not declared, so the roofline is not known"
+    quantisation = deployment.source.quantisation
+    try:
+        ceiling = decode_bound_tps(shape, quantisation, machine.bandwidth, context_tokens=0)
+        bound = decode_bound_tps(shape, quantisation, machine.bandwidth)
+    except (DeclarationError, ZeroDivisionError):
+        return 0.0, 0.0, f"the bytes per weight of {quantisation} are not known"
+    return ceiling, bound, ""
+
+
+def consistency_findings(
+    deployment: Deployment, suites: Mapping[str, Sequence[float]], fit: bool
+) -> list[Finding]:
+    """Coefficient of variation of equal requests, a finding per suite that timed some."""
+    findings = []
+    canary = deployment.source.weights == "canary"
+    limit = CANARY_VARIATION if canary else CONSISTENT_VARIATION
+    for suite, values in suites.items():
+        if len(values) < MIN_REPETITIONS:
+            continue
+        share = coefficient_of_variation(values)
+        runs = f"{len(values)} equal requests ({suite}, {figure(min(values))} to"
+        text = (
+            f"Decoding speed of {runs} {figure(max(values))} tok/s) varies by {share:.1%};"
+            f" up to {limit:.0%} is consistent"
+        )
+        worst = "warn" if canary else "fail"
+        findings.append(_timing("consistency", share <= limit, text, fit, worst))
+    if not findings:
+        text = f"Consistency needs {MIN_REPETITIONS} timed repetitions of one request."
+        findings.append(Finding("consistency", "unknown", text))
+    return findings
+
+
+def check_findings(checks: Sequence[Check], fit: bool) -> list[Finding]:
+    """What failed, what is known to fail, what no longer does, and what was left out."""
+    findings = []
+    for check in checks:
+        if check.outcome in ("failed", "error"):
+            verb = "failed" if check.outcome == "failed" else "could not run"
+            other = f" (in another way than {check.known_bug})" if check.known_bug else ""
+            if not fit and check.test in TIMED_TESTS:
+                text = f"{check.test} {verb} in a state unfit for timing, which says nothing."
+                findings.append(Finding("check", "unknown", text))
+                continue
+            text = f"The check {check.test} ({check.suite}) {verb}{other}."
+            findings.append(Finding("check", "fail", text))
+        elif check.outcome == "xfailed":
+            text = f"{check.known_bug or 'A known bug'} makes {check.test} fail, as it is known to."
+            findings.append(Finding("known_bug", "warn", text))
+        elif check.outcome == "xpassed":
+            bug = check.known_bug or "A known bug"
+            text = f"{bug} no longer makes {check.test} fail: end its range in bugs.toml."
+            findings.append(Finding("known_bug", "warn", text))
+    left_out: dict[str, list[str]] = {}
+    for check in checks:
+        if check.outcome == "skipped":
+            left_out.setdefault(_one_line(check.detail), []).append(check.test)
+    for reason, tests in left_out.items():
+        because = f": {reason}" if reason else ""
+        text = f"Left out: {', '.join(dict.fromkeys(tests))}{because}"
+        findings.append(Finding("check", "unknown", text if text.endswith(".") else f"{text}."))
+    return findings
+
+
+def condition_findings(conditions: Sequence[Condition]) -> list[Finding]:
+    """Each condition that makes timing unfit."""
+    return [
+        Finding(
+            "conditions",
+            "unknown",
+            f"Speed is not judged, because {condition.name.replace('_', ' ')} was"
+            f" {condition.value}{f' ({condition.note})' if condition.note else ''}.",
+        )
+        for condition in conditions
+        if not condition.fit
+    ]
+
+
+def _timing(metric: str, kept: bool, text: str, fit: bool, worst: str = "fail") -> Finding:
+    if kept:
+        return Finding(metric, "pass", f"{text}.")
+    if not fit:
+        return Finding(metric, "unknown", f"{text}, but the machine was unfit for timing.")
+    return Finding(metric, "warn" if worst == "warn" else "fail", f"{text}.")
+
+
+def figure(value: float) -> str:
+    """A positive number for a sentence: three digits that matter, no exponent where it is long."""
+    if value >= 1e6 or value < 0.01:
+        return f"{value:.3g}"
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _gb(size: float) -> str:
+    return f"{figure(size / 1e9)} GB" if size else "0 GB"
+
+
+def _share(part: float, whole: float) -> str:
+    """A percentage; over ten times the whole is said as a multiple."""
+    share = part / whole
+    return f"{share:.0%}" if share < 10 else f"{share:.3g} times"
+
+
+def _one_line(text: str, limit: int = 200) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -1,0 +1,127 @@
+"""The ``qualify`` command. Running is pytest's work; this shows, renders and accepts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from qualification.errors import QualificationError
+from qualification.places import home, results_url
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _one_sentence(command: _Command) -> _Command:
+    """An error of ours is one sentence on standard error and exit code 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except QualificationError as error:
+            click.echo(f"qualify: {error}", err=True)
+            sys.exit(2)
+
+    return wrapped  # type: ignore[return-value]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="qualification")
+def main() -> None:
+    r"""Qualify a machine, or a new release of its libraries, for vision-language models.
+
+    \b
+    pytest -m canary      does the software work here? (a few minutes, nothing to download)
+    pytest -m here        qualify this machine with the models of its tier
+    qualify report        render what was found
+    """
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@_one_sentence
+def doctor(as_json: bool) -> None:
+    """Show this machine, its tier, its libraries and which backends are ready."""
+    from qualification.doctor import doctor_report, render_doctor
+    from qualification.machine import backend_readiness, environment, probe
+    from qualification.preconditions import preconditions
+    from qualification.registry import load_registry
+
+    registry = load_registry()
+    report = doctor_report(
+        probe(registry.chips, registry.tiers),
+        environment(),
+        preconditions(),
+        backend_readiness(),
+        registry.tiers,
+    )
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        from rich.console import Console
+
+        Console().print(render_doctor(report))
+
+
+@main.command()
+@click.option("--session", default="", help="Session to render (default: the newest).")
+@click.option("--results", default="", metavar="URL", help="Results database.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to (default: reports/latest).",
+)
+@_one_sentence
+def report(session: str, results: str, output: Path | None) -> None:
+    """Render recommendations.md and .html from the stored results."""
+    from qualification.registry import load_registry
+    from qualification.report import render, write
+    from qualification.store import Store
+
+    store = Store(results or results_url())
+    documents = render(store.results(session or store.latest()), load_registry())
+    for file in write(documents, output or home() / "reports/latest"):
+        click.echo(file)
+
+
+@main.command()
+@click.argument("deployments", nargs=-1)
+@click.option("--session", default="", help="Session to accept (default: the newest).")
+@click.option("--results", default="", metavar="URL", help="Results database.")
+@_one_sentence
+def accept(deployments: tuple[str, ...], session: str, results: str) -> None:
+    """Accept a session's trials as baseline, for all its deployments or those named."""
+    from qualification.baseline import accept as accept_session
+    from qualification.errors import SelectionError
+    from qualification.store import Store
+
+    store = Store(results or results_url())
+    found = store.results(session or store.latest())
+    present = [verdict.deployment for verdict in found.verdicts]
+    unknown = [name for name in deployments if name not in present]
+    if unknown:
+        raise SelectionError(
+            f"{', '.join(unknown)} did not run in session {found.session.identifier}; "
+            f"it has: {', '.join(present) or 'nothing'}"
+        )
+    if not found.session.machine.tier:
+        raise SelectionError("this session's machine matches no tier, so it has no baselines")
+    for verdict in found.verdicts:
+        if deployments and verdict.deployment not in deployments:
+            continue
+        if verdict.name in ("failed", "unfit", "does_not_fit"):
+            click.echo(f"left out: {verdict.deployment} ({verdict.name})", err=True)
+            continue
+        trials = [t for t in found.trials if t.deployment == verdict.deployment]
+        if trials:
+            click.echo(accept_session(home() / "baselines", found.session, trials))
+
+
+if __name__ == "__main__":
+    main()

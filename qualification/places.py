@@ -1,0 +1,17 @@
+"""Where things lie: one root with fixtures/, baselines/ and reports/, found once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The project's root: ``QUALIFY_HOME``, or the folder that holds this package."""
+    named = os.environ.get("QUALIFY_HOME")
+    return Path(named).resolve() if named else Path(__file__).resolve().parent.parent
+
+
+def results_url() -> str:
+    """The results database: ``QUALIFY_RESULTS`` (any SQLAlchemy URL), or a file in reports/."""
+    return os.environ.get("QUALIFY_RESULTS") or f"sqlite:///{home() / 'reports/results.sqlite'}"

@@ -1,0 +1,67 @@
+"""Registry × machine × environment -> what is to be qualified here. Pure: nothing is probed."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from qualification.footprint import predicted_weights_bytes
+from qualification.records import Deployment, KnownBug, Machine, Tier
+
+
+def marks(deployment: Deployment) -> tuple[str, ...]:
+    """Marker names of a deployment: its backend, its weights' source and its tiers."""
+    source = deployment.source
+    return (source.backend, source.weights, *source.tiers)
+
+
+def known_bug(
+    bugs: Iterable[KnownBug],
+    deployment: Deployment,
+    test: str,
+    versions: Mapping[str, str],
+    tier: str,
+) -> KnownBug | None:
+    """The known bug that makes ``test`` fail here, if one is in range of these versions."""
+    for bug in bugs:
+        if (
+            _any_match(test, bug.tests)
+            and _any_match(deployment.identifier, bug.deployments)
+            and (not bug.tiers or tier in bug.tiers)
+            and in_range(versions.get(bug.package, ""), bug.versions)
+        ):
+            return bug
+    return None
+
+
+def in_range(version: str, specifier: str) -> bool:
+    """Whether an installed version ('' where absent) is within a PEP 440 specifier."""
+    try:
+        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def does_not_fit(deployment: Deployment, machine: Machine, tier: Tier | None) -> str:
+    """'' where the weights alone leave room, else one sentence with the sum.
+
+    The weights are a lower bound of what a deployment takes, so this never refuses one that fits.
+    """
+    if machine.memory_bytes <= 0:
+        return ""
+    weights = predicted_weights_bytes(deployment.model, deployment.source)
+    share = tier.budget.critical_share if tier else 0.87
+    limit = share * machine.memory_bytes
+    if weights <= limit:
+        return ""
+    return (
+        f"the weights alone take {weights / 1e9:.1f} GB and {share:.0%} of this machine's "
+        f"{machine.memory_bytes / 1e9:.1f} GB are {limit / 1e9:.1f} GB"
+    )
+
+
+def _any_match(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,440 @@
+"""pytest is the face: markers, the plan as parameters, known bugs as strict xfails, the verdict.
+
+This is the only module of the harness that imports pytest. Collection imports no model library,
+starts no process and needs no network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from qualification import plan
+from qualification.errors import DeclarationError, QualificationError, SelectionError, WorkerError
+from qualification.places import home, results_url
+from qualification.records import Check, Deployment, KnownBug, Machine, Tier
+from qualification.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from qualification.questions import Question
+    from qualification.session import Deployed, QualificationSession
+
+SUITES = {
+    "load": "loads, and in time",
+    "throughput": "time to first token and decoding speed, through pytest-benchmark",
+    "memory": "peak memory against the tier's budget",
+    "consistency": "equal answers and equal speed when repeated",
+    "capability": "what the declaration says that it can do",
+    "quality": "share of right answers",
+    "state": "a request leaves nothing behind",
+    "known_bugs": "known nuisances that no other suite would notice",
+}
+SOURCES = {
+    "hub": "deployments of real weights",
+    "canary": "deployments of tiny trained weights that ship with the project",
+    "synthetic": "deployments of random weights at real size",
+}
+BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
+
+CANARY_ACCURACY = 0.98
+HARDWARE_TOKENS, CANARY_TOKENS = 128, 64
+
+_CASE = pytest.StashKey[tuple[Deployment, "KnownBug | None"]]()
+_OUTCOME = pytest.StashKey[Check]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the qualification."""
+    group = parser.getgroup("qualification", "qualify a machine for vision-language models")
+    group.addoption(
+        "--any-machine",
+        action="store_true",
+        help="run a tier's deployments on a machine of another tier; "
+        "the results are filed under this machine",
+    )
+    group.addoption(
+        "--declarations",
+        metavar="DIR",
+        help="folder with models.toml, tiers.toml, chips.toml and bugs.toml",
+    )
+    group.addoption(
+        "--results",
+        metavar="URL",
+        help="results database (default: reports/results.sqlite, or QUALIFY_RESULTS); "
+        "'none' keeps nothing",
+    )
+    group.addoption(
+        "--deadline",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="time after which a request is given up and its worker ended (default: 600)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers and, unless this is a worker of pytest-xdist, the qualification."""
+    for names in (SUITES, SOURCES):
+        for name, meaning in names.items():
+            config.addinivalue_line("markers", f"{name}: {meaning}")
+    for name in BACKENDS:
+        config.addinivalue_line("markers", f"{name}: deployments on the {name} backend")
+    config.addinivalue_line("markers", "here: deployments for the tier that this machine matches")
+    config.addinivalue_line(
+        "markers", "needs(capability): run only for models that declare the capability"
+    )
+    qualification = Qualification(config)
+    for tier in qualification.registry.tiers:
+        config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
+    config.pluginmanager.register(qualification, "qualification")
+
+
+class Qualification:
+    """The hooks and fixtures that share one run's state."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._session: QualificationSession | None = None
+        self._no_longer: list[str] = []
+        folder = config.getoption("--declarations")
+        try:
+            self.registry: Registry = load_registry(Path(folder) if folder else None)
+        except DeclarationError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    # ------------------------------------------------------------------ what is known lazily
+
+    @cached_property
+    def machine(self) -> Machine:
+        """This host; probed once, and only where a selection or a run needs it."""
+        from qualification.machine import probe
+
+        return probe(self.registry.chips, self.registry.tiers)
+
+    @cached_property
+    def tier(self) -> Tier | None:
+        """The tier that this machine matches."""
+        return self.registry.tier(self.machine.tier) if self.machine.tier else None
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Library -> installed version ('' where absent)."""
+        from qualification.machine import library_versions
+
+        return library_versions()
+
+    @cached_property
+    def not_ready(self) -> dict[str, str]:
+        """Backend -> the sentence that says what is missing, for those that are not installed."""
+        from qualification.machine import backend_readiness
+
+        return {
+            backend.name: f"backend {backend.name} is not ready ({backend.note})"
+            + (f"; install it with: {backend.install_command}" * bool(backend.install_command))
+            for backend in backend_readiness()
+            if not backend.ready
+        }
+
+    # ------------------------------------------------------------------ collection
+
+    @pytest.hookimpl
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One case per deployment that has, or is said to have, what the test needs."""
+        if "deployed" not in metafunc.fixturenames:
+            return
+        test = metafunc.definition.name
+        needs = {
+            capability
+            for marker in metafunc.definition.iter_markers("needs")
+            for capability in marker.args
+        }
+        cases = []
+        for deployment in self.registry.deployments():
+            bug = plan.known_bug(
+                self.registry.bugs, deployment, test, self.versions, self._bug_tier
+            )
+            if needs <= set(deployment.model.capabilities) or bug is not None:
+                marks = [getattr(pytest.mark, name) for name in plan.marks(deployment)]
+                cases.append(pytest.param(deployment, id=deployment.identifier, marks=marks))
+        # Not scope="session": that would also cache a failure to load, for every later test.
+        metafunc.parametrize("deployed", cases, indirect=True)
+
+    @cached_property
+    def _bug_tier(self) -> str:
+        tiers = {tier for bug in self.registry.bugs for tier in bug.tiers}
+        return self.machine.tier if tiers else ""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Mark what is for this machine and what is known to fail, before ``-m`` selects."""
+        here = None
+        if "here" in _names(self._config.option.markexpr):
+            here = self.machine.tier
+        for item in items:
+            deployment = _deployment_of(item)
+            if deployment is None:
+                continue
+            if here and here in deployment.source.tiers:
+                item.add_marker(pytest.mark.here)
+            bug = plan.known_bug(
+                self.registry.bugs,
+                deployment,
+                cast(pytest.Function, item).originalname,
+                self.versions,
+                self._bug_tier,
+            )
+            item.stash[_CASE] = (deployment, bug)
+            if bug is not None:
+                reason = f"{bug.identifier}: {bug.title} ({bug.cause})"
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        # One load per deployment, and loading first: what it costs is not hidden by later tests.
+        order = {d.identifier: n for n, d in enumerate(self.registry.deployments())}
+        suites = list(SUITES)
+        items.sort(
+            key=lambda item: (
+                (order[item.stash[_CASE][0].identifier], _rank(item, suites))
+                if _CASE in item.stash
+                else (len(order), 0)
+            )
+        )
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Refuse to judge another machine's tier on this one."""
+        config = self._config
+        if config.option.collectonly or config.option.any_machine:
+            return
+        tiers = {tier.name for tier in self.registry.tiers}
+        asked = tiers & _names(config.option.markexpr)
+        if not asked:
+            return
+        chosen = {
+            tier
+            for item in session.items
+            if _CASE in item.stash
+            for tier in item.stash[_CASE][0].source.tiers
+        }
+        foreign = asked & chosen
+        if foreign and self.machine.tier not in asked:
+            from qualification.machine import explain_no_match
+
+            problem = SelectionError(
+                f"{', '.join(sorted(foreign))} is not this machine: this is "
+                f"{explain_no_match(self.machine, self.registry.tiers)}; "
+                "select with -m here, or add --any-machine to run all the same"
+            )
+            raise pytest.UsageError(str(problem))
+
+    # ------------------------------------------------------------------ running
+
+    @property
+    def session(self) -> QualificationSession:
+        """The run's session, opened by the first test that needs a deployment."""
+        if self._session is None:
+            from qualification.machine import environment
+            from qualification.preconditions import preconditions
+            from qualification.session import QualificationSession
+
+            self._session = QualificationSession(
+                self.machine,
+                environment(),
+                preconditions(),
+                tier=self.tier,
+                fixtures=home() / "fixtures",
+                selection=self._config.option.markexpr,
+                deadline_s=self._config.getoption("--deadline"),
+            )
+        return self._session
+
+    # The session keeps the loaded deployment; a fixture that lived as long would also keep a
+    # failure to load and repeat it for every test.
+    @pytest.fixture
+    def deployed(self, request: pytest.FixtureRequest) -> Deployed:
+        """A deployment, loaded once for all its tests in a process of its own."""
+        from qualification.session import NotLoaded
+        from qualification.weights import load_request
+
+        deployment: Deployment = request.param
+        if problem := self.not_ready.get(deployment.source.backend):
+            pytest.skip(problem)
+        if problem := plan.does_not_fit(deployment, self.machine, self.tier):
+            self.session.deployments[deployment.identifier] = deployment
+            self.session.journal.unfit[deployment.identifier] = problem
+            pytest.skip(f"does not fit: {problem}")
+        if deployment.source.weights == "hub" and not deployment.source.repository:
+            pytest.skip("no repository is declared")
+        try:
+            deployed = self.session.deployed(
+                deployment, load_request(deployment, home() / "fixtures")
+            )
+        except NotLoaded as error:
+            pytest.skip(str(error))
+        except QualificationError as error:
+            if getattr(error, "kind", "") == "weights_unavailable":
+                pytest.skip(str(error))
+            raise
+        deployed.suite = _suite_of(request.node)
+        return deployed
+
+    @pytest.fixture
+    def questions(self) -> Callable[..., list[Question]]:
+        """``questions(seed=, count=, skills=)``: held-out questions with their right answers."""
+        from qualification.questions import generate
+
+        def held_out(*, seed: int, count: int, skills: Sequence[str]) -> list[Question]:
+            return generate(seed=seed, count=count, split="heldout", skills=skills)
+
+        return held_out
+
+    @pytest.fixture
+    def load_limit_s(self, deployed: Deployed) -> float:
+        """Seconds that loading may take on this machine's tier."""
+        from qualification.budgets import load_limit_s
+
+        return load_limit_s(deployed.deployment, self.tier)
+
+    @pytest.fixture
+    def memory_limit_bytes(self) -> float:
+        """The tier's critical mark, in bytes of this machine's memory."""
+        share = self.tier.budget.critical_share if self.tier else 0.87
+        return share * self.machine.memory_bytes
+
+    @pytest.fixture
+    def accuracy_floor(self, deployed: Deployed) -> float:
+        """A canary must answer; what a real model reaches is recorded, not demanded."""
+        return CANARY_ACCURACY if deployed.is_canary else 0.0
+
+    @pytest.fixture
+    def fixed_length(self, deployed: Deployed) -> int:
+        """Tokens of a request whose speed is measured."""
+        return CANARY_TOKENS if deployed.is_canary else HARDWARE_TOKENS
+
+    @pytest.fixture
+    def speed_variation_limit(self, deployed: Deployed) -> float:
+        """Standard deviation over mean that equal requests may show."""
+        from qualification.budgets import CANARY_VARIATION, CONSISTENT_VARIATION
+
+        return CANARY_VARIATION if deployed.is_canary else CONSISTENT_VARIATION
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Iterator[None]:
+        """Hold a known bug to the failure that it must show, and note the outcome."""
+        report: pytest.TestReport = yield  # type: ignore[assignment]
+        if _CASE not in item.stash:
+            return report  # type: ignore[return-value]
+        deployment, bug = item.stash[_CASE]
+        text = "" if call.excinfo is None else _failure_text(call.excinfo)
+        if bug is not None and report.outcome == "skipped" and hasattr(report, "wasxfail"):
+            if not re.search(bug.failure, text):
+                report.outcome = "failed"
+                del report.wasxfail
+                report.longrepr = (
+                    f"{bug.identifier} is known to fail with /{bug.failure}/, "
+                    f"but this is another failure:\n{text}"
+                )
+        elif bug is not None and report.failed and report.when == "call" and not text:
+            report.longrepr = (  # a strict xfail that passed
+                f"{bug.identifier} no longer fails on {deployment.identifier} with "
+                f"{bug.package} {self.versions.get(bug.package, '')}: {bug.title}. "
+                f'End its range in bugs.toml: versions = "{bug.versions}" still includes it.'
+            )
+            self._no_longer.append(report.longrepr)
+        if report.when == "call" or report.outcome != "passed":
+            self._note(item, deployment, bug, report, text)
+        return report  # type: ignore[return-value]
+
+    def _note(
+        self,
+        item: pytest.Item,
+        deployment: Deployment,
+        bug: KnownBug | None,
+        report: pytest.TestReport,
+        text: str,
+    ) -> None:
+        if self._session is None:
+            return
+        outcome: str = report.outcome
+        if hasattr(report, "wasxfail"):
+            outcome = "xfailed" if report.skipped else "xpassed"
+        elif bug is not None and report.failed and text == "":
+            outcome = "xpassed"
+        elif report.when != "call" and report.failed:
+            outcome = "error"
+        detail = text
+        if report.skipped and isinstance(report.longrepr, tuple):
+            detail = report.longrepr[2].removeprefix("Skipped: ")
+        self._session.deployments.setdefault(deployment.identifier, deployment)
+        self._session.journal.checks.append(
+            Check(
+                deployment=deployment.identifier,
+                suite=_suite_of(item),
+                test=cast(pytest.Function, item).originalname,
+                outcome=cast(Any, outcome),
+                detail=detail,
+                known_bug=bug.identifier if bug is not None else "",
+            )
+        )
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self) -> None:
+        """End the workers, judge, and keep the results."""
+        if self._session is None:
+            return
+        self._session.close()
+        from qualification.outcome import conclude
+
+        target = self._config.getoption("--results") or results_url()
+        self._verdicts = conclude(self._session, home() / "baselines", target)
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """A line per deployment, and the known bugs that no longer fail."""
+        if self._no_longer:
+            terminalreporter.section("known bugs that no longer fail")
+            for line in self._no_longer:
+                terminalreporter.write_line(line)
+        verdicts = getattr(self, "_verdicts", ())
+        if verdicts:
+            terminalreporter.section("verdicts")
+            for verdict in verdicts:
+                findings = [f.sentence for f in verdict.findings if f.status != "pass"]
+                why = f": {'; '.join(findings)}" if findings else ""
+                terminalreporter.write_line(
+                    f"{verdict.deployment:40} {verdict.name} ({verdict.advice}){why}"
+                )
+
+
+def _names(expression: str) -> set[str]:
+    return set(re.findall(r"\w+", expression or ""))
+
+
+def _deployment_of(item: pytest.Item) -> Deployment | None:
+    specification = getattr(item, "callspec", None)
+    value = specification.params.get("deployed") if specification is not None else None
+    return value if isinstance(value, Deployment) else None
+
+
+def _suite_of(item: pytest.Item) -> str:
+    for name in SUITES:
+        if item.get_closest_marker(name) is not None:
+            return name
+    return item.path.stem.removeprefix("test_")
+
+
+def _rank(item: pytest.Item, suites: list[str]) -> int:
+    suite = _suite_of(item)
+    return suites.index(suite) if suite in suites else len(suites)
+
+
+def _failure_text(failure: pytest.ExceptionInfo[BaseException]) -> str:
+    error = failure.value
+    tail = error.stderr_tail if isinstance(error, WorkerError) else ""
+    text = f"{type(error).__name__}: {error}"
+    return f"{text}\n{tail}" if tail else text

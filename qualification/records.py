@@ -1,0 +1,443 @@
+"""Every frozen type that crosses a boundary: declarations, the worker's channel, stored results.
+
+Only the standard library is imported at run time, because the worker reads this module under the
+interpreter of another environment. In the parent, pydantic's ``TypeAdapter`` turns untyped input
+into these types (unknown keys are errors); ``to_json`` turns them back. Times are seconds, sizes
+are bytes, rates are per second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+SCHEMA_VERSION = 1
+"""Of every JSON file and database row that holds these records. Changes are listed in docs."""
+
+Capability = Literal["vision", "text_only", "multi_image", "video"]
+BackendName = Literal["mlx", "torch", "llamacpp", "server", "fake"]
+WeightsSource = Literal["hub", "canary", "synthetic"]
+Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+VerdictName = Literal[
+    "pass", "regressed", "inconclusive", "unfit", "no_baseline", "does_not_fit", "failed"
+]
+Advice = Literal["recommended", "usable", "not recommended", "does not fit", "untested"]
+
+_UNITS: dict[str, dict[str, float]] = {
+    "time": {"ms": 1e-3, "s": 1.0, "min": 60.0},
+    "memory": {"MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30},
+    "bandwidth": {"MB/s": 1e6, "GB/s": 1e9},
+    "rate": {"tok/s": 1.0},
+}
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*\Z")
+
+
+def parse_quantity(text: object, dimension: str) -> float:
+    """``"10 s"`` -> 10.0, ``"32 GB"`` -> 32e9; a bare number or another unit is a ValueError."""
+    units = _UNITS[dimension]
+    found = _QUANTITY.match(text) if isinstance(text, str) else None
+    if found is None or found.group(2) not in units:
+        wanted = ", ".join(units)
+        raise ValueError(f"{text!r} is not a {dimension}: write a number with one of {wanted}")
+    return float(found.group(1)) * units[found.group(2)]
+
+
+class _Dimension:
+    """Annotation for a field that is declared as text with a unit and held as an SI float."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(
+            lambda value: parse_quantity(value, self.name), handler(source)
+        )
+
+
+Seconds = Annotated[float, _Dimension("time")]
+Bytes = Annotated[float, _Dimension("memory")]
+BytesPerSecond = Annotated[float, _Dimension("bandwidth")]
+TokensPerSecond = Annotated[float, _Dimension("rate")]
+
+# --------------------------------------------------------------------------- declared
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of the language model, as in its published ``config.json`` (counts)."""
+
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab_size: int
+    mlp_matrices: int = 3
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How a request to this model is made unless a suite says otherwise."""
+
+    max_tokens: int = 300
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one backend gets the weights of a model, and on which tiers that is meant to run.
+
+    ``options`` go to the library's own loader as they are.
+    """
+
+    backend: BackendName
+    quantisation: str
+    weights: WeightsSource = "hub"
+    repository: str = ""
+    revision: str = "main"
+    path: str = ""
+    model_file: str = ""
+    mmproj_file: str = ""
+    tiers: tuple[str, ...] = ()
+    fallback_of: str = ""
+    remote_code: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A vision-language model as declared. ``parameters`` counts all of them, vision included."""
+
+    name: str
+    family: str
+    parameters: int
+    licence: str
+    capabilities: tuple[Capability, ...]
+    sources: tuple[Source, ...]
+    shape: Shape | None = None
+    context: int = 4096
+    generation: GenerationSettings = GenerationSettings()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Model × backend × quantisation × weights: the thing that is qualified."""
+
+    model: Model
+    source: Source
+
+    @property
+    def identifier(self) -> str:
+        """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry."""
+        return f"{self.model.name}-{self.source.quantisation}@{self.source.backend}"
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """What a tier's memory is set aside for besides the model; marks are shares of all of it."""
+
+    system: Bytes
+    server: Bytes
+    applications: Bytes
+    warning_share: float = 0.75
+    critical_share: float = 0.87
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The class that a machine belongs to, with its budgets.
+
+    ``load_limit`` is for a 7B; a larger model gets proportionally more. ``speed_floor_share`` is
+    the share of the machine's roofline under which decoding is judged too slow.
+    """
+
+    name: str
+    title: str
+    system: Literal["macos", "linux"]
+    memory_min: Bytes
+    memory_max: Bytes
+    budget: MemoryBudget
+    chips: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    accelerator: Literal["metal", "cuda", "none"] = "none"
+    vision: bool = True
+    load_limit: Seconds = 10.0
+    speed_floor_share: float = 0.45
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip and its memory bandwidth; GPU cores tell variants of one name apart."""
+
+    name: str
+    gpu_cores_min: int
+    gpu_cores_max: int
+    bandwidth: BytesPerSecond
+
+
+@dataclass(frozen=True)
+class KnownBug:
+    """A defect held as data: where it applies and the failure that it must show.
+
+    ``versions`` is a PEP 440 specifier of ``package``; ``deployments`` and ``tests`` are shell
+    patterns of deployment identifiers and of test function names; ``failure`` is a regular
+    expression that the failure's text must contain; anything else stays a failure.
+    """
+
+    identifier: str
+    title: str
+    package: str
+    versions: str
+    deployments: tuple[str, ...]
+    tests: tuple[str, ...]
+    failure: str
+    cause: str
+    source: str
+    tiers: tuple[str, ...] = ()
+    workaround: str = ""
+    issue: str = ""
+
+
+# --------------------------------------------------------------------------- the worker's channel
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What a worker needs to load a deployment. Paths are absolute."""
+
+    backend: BackendName
+    weights: WeightsSource
+    family: str
+    path: str = ""
+    model_file: str = ""
+    mmproj_file: str = ""
+    repository: str = ""
+    revision: str = "main"
+    remote_code: bool = False
+    context: int = 4096
+    device: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
+
+    ``page_cache`` is ``warm``, ``cold`` or ``unknown``: what the files' pages were like before.
+    """
+
+    load_s: float
+    load_return_s: float
+    import_s: float
+    device: str
+    weights_bytes: int
+    revision: str
+    versions: dict[str, str]
+    page_cache: str = "unknown"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a message: a text, or the path of a picture."""
+
+    kind: Literal["text", "image"]
+    value: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    fixed_length: bool = False
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer. ``token_times_s[i]`` is when token *i* came, from the start of the request.
+
+    The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
+    as the backend does, ``image_tokens`` of them stand for pictures (−1: the backend cannot say).
+    """
+
+    text: str
+    token_times_s: tuple[float, ...]
+    e2e_s: float
+    prompt_tokens: int
+    image_tokens: int
+    finish_reason: Literal["stop", "length"]
+    token_ids: tuple[int, ...] = ()
+
+    @property
+    def ttft_s(self) -> float:
+        """Seconds from the request's start, before a picture is decoded, to the first token."""
+        return self.token_times_s[0] if self.token_times_s else float("nan")
+
+    @property
+    def decode_tps(self) -> float:
+        """(N − 1) / (t_N − t_1), the inverse of TPOT as vLLM and MLPerf define it."""
+        times = self.token_times_s
+        if len(times) < 2 or times[-1] <= times[0]:
+            return float("nan")
+        return (len(times) - 1) / (times[-1] - times[0])
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """``peak_memory_bytes`` is the platform's asserted metric; ``details`` stand beside it."""
+
+    peak_memory_bytes: int
+    metric: str
+    details: dict[str, int] = field(default_factory=dict)
+
+
+# --------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A GPU that the probe found."""
+
+    kind: Literal["metal", "cuda"]
+    name: str
+    memory_bytes: int = 0
+    cores: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This host as probed. ``tier`` is '' where none matches; sizes in bytes, rates in bytes/s."""
+
+    system: str
+    os_version: str
+    chip: str
+    product: str
+    architecture: str
+    cpu_cores: int
+    gpu_cores: int
+    memory_bytes: int
+    accelerators: tuple[Accelerator, ...] = ()
+    bandwidth: float | None = None
+    tier: str = ""
+    identifier: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter with the versions of the libraries that matter ('' where not installed)."""
+
+    name: str
+    python: str
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One precondition as seen at one moment; ``fit`` False makes a run ``unfit``."""
+
+    name: str
+    value: str
+    fit: bool = True
+    note: str = ""
+
+
+METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
+    "load_s": ("s", "lower"),
+    "load_return_s": ("s", "lower"),
+    "ttft_s": ("s", "lower"),
+    "e2e_s": ("s", "lower"),
+    "prefill_tps": ("tok/s", "higher"),
+    "decode_tps": ("tok/s", "higher"),
+    "peak_memory_bytes": ("B", "lower"),
+    "accuracy": ("share", "higher"),
+}
+"""Metric -> unit and which direction is better."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One timed repetition: a raw number with its unit."""
+
+    deployment: str
+    metric: str
+    value: float
+    unit: str
+    repetition: int
+    suite: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one test for one deployment; ``detail`` may quote a model: hostile text."""
+
+    deployment: str
+    suite: str
+    test: str
+    outcome: Outcome
+    detail: str = ""
+    known_bug: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run on one machine under one environment."""
+
+    identifier: str
+    started: str
+    machine: Machine
+    environment: Environment
+    conditions: tuple[Condition, ...] = ()
+    selection: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason for a verdict: a budget or a baseline held against what was measured."""
+
+    metric: str
+    status: Literal["pass", "fail", "warn", "unknown", "suspect"]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one deployment after one session."""
+
+    deployment: str
+    name: VerdictName
+    advice: Advice
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that one session left: what the store keeps and the report shows."""
+
+    session: Session
+    verdicts: tuple[Verdict, ...]
+    trials: tuple[Trial, ...]
+    checks: tuple[Check, ...]
+    load_reports: dict[str, LoadReport]
+
+
+def to_json(record: Any) -> Any:
+    """A record as plain JSON types; tuples become lists."""
+    return dataclasses.asdict(record)

@@ -1,0 +1,222 @@
+"""Renders the recommendation documents with Jinja2 from what one session left.
+
+No figure is written here: each one is derived from stored raw trials. What a model or a library
+said is hostile text: Jinja2 escapes it in HTML, ``plain`` disarms it in Markdown.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qualification import __version__
+from qualification.footprint import decode_bound_tps
+from qualification.records import Check, Deployment, LoadReport, Results, Verdict
+from qualification.registry import Registry
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "reports/templates"
+NAMES = ("recommendations.md", "recommendations.html")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One deployment in the comparison table; None where nothing was measured."""
+
+    identifier: str
+    is_canary: bool
+    verdict: Verdict
+    load: LoadReport | None
+    load_s: tuple[float, ...]
+    ttft_s: tuple[float, ...]
+    decode_tps: tuple[float, ...]
+    peak_memory_bytes: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    bound_tps: float | None
+    checks: tuple[Check, ...]
+
+    @property
+    def variation(self) -> float | None:
+        """Standard deviation over mean of the decoding speed."""
+        if len(self.decode_tps) < 2:
+            return None
+        return statistics.stdev(self.decode_tps) / statistics.mean(self.decode_tps)
+
+    @property
+    def share_of_bound(self) -> float | None:
+        """Median decoding speed over what the memory bandwidth allows."""
+        if not self.decode_tps or not self.bound_tps:
+            return None
+        return statistics.median(self.decode_tps) / self.bound_tps
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """The findings that are not simply a pass."""
+        return tuple(f.sentence for f in self.verdict.findings if f.status != "pass")
+
+    @property
+    def problems(self) -> tuple[Check, ...]:
+        """Checks that failed, or that a known bug makes fail, or that no longer fail."""
+        return tuple(check for check in self.checks if check.outcome not in ("passed", "skipped"))
+
+    @property
+    def counts(self) -> str:
+        """For example ``13 passed, 1 skipped``."""
+        outcomes = [check.outcome for check in self.checks]
+        return ", ".join(
+            f"{outcomes.count(name)} {name}"
+            for name in ("passed", "failed", "error", "xfailed", "xpassed", "skipped")
+            if name in outcomes
+        )
+
+
+def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
+    """The comparison table, in the order of the verdicts.
+
+    A deployment that is no longer declared keeps its row, but has no bound.
+    """
+    declared = {deployment.identifier: deployment for deployment in registry.deployments()}
+    table = []
+    for verdict in results.verdicts:
+        identifier = verdict.deployment
+        deployment = declared.get(identifier)
+
+        def values(metric: str, of: str = identifier) -> tuple[float, ...]:
+            return tuple(
+                t.value for t in results.trials if t.deployment == of and t.metric == metric
+            )
+
+        table.append(
+            Row(
+                identifier=identifier,
+                is_canary=deployment is not None and deployment.source.weights == "canary",
+                verdict=verdict,
+                load=results.load_reports.get(identifier),
+                load_s=values("load_s"),
+                ttft_s=values("ttft_s"),
+                decode_tps=values("decode_tps"),
+                peak_memory_bytes=values("peak_memory_bytes"),
+                accuracy=values("accuracy"),
+                bound_tps=_bound(deployment, results.session.machine.bandwidth),
+                checks=tuple(c for c in results.checks if c.deployment == identifier),
+            )
+        )
+    return tuple(table)
+
+
+def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES) -> dict[str, str]:
+    """File name -> text of each document. Raises jinja2's errors for a broken template."""
+    import jinja2
+
+    table = rows(results, registry)
+    machine = results.session.machine
+    tier = registry.tier(machine.tier) if machine.tier else None
+    ran = {row.identifier for row in table}
+    untested = [
+        deployment
+        for deployment in registry.deployments()
+        if machine.tier in deployment.source.tiers and deployment.identifier not in ran
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        seconds=seconds, size=size, rate=rate, share=share, middle=middle, plain=plain
+    )
+    context: dict[str, Any] = {
+        "results": results,
+        "session": results.session,
+        "machine": machine,
+        "tier": tier,
+        "rows": table,
+        "untested": untested,
+        "known_bugs": _known_bugs(results.checks, registry),
+        "all_canaries": all(row.is_canary for row in table),
+        "harness_version": __version__,
+    }
+    return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}
+
+
+def write(documents: dict[str, str], folder: Path) -> list[Path]:
+    """Write each document whole or not at all; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, text in documents.items():
+        file = folder / name
+        draft = file.with_name(f".{name}.draft")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+        files.append(file)
+    return files
+
+
+def _bound(deployment: Deployment | None, bandwidth: float | None) -> float | None:
+    if deployment is None or deployment.model.shape is None or not bandwidth:
+        return None
+    return decode_bound_tps(deployment.model.shape, deployment.source.quantisation, bandwidth)
+
+
+def _known_bugs(checks: Sequence[Check], registry: Registry) -> list[dict[str, Any]]:
+    found = []
+    for bug in registry.bugs:
+        seen = [check for check in checks if check.known_bug == bug.identifier]
+        state = "out of range here"
+        if any(check.outcome == "xpassed" for check in seen):
+            state = "no longer fails: end its range in bugs.toml"
+        elif any(check.outcome == "xfailed" for check in seen):
+            state = "seen again in this session"
+        elif seen:
+            state = "in range, but failed in another way or did not run"
+        found.append({"bug": bug, "state": state})
+    return found
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """The median, or None of nothing."""
+    return statistics.median(values) if values else None
+
+
+def seconds(value: float | None) -> str:
+    """``35 ms`` or ``5.80 s``; ``–`` for None."""
+    if value is None:
+        return "–"
+    return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
+
+
+def size(value: float | None) -> str:
+    """Decimal megabytes or gigabytes; ``–`` for None."""
+    if value is None:
+        return "–"
+    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
+
+
+def rate(value: float | None) -> str:
+    """Three digits; ``–`` for None."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def share(value: float | None) -> str:
+    """Per cent; ``–`` for None."""
+    return "–" if value is None else f"{value:.1%}"
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+
+
+def plain(text: object) -> str:
+    """Hostile text as one harmless line of Markdown: no markup, no HTML, no line breaks."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    if len(line) > 400:
+        line = line[:400] + "…"
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line)

@@ -1,0 +1,307 @@
+"""One run on one machine: loads each deployment once, answers the suites, keeps what they saw."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qualification.errors import QualificationError, WorkerError
+from qualification.preconditions import conditions_between, counters
+from qualification.records import (
+    METRICS,
+    Check,
+    Condition,
+    Deployment,
+    Environment,
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    Machine,
+    MemoryReport,
+    Message,
+    Part,
+    Session,
+    Tier,
+    Trial,
+)
+from qualification.weights import check_files, check_manifest
+from qualification.worker import Worker
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from qualification.questions import Question
+
+
+@dataclasses.dataclass
+class Journal:
+    """What the suites saw so far, in order."""
+
+    trials: list[Trial] = dataclasses.field(default_factory=list)
+    checks: list[Check] = dataclasses.field(default_factory=list)
+    load_reports: dict[str, LoadReport] = dataclasses.field(default_factory=dict)
+    unfit: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class NotLoaded(QualificationError):
+    """The deployment failed to load before; its other tests have nothing to ask."""
+
+
+class Deployed:
+    """A loaded deployment as the suites see it: the value of the ``deployed`` fixture."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        request: LoadRequest,
+        journal: Journal,
+        pictures: Path,
+        *,
+        machine: Machine,
+        tier: Tier | None,
+        start_worker: Callable[[], Worker],
+        load_deadline_s: float,
+        deadline_s: float,
+    ) -> None:
+        self.deployment = deployment
+        self.machine = machine
+        self.tier = tier
+        self.suite = ""
+        self._request = request
+        self._journal = journal
+        self._pictures = pictures
+        self._start_worker = start_worker
+        self._load_deadline_s = load_deadline_s
+        self._deadline_s = deadline_s
+        self._worker: Worker | None = None
+        self._log = ""
+        self.load_report: LoadReport = self._load()
+
+    @property
+    def identifier(self) -> str:
+        """For example ``qwen2.5-vl-7b-4bit@mlx``."""
+        return self.deployment.identifier
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether the weights are a canary's, which must answer rightly."""
+        return self.deployment.source.weights == "canary"
+
+    def log(self) -> str:
+        """What the backend's libraries have printed so far."""
+        return self._worker.log() if self._worker is not None else self._log
+
+    def ask(self, question: str, *pictures: Image.Image, max_tokens: int = 0) -> str:
+        """The answer to a question that follows its pictures, greedy, without outer blanks."""
+        return self.generate(question, *pictures, max_tokens=max_tokens).text.strip()
+
+    def answer(self, question: Question) -> str:
+        """The answer to a generated question."""
+        return self.ask(question.prompt, *question.images(), max_tokens=24)
+
+    def is_right(self, question: Question, answer: str) -> bool:
+        """A canary must give the whole answer and nothing else; a real model may say more."""
+        from qualification.questions import is_right
+
+        if self.is_canary:
+            return is_right(question, answer)
+        words = {word.strip(".,:;!?\"'").lower() for word in answer.split()}
+        return set(question.answer.lower().split()) <= words
+
+    def generate(
+        self,
+        question: str,
+        *pictures: Image.Image,
+        max_tokens: int = 0,
+        fixed_length: bool = False,
+        temperature: float = 0.0,
+    ) -> Generation:
+        """One user turn: the pictures, then the question. 0 tokens: the model's own setting."""
+        parts = [Part("image", str(self._file(picture))) for picture in pictures]
+        parts.append(Part("text", question))
+        return self.converse(
+            Message("user", tuple(parts)),
+            max_tokens=max_tokens,
+            fixed_length=fixed_length,
+            temperature=temperature,
+        )
+
+    def converse(
+        self,
+        *messages: Message,
+        max_tokens: int = 0,
+        fixed_length: bool = False,
+        temperature: float = 0.0,
+    ) -> Generation:
+        """A conversation given in full; loads again if an earlier request ended the worker."""
+        if self._worker is None:
+            self.load_report = self._load()
+        assert self._worker is not None
+        request = GenerateRequest(
+            messages=messages,
+            max_tokens=max_tokens or self.deployment.model.generation.max_tokens,
+            temperature=temperature,
+            fixed_length=fixed_length,
+        )
+        try:
+            return self._worker.generate(request, deadline_s=self._deadline_s)
+        except WorkerError as error:
+            self._log = error.stderr_tail
+            if not self._worker.alive:
+                self._worker = None
+            raise
+
+    def memory(self) -> MemoryReport:
+        """Lifetime peak memory of the process that holds the deployment."""
+        if self._worker is None:
+            self.load_report = self._load()
+        assert self._worker is not None
+        return self._worker.memory()
+
+    def record(self, metric: str, *values: float) -> None:
+        """Keep raw numbers of a metric of ``records.METRICS``, in that metric's unit."""
+        unit, _ = METRICS[metric]
+        earlier = sum(
+            1
+            for trial in self._journal.trials
+            if trial.deployment == self.identifier and trial.metric == metric
+        )
+        for number, value in enumerate(values, start=earlier):
+            self._journal.trials.append(
+                Trial(self.identifier, metric, float(value), unit, number, self.suite)
+            )
+
+    def recorded(self, metric: str) -> tuple[float, ...]:
+        """The raw numbers kept so far for a metric of this deployment."""
+        return tuple(
+            trial.value
+            for trial in self._journal.trials
+            if trial.deployment == self.identifier and trial.metric == metric
+        )
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._log = self._worker.log()
+            self._worker.close()
+            self._worker = None
+
+    def _load(self) -> LoadReport:
+        self._worker = self._start_worker()
+        try:
+            report = self._worker.load(self._request, deadline_s=self._load_deadline_s)
+        except BaseException:
+            self._log = self._worker.log()
+            self._worker.close()
+            self._worker = None
+            raise
+        self._journal.load_reports.setdefault(self.identifier, report)
+        return report
+
+    def _file(self, picture: Image.Image) -> Path:
+        import hashlib
+
+        name = hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:24]
+        file = self._pictures / f"{name}.png"
+        if not file.exists():
+            picture.save(file)
+        return file
+
+
+class QualificationSession:
+    """Holds at most one loaded deployment at a time, and the journal of the whole run."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        environment: Environment,
+        conditions: Sequence[Condition],
+        *,
+        tier: Tier | None,
+        fixtures: Path,
+        selection: str = "",
+        load_deadline_s: float = 3600.0,
+        deadline_s: float = 600.0,
+    ) -> None:
+        self.machine = machine
+        self.tier = tier
+        self.journal = Journal()
+        self.deployments: dict[str, Deployment] = {}
+        started = datetime.datetime.now(datetime.timezone.utc)
+        self.record = Session(
+            identifier=f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
+            started=started.isoformat(timespec="seconds"),
+            machine=machine,
+            environment=environment,
+            conditions=tuple(conditions),
+            selection=selection,
+        )
+        self._fixtures = fixtures
+        self._load_deadline_s = load_deadline_s
+        self._deadline_s = deadline_s
+        self._current: Deployed | None = None
+        self._failures: dict[str, str] = {}
+        self._pictures = Path(tempfile.mkdtemp(prefix="qualify-pictures-"))
+        self._counters = counters()
+
+    def deployed(self, deployment: Deployment, request: LoadRequest) -> Deployed:
+        """The loaded deployment, the one before it unloaded; NotLoaded after a failure."""
+        identifier = deployment.identifier
+        self.deployments[identifier] = deployment
+        if self._current is not None and self._current.identifier == identifier:
+            return self._current
+        if identifier in self._failures:
+            raise NotLoaded(f"not loaded: {self._failures[identifier]}")
+        self.release()
+        try:
+            self._check(request)
+            self._current = Deployed(
+                deployment,
+                request,
+                self.journal,
+                self._pictures,
+                machine=self.machine,
+                tier=self.tier,
+                start_worker=self._start_worker,
+                load_deadline_s=self._load_deadline_s,
+                deadline_s=self._deadline_s,
+            )
+        except QualificationError as error:
+            self._failures[identifier] = f"{type(error).__name__}: {error}"
+            raise
+        return self._current
+
+    def release(self) -> None:
+        """Unload what is loaded."""
+        if self._current is not None:
+            self._current.close()
+            self._current = None
+
+    def close(self) -> None:
+        """Unload, remove the temporary pictures, and note what happened to the machine."""
+        self.release()
+        during = conditions_between(self._counters, counters())
+        self.record = dataclasses.replace(
+            self.record, conditions=(*self.record.conditions, *during)
+        )
+        shutil.rmtree(self._pictures, ignore_errors=True)
+
+    def _check(self, request: LoadRequest) -> None:
+        if request.weights == "canary" and request.path:
+            folder = Path(request.path)
+            check_manifest(folder.parent, folder)
+        check_files(request)
+
+    def _start_worker(self) -> Worker:
+        limit = None
+        if self.machine.memory_bytes:
+            share = self.tier.budget.critical_share if self.tier else 0.87
+            limit = share * self.machine.memory_bytes
+        return Worker(memory_limit=limit)

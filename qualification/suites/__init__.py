@@ -1,0 +1,1 @@
+"""The suites: ordinary pytest tests that use the plugin's fixtures and nothing else of ours."""

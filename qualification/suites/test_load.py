@@ -1,0 +1,19 @@
+"""Does it load, and in the time that the tier allows?"""
+
+import pytest
+
+pytestmark = pytest.mark.load
+
+
+def test_loads(deployed):
+    """The weights load in a fresh process until a first token can be computed."""
+    report = deployed.load_report
+    deployed.record("load_s", report.load_s)
+    deployed.record("load_return_s", report.load_return_s)
+    assert report.load_s >= report.load_return_s > 0
+
+
+def test_load_within_limit(deployed, load_limit_s):
+    """Loading takes no longer than the tier's limit for a model of this size."""
+    took = deployed.load_report.load_s
+    assert took <= load_limit_s, f"loading took {took:.1f} s, the limit is {load_limit_s:.1f} s"

@@ -1,0 +1,13 @@
+"""What the tests of the harness share."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def red():
+    """A small red picture."""
+    from PIL import Image
+
+    return Image.new("RGB", (8, 8), (215, 40, 40))

@@ -1,0 +1,300 @@
+"""The face: markers, selection, known bugs, and what a run says, through pytest itself."""
+
+import json
+import sqlite3
+import textwrap
+import time
+
+import pytest
+
+MODELS = """
+[[models]]
+name = "toy"
+family = "toy"
+parameters = 1000
+licence = "MIT"
+capabilities = ["vision", "text_only"]
+
+[[models.sources]]
+backend = "fake"
+quantisation = "bf16"
+weights = "synthetic"
+tiers = {tiers}
+options = {options}
+"""
+TIERS = """
+[[tiers]]
+name = "linux_cpu"
+title = "this kind of machine"
+system = "{system}"
+memory_min = "0 GB"
+memory_max = "100000 GB"
+budget = {{ system = "1 GB", server = "1 GB", applications = "1 GB" }}
+
+[[tiers]]
+name = "air_m4"
+title = "MacBook Air M4, 32 GB"
+system = "macos"
+memory_min = "30 GiB"
+memory_max = "34 GiB"
+budget = {{ system = "8 GB", server = "2 GB", applications = "16 GB" }}
+chips = ["M4"]
+products = ["MacBook Air"]
+accelerator = "metal"
+"""
+CHIPS = """
+[[chips]]
+name = "M4"
+gpu_cores_min = 8
+gpu_cores_max = 10
+bandwidth = "120 GB/s"
+"""
+BUG = """
+[[bugs]]
+identifier = "second-picture"
+title = "the second picture fails"
+package = "pillow"
+versions = "{versions}"
+deployments = ["toy-*"]
+tests = ["test_second_picture"]
+failure = "axis remapping"
+cause = "a parameter is overwritten"
+source = "a test"
+"""
+SUITE = """
+import pytest
+
+@pytest.mark.state
+def test_second_picture(deployed):
+    from PIL import Image
+
+    assert deployed.ask("What?", Image.new("RGB", (8, 8), "red")) == "red"
+    assert deployed.ask("What?", Image.new("RGB", (8, 8), "blue")) == "red"
+
+@pytest.mark.capability
+def test_text(deployed):
+    deployed.record("decode_tps", 10.0, 11.0)
+    assert deployed.ask("Hello") == "red"
+"""
+
+
+@pytest.fixture
+def house(pytester, monkeypatch):
+    """A project of its own with one scripted deployment; call it to write and run."""
+    import platform
+
+    monkeypatch.setenv("QUALIFY_HOME", str(pytester.path))
+    monkeypatch.delenv("QUALIFY_RESULTS", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    folder = pytester.mkdir("declared")
+    system = "macos" if platform.system() == "Darwin" else "linux"
+
+    def run(*arguments, options="{}", tiers='["linux_cpu", "air_m4"]', bug="", suite=SUITE):
+        (folder / "models.toml").write_text(MODELS.format(options=options, tiers=tiers))
+        (folder / "tiers.toml").write_text(TIERS.format(system=system))
+        (folder / "chips.toml").write_text(CHIPS)
+        (folder / "bugs.toml").write_text(BUG.format(versions=bug) if bug else "bugs = []\n")
+        pytester.makepyfile(test_suite=textwrap.dedent(suite))
+        return pytester.runpytest_subprocess(
+            "-p", "qualification.plugin", "--declarations", str(folder), "-ra", *arguments
+        )
+
+    run.path = pytester.path
+    return run
+
+
+def test_a_good_deployment_passes_and_is_kept(house):
+    """Tests pass, a verdict line is printed, raw trials are in the database."""
+    result = house()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16@fake*"])
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        trials = database.execute("select metric, value, unit from trials").fetchall()
+        checks = database.execute("select test, outcome from checks").fetchall()
+    assert trials == [("decode_tps", 10.0, "tok/s"), ("decode_tps", 11.0, "tok/s")]
+    assert sorted(checks) == [("test_second_picture", "passed"), ("test_text", "passed")]
+
+
+def test_nothing_is_kept_when_asked_to(house):
+    """--results none leaves no database."""
+    house("--results", "none").assert_outcomes(passed=2)
+    assert not (house.path / "reports").exists()
+
+
+def test_all_tests_of_a_deployment_share_one_load(house):
+    """The process id is the same in both tests."""
+    suite = """
+    import os
+
+    def pid(deployed): return deployed._worker.pid
+    def test_first(deployed): open("pid", "w").write(str(pid(deployed)))
+    def test_second(deployed): assert open("pid").read() == str(pid(deployed))
+    """
+    house(suite=suite).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("expression", "chosen"),
+    [
+        ("linux_cpu", 2),
+        ("here", 2),
+        ("synthetic and state", 1),
+        ("linux_cpu and capability", 1),
+        ("canary", 0),
+        ("not state", 1),
+    ],
+)
+def test_markers_select_what_they_say(house, expression, chosen):
+    """Tiers, suites, sources and `here` are markers."""
+    result = house("--collect-only", "-q", "-m", expression)
+    assert sum("test_suite.py::" in line for line in result.outlines) == chosen
+
+
+def test_markers_are_registered(house):
+    """--strict-markers accepts every tier and suite, and --markers explains them."""
+    result = house("--markers")
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.throughput:*", "@pytest.mark.here:*", "@pytest.mark.air_m4: *MacBook Air*"]
+    )
+    house("--strict-markers", "-m", "linux_cpu").assert_outcomes(passed=2)
+
+
+def test_another_machines_tier_is_refused_in_one_sentence(house):
+    """-m air_m4 on this machine runs nothing and says what this machine is."""
+    result = house("-m", "air_m4")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = [line for line in result.errlines if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].startswith("ERROR: air_m4 is not this machine: this is ")
+    assert "--any-machine" in lines[0]
+
+
+def test_another_machines_tier_runs_when_told_and_is_filed_here(house):
+    """--any-machine runs it; the session names this machine's tier."""
+    house("-m", "air_m4", "--any-machine").assert_outcomes(passed=2)
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        ((record,),) = database.execute("select record from sessions").fetchall()
+    assert json.loads(record)["machine"]["tier"] == "linux_cpu"
+
+
+def test_collecting_another_machines_tier_is_allowed(house):
+    """--collect-only never refuses."""
+    assert house("--collect-only", "-m", "air_m4").ret == 0
+
+
+def test_a_known_bug_is_an_expected_failure_with_its_cause(house):
+    """In range, and failing as it must: xfailed, and the run is green."""
+    result = house(options='{ second_picture = "axis remapping" }', bug=">=1")
+    result.assert_outcomes(passed=1, xfailed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["XFAIL*second-picture: *a parameter is overwritten*"])
+
+
+def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(house):
+    """In range, but passing: the run fails and says which entry to end."""
+    result = house(bug=">=1")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*known bugs that no longer fail*", "second-picture no longer fails on toy-bf16@fake*"]
+    )
+
+
+def test_a_known_bug_that_fails_in_another_way_stays_a_failure(house):
+    """An expected failure excuses that failure only."""
+    result = house(options='{ second_picture = "out of cheese" }', bug=">=1")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*another failure*", "*out of cheese*"])
+
+
+def test_a_known_bug_out_of_range_is_no_excuse(house):
+    """Another version: the failure counts."""
+    result = house(options='{ second_picture = "axis remapping" }', bug="<1")
+    result.assert_outcomes(passed=1, failed=1)
+
+
+def test_a_crash_fails_one_test_and_the_next_gets_a_fresh_worker(house):
+    """A dead worker is named in the failing test; the others go on."""
+    suite = """
+    def test_before(deployed): assert deployed.ask("one") == "red"
+    def test_crash(deployed): deployed.ask("two")
+    def test_after(deployed): assert deployed.ask("three") == "red"
+    """
+    result = house(options='{ on_generate = "segfault", after = 1 }', suite=suite)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*WorkerCrashed: the worker died of SIGSEGV*"])
+
+
+def test_a_deployment_that_does_not_load_fails_once(house):
+    """The first test carries the failure, the others are skipped with it."""
+    result = house(options='{ on_load = "raise" }')
+    result.assert_outcomes(errors=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*not loaded: BackendFailed*"])
+    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*"])
+
+
+def test_a_hanging_deployment_ends_at_its_deadline(house):
+    """--deadline bounds each request."""
+    started = time.monotonic()
+    result = house("--deadline", "1", options='{ on_generate = "hang" }')
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*deadline of 1 s*"])
+    assert time.monotonic() - started < 40
+
+
+def test_a_wrong_declaration_is_one_usage_error(house):
+    """A declaration error names file and key and no test runs."""
+    result = house(tiers='["moon"]')
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = [line for line in result.errlines if line.strip()]
+    assert len(lines) == 1
+    assert "models.toml" in lines[0]
+    assert "'moon'" in lines[0]
+
+
+def test_hostile_answers_stay_text(house):
+    """What a model says reaches the database as it was said."""
+    suite = """
+    def test_text(deployed): assert deployed.ask("Hello") == "red"
+    """
+    house(options="{ default_answer = \"<script>alert('x')</script>\" }", suite=suite)
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        ((detail,),) = database.execute("select detail from checks").fetchall()
+    assert "<script>" in detail
+
+
+def test_benchmark_json_carries_the_deployment(house):
+    """pytest-benchmark's own JSON works, with the deployment in its extra info."""
+    suite = """
+    def test_speed(deployed, benchmark):
+        benchmark.pedantic(deployed.ask, args=("Hello",), rounds=2, iterations=1)
+        benchmark.extra_info["deployment"] = deployed.identifier
+    """
+    house("--benchmark-json", "bench.json", suite=suite).assert_outcomes(passed=1)
+    (entry,) = json.loads((house.path / "bench.json").read_text())["benchmarks"]
+    assert entry["extra_info"]["deployment"] == "toy-bf16@fake"
+    assert entry["stats"]["rounds"] == 2
+
+
+def test_the_declared_models_of_a_tier_are_listed_fast_and_without_model_libraries(pytester):
+    """Collecting the real suites for air_m4 imports no ML library and needs no network."""
+    import subprocess
+    import sys
+
+    from qualification.places import home
+
+    script = (
+        "import sys, pytest, socket\n"
+        "def refuse(*a, **k): raise OSError('no network in this test')\n"
+        "socket.socket.connect = refuse\n"
+        "code = pytest.main(['--collect-only', '-q', '-m', 'air_m4', '-p', 'no:cacheprovider'])\n"
+        "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'torchvision'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=home(), timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("qwen2.5-vl-7b-4bit@mlx", "smolvlm-500m", "phi-3.5-vision", "moondream2"):
+        assert name in done.stdout
+    assert "canary" not in done.stdout

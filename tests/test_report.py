@@ -1,0 +1,136 @@
+"""The documents show stored figures only, and whatever a model said stays text."""
+
+import json
+import statistics
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qualification.registry import load_registry
+from qualification.report import NAMES, plain, render, rows, seconds, size, write
+from tests.sample import DEPLOYMENT, HOSTILE, results, session, trials
+
+
+@pytest.fixture(scope="module")
+def registry():
+    """The declarations that ship."""
+    return load_registry()
+
+
+class Elements(HTMLParser):
+    """Collects the names of all elements and the visible text."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+        self.text = ""
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_both_documents_carry_the_figures(registry):
+    """The median, the range and the variation of the raw trials are shown."""
+    documents = render(results(), registry)
+    assert set(documents) == set(NAMES)
+    for text in documents.values():
+        assert DEPLOYMENT in text
+        assert "95.4" in text
+        assert "94.6–96.3" in text
+        assert "0.9%" in text
+
+
+def test_html_escapes_what_a_model_said(registry):
+    """No element or handler comes from a hostile answer; the text is still legible."""
+    parser = Elements()
+    parser.feed(render(results(), registry)["recommendations.html"])
+    assert "script" not in parser.names
+    assert "a" not in parser.names
+    assert "<script>alert('x')</script>" in parser.text
+
+
+def test_markdown_disarms_what_a_model_said(registry):
+    """No tag, link, table cell or heading comes from a hostile answer."""
+    text = render(results(), registry)["recommendations.md"]
+    assert "<script>" not in text
+    assert "](javascript" not in text
+    assert not [line for line in text.splitlines() if line.startswith("# heading")]
+    assert plain(HOSTILE) in text
+
+
+@given(st.text(max_size=300))
+def test_plain_text_is_one_line_without_markup(text):
+    """Whatever the text, no raw bracket, pipe or line break is left."""
+    line = plain(text)
+    assert len(line.splitlines()) <= 1
+    assert "<" not in line
+    for position, character in enumerate(line):
+        if character in "|`*[]":
+            assert line[position - 1] == "\\"
+
+
+def test_nothing_measured_is_a_dash_and_not_a_zero(registry):
+    """A figure that was not measured is not invented."""
+    (row,) = rows(results(trials=(), load_reports={}), registry)
+    assert statistics.median([1.0]) == 1.0
+    assert row.variation is None
+    assert row.share_of_bound is None
+    text = render(results(trials=(), load_reports={}), registry)["recommendations.md"]
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| `{DEPLOYMENT}` | – ")]
+    assert line.count("–") == 9
+
+
+def test_a_speed_is_shown_as_share_of_the_roofline(registry):
+    """With a known bandwidth the bound is derived from the declared shape."""
+    name = "qwen2.5-vl-7b-4bit@mlx"
+    shown = results(
+        session=session(bandwidth=120e9, tier="air_m4"),
+        verdicts=(results().verdicts[0].__class__(name, "pass", "recommended"),),
+        trials=trials("decode_tps", 15.0, deployment=name),
+        checks=(),
+        load_reports={},
+    )
+    (row,) = rows(shown, registry)
+    assert row.bound_tps == pytest.approx(30, abs=0.5)
+    assert row.share_of_bound == pytest.approx(15 / row.bound_tps)
+    text = render(shown, registry)["recommendations.md"]
+    assert "canary" not in text.split("## Known bugs")[0]
+    assert "## Untested" in text
+
+
+def test_documents_are_written_whole(tmp_path):
+    """A second rendering replaces the first and leaves no draft."""
+    write({"recommendations.md": "one"}, tmp_path / "latest")
+    (file,) = write({"recommendations.md": "two"}, tmp_path / "latest")
+    assert file.read_text() == "two"
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (0.0351, "35.1 ms"), (5.8, "5.8 s"), (35.39, "35.4 s")],
+)
+def test_times_are_shown_with_three_digits(value, shown):
+    """Milliseconds below a second."""
+    assert seconds(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "–"), (5_790_000_000, "5.79 GB"), (440_589_912, "441 MB")]
+)
+def test_sizes_are_decimal(value, shown):
+    """GB is 10^9 bytes."""
+    assert size(value) == shown
+
+
+def test_results_are_plain_json():
+    """Everything that is stored can be written as JSON."""
+    from qualification.records import to_json
+
+    assert json.loads(json.dumps(to_json(results())))["session"]["machine"]["cpu_cores"] == 2
