@@ -34,13 +34,13 @@ def _one_sentence(command: _Command) -> _Command:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="qualification")
 def main() -> None:
-    r"""Qualify a machine, or a new release of its libraries, for vision-language models.
+    """Qualify a machine, or a new release of its libraries, for vision-language models.
 
     \b
     pytest -m canary      does the software work here? (a few minutes, nothing to download)
     pytest -m here        qualify this machine with the models of its tier
     qualify report        render what was found
-    """
+    """  # noqa: D301 - click reads the escape
 
 
 @main.command()

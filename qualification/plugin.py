@@ -210,7 +210,15 @@ class Qualification:
         if config.option.collectonly or config.option.any_machine:
             return
         tiers = {tier.name for tier in self.registry.tiers}
-        asked = tiers & _names(config.option.markexpr)
+        names = _names(config.option.markexpr)
+        if "here" in names and not self.machine.tier:
+            from qualification.machine import explain_no_match
+
+            raise pytest.UsageError(
+                "no tier matches this machine, so nothing is declared for it: this is "
+                f"{explain_no_match(self.machine, self.registry.tiers)}"
+            )
+        asked = tiers & names
         if not asked:
             return
         chosen = {
@@ -383,11 +391,14 @@ class Qualification:
         )
 
     @pytest.hookimpl
-    def pytest_sessionfinish(self) -> None:
-        """End the workers, judge, and keep the results."""
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """End the workers, judge, and keep the results; a run that tried nothing is not green."""
         if self._session is None:
             return
         self._session.close()
+        outcomes = {check.outcome for check in self._session.journal.checks}
+        if exitstatus == pytest.ExitCode.OK and outcomes <= {"skipped"}:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         from qualification.outcome import conclude
 
         target = self._config.getoption("--results") or results_url()
@@ -401,14 +412,24 @@ class Qualification:
             for line in self._no_longer:
                 terminalreporter.write_line(line)
         verdicts = getattr(self, "_verdicts", ())
-        if verdicts:
-            terminalreporter.section("verdicts")
-            for verdict in verdicts:
-                findings = [f.sentence for f in verdict.findings if f.status != "pass"]
-                why = f": {'; '.join(findings)}" if findings else ""
+        if not verdicts or self._session is None:
+            return
+        terminalreporter.section("verdicts")
+        for condition in self._session.record.conditions:
+            if not condition.fit:
+                note = f" ({condition.note})" if condition.note else ""
                 terminalreporter.write_line(
-                    f"{verdict.deployment:40} {verdict.name} ({verdict.advice}){why}"
+                    f"unfit for timing: {condition.name.replace('_', ' ')} was "
+                    f"{condition.value}{note}"
                 )
+        width = max(len(verdict.deployment) for verdict in verdicts)
+        for verdict in verdicts:
+            terminalreporter.write_line(
+                f"{verdict.deployment:{width}}  {verdict.name} ({verdict.advice})"
+            )
+            for finding in verdict.findings:
+                if finding.status in ("fail", "suspect", "warn"):
+                    terminalreporter.write_line(f"    {finding.status}: {finding.sentence}")
 
 
 def _names(expression: str) -> set[str]:

@@ -92,7 +92,8 @@ class GenerationSettings:
 class Source:
     """Where one backend gets the weights of a model, and on which tiers that is meant to run.
 
-    ``options`` go to the library's own loader as they are.
+    ``options`` go to the library's own loader as they are, ``environment`` to the worker's
+    environment variables.
     """
 
     backend: BackendName
@@ -107,6 +108,7 @@ class Source:
     fallback_of: str = ""
     remote_code: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
 
 

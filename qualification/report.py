@@ -15,7 +15,8 @@ from typing import Any
 
 from qualification import __version__
 from qualification.footprint import decode_bound_tps
-from qualification.records import Check, Deployment, LoadReport, Results, Verdict
+from qualification.plan import in_range
+from qualification.records import Check, Deployment, Finding, LoadReport, Results, Verdict
 from qualification.registry import Registry
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "reports/templates"
@@ -54,8 +55,17 @@ class Row:
 
     @property
     def why(self) -> tuple[str, ...]:
-        """The findings that are not simply a pass."""
-        return tuple(f.sentence for f in self.verdict.findings if f.status != "pass")
+        """What speaks against the deployment, else what could not be decided; worst first."""
+        findings = self.findings
+        for status in ("fail", "suspect", "warn", "unknown"):
+            if found := tuple(f.sentence for f in findings if f.status == status):
+                return found
+        return ("every check and budget is kept",)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The verdict's findings, without the state of the machine, which is said once for all."""
+        return tuple(f for f in self.verdict.findings if f.metric != "conditions")
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -138,7 +148,12 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "tier": tier,
         "rows": table,
         "untested": untested,
-        "known_bugs": _known_bugs(results.checks, registry),
+        "known_bugs": _known_bugs(results, registry),
+        "unfit": [condition for condition in results.session.conditions if not condition.fit],
+        "by_advice": {
+            advice: [row for row in table if row.verdict.advice == advice]
+            for advice in dict.fromkeys(row.verdict.advice for row in table)
+        },
         "all_canaries": all(row.is_canary for row in table),
         "harness_version": __version__,
     }
@@ -164,11 +179,15 @@ def _bound(deployment: Deployment | None, bandwidth: float | None) -> float | No
     return decode_bound_tps(deployment.model.shape, deployment.source.quantisation, bandwidth)
 
 
-def _known_bugs(checks: Sequence[Check], registry: Registry) -> list[dict[str, Any]]:
+def _known_bugs(results: Results, registry: Registry) -> list[dict[str, Any]]:
+    versions = results.session.environment.versions
     found = []
     for bug in registry.bugs:
-        seen = [check for check in checks if check.known_bug == bug.identifier]
-        state = "out of range here"
+        seen = [check for check in results.checks if check.known_bug == bug.identifier]
+        version = versions.get(bug.package, "")
+        state = f"not in range: {bug.package} {version or 'is not installed'}"
+        if in_range(version, bug.versions):
+            state = f"in range ({bug.package} {version}), not tried in this session"
         if any(check.outcome == "xpassed" for check in seen):
             state = "no longer fails: end its range in bugs.toml"
         elif any(check.outcome == "xfailed" for check in seen):

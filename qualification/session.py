@@ -103,8 +103,12 @@ class Deployed:
         return self.generate(question, *pictures, max_tokens=max_tokens).text.strip()
 
     def answer(self, question: Question) -> str:
-        """The answer to a generated question."""
-        return self.ask(question.prompt, *question.images(), max_tokens=24)
+        """The answer to a generated question, as long as the model's settings allow."""
+        parts = [Part("image", str(self._file(picture))) for picture in question.images()]
+        if question.before:
+            parts.insert(0, Part("text", question.before))
+        parts.append(Part("text", question.prompt))
+        return self.converse(Message("user", tuple(parts))).text.strip()
 
     def is_right(self, question: Question, answer: str) -> bool:
         """A canary must give the whole answer and nothing else; a real model may say more."""
@@ -258,7 +262,7 @@ class QualificationSession:
         if self._current is not None and self._current.identifier == identifier:
             return self._current
         if identifier in self._failures:
-            raise NotLoaded(f"not loaded: {self._failures[identifier]}")
+            raise NotLoaded(f"{identifier} is not loaded: {self._failures[identifier]}")
         self.release()
         try:
             self._check(request)
@@ -269,12 +273,12 @@ class QualificationSession:
                 self._pictures,
                 machine=self.machine,
                 tier=self.tier,
-                start_worker=self._start_worker,
+                start_worker=lambda: self._start_worker(deployment),
                 load_deadline_s=self._load_deadline_s,
                 deadline_s=self._deadline_s,
             )
         except QualificationError as error:
-            self._failures[identifier] = f"{type(error).__name__}: {error}"
+            self._failures[identifier] = f"{type(error).__name__}, see its first test"
             raise
         return self._current
 
@@ -299,9 +303,9 @@ class QualificationSession:
             check_manifest(folder.parent, folder)
         check_files(request)
 
-    def _start_worker(self) -> Worker:
+    def _start_worker(self, deployment: Deployment) -> Worker:
         limit = None
         if self.machine.memory_bytes:
             share = self.tier.budget.critical_share if self.tier else 0.87
             limit = share * self.machine.memory_bytes
-        return Worker(memory_limit=limit)
+        return Worker(memory_limit=limit, environment=deployment.source.environment)

@@ -89,11 +89,20 @@ def house(pytester, monkeypatch):
     folder = pytester.mkdir("declared")
     system = "macos" if platform.system() == "Darwin" else "linux"
 
-    def run(*arguments, options="{}", tiers='["linux_cpu", "air_m4"]', bug="", suite=SUITE):
+    def run(
+        *arguments,
+        options="{}",
+        tiers='["linux_cpu", "air_m4"]',
+        bug="",
+        suite=SUITE,
+        rewrite=None,
+    ):
         (folder / "models.toml").write_text(MODELS.format(options=options, tiers=tiers))
         (folder / "tiers.toml").write_text(TIERS.format(system=system))
         (folder / "chips.toml").write_text(CHIPS)
         (folder / "bugs.toml").write_text(BUG.format(versions=bug) if bug else "bugs = []\n")
+        for name, text in (rewrite or {}).items():
+            (folder / name).write_text(text)
         pytester.makepyfile(test_suite=textwrap.dedent(suite))
         return pytester.runpytest_subprocess(
             "-p", "qualification.plugin", "--declarations", str(folder), "-ra", *arguments
@@ -228,8 +237,26 @@ def test_a_deployment_that_does_not_load_fails_once(house):
     """The first test carries the failure, the others are skipped with it."""
     result = house(options='{ on_load = "raise" }')
     result.assert_outcomes(errors=1, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*not loaded: BackendFailed*"])
+    result.stdout.fnmatch_lines(["SKIPPED*not loaded: BackendFailed, see its first test*"])
     result.stdout.fnmatch_lines(["toy-bf16@fake*failed*"])
+
+
+def test_a_run_that_could_try_nothing_is_not_green(house):
+    """Weights that cannot be had are skipped with the reason, and the exit code is not 0."""
+    result = house(options='{ on_load = "no_weights" }')
+    result.assert_outcomes(skipped=2)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["toy-bf16@fake*untested*", "SKIPPED*not in the local hub cache*"])
+
+
+def test_a_machine_of_no_tier_is_told_so(house):
+    """-m here without a matching tier is one sentence, not an empty run."""
+    folder = house.path / "declared"
+    house("--collect-only")
+    tiers = (folder / "tiers.toml").read_text().replace("100000 GB", "0.1 GB")
+    result = house("-m", "here", rewrite={"tiers.toml": tiers})
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no tier matches this machine" in "".join(result.errlines)
 
 
 def test_a_hanging_deployment_ends_at_its_deadline(house):

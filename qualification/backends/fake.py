@@ -23,6 +23,7 @@ import sys
 import time
 from typing import Any
 
+from qualification.errors import WeightsUnavailable
 from qualification.meter import TokenClock, clock
 from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest
 
@@ -115,6 +116,10 @@ def _raise() -> None:
     raise RuntimeError("the library refused <script>alert(1)</script>")
 
 
+def _no_weights() -> None:
+    raise WeightsUnavailable("toy/toy@main is not in the local hub cache")
+
+
 def _missing() -> None:
     raise ModuleNotFoundError("No module named 'fake_library'", name="fake_library")
 
@@ -128,6 +133,7 @@ _FAULTS = {
     "eat_memory": _eat_memory,
     "refuse_memory": _refuse_memory,
     "raise": _raise,
+    "no_weights": _no_weights,
     "missing": _missing,
 }
 

@@ -62,16 +62,10 @@ class Backend:
         """See :class:`qualification.backends.Backend`."""
         import mlx.core as mx
         from mlx_vlm import stream_generate
-        from mlx_vlm.prompt_utils import apply_chat_template
 
         tokens = TokenClock(mx.synchronize)
         pictures = [p.value for m in request.messages for p in m.parts if p.kind == "image"]
-        prompt = apply_chat_template(
-            self._processor,
-            self._model.config,
-            [_as_chat(message) for message in request.messages],
-            num_images=len(pictures),
-        )
+        prompt = self._prompt(request.messages, len(pictures))
         mx.random.seed(request.seed)
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         stops = tokenizer.stopping_criteria
@@ -111,6 +105,26 @@ class Backend:
             token_ids=tuple(ids),
         )
 
+    def _prompt(self, messages: tuple[Message, ...], pictures: int) -> str:
+        """The chat template applied as mlx-vlm's users do it.
+
+        Its documented call takes one question whose pictures come first and knows what each
+        family needs; given a list of parts, 0.3.9 wrote a picture's tokens twice. Any other
+        conversation goes to the processor's own template.
+        """
+        from mlx_vlm.prompt_utils import apply_chat_template, get_chat_template
+
+        kinds = [part.kind for part in messages[0].parts]
+        if len(messages) == 1 and kinds == ["image"] * pictures + ["text"]:
+            question = messages[0].parts[-1].value
+            prompt = apply_chat_template(
+                self._processor, self._model.config, question, num_images=pictures
+            )
+        else:
+            chat = [_as_chat(message) for message in messages]
+            prompt = get_chat_template(self._processor, chat, add_generation_prompt=True)
+        return str(prompt)
+
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`."""
         import gc
@@ -136,6 +150,4 @@ def _as_chat(message: Message) -> dict[str, Any]:
         {"type": "image"} if part.kind == "image" else {"type": "text", "text": part.value}
         for part in message.parts
     ]
-    if all(part["type"] == "text" for part in parts):
-        return {"role": message.role, "content": "".join(part["text"] for part in parts)}
     return {"role": message.role, "content": parts}

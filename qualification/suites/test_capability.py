@@ -1,4 +1,4 @@
-"""Can it do what its declaration says: see, and answer without a picture?"""
+"""Can it do what its declaration says: see, tell pictures apart, answer without one?"""
 
 import pytest
 
@@ -14,6 +14,18 @@ def test_says_what_it_sees(deployed, questions, skill):
     assert deployed.is_right(question, answer), (
         f"{question.prompt} -> {answer!r}, expected {question.answer!r}"
     )
+
+
+@pytest.mark.needs("multi_image")
+def test_tells_two_pictures_apart(deployed, questions):
+    """Questions for the colours of two pictures are answered in the pictures' order."""
+    asked = questions(seed=7, count=5, skills=["pair"])
+    wrong = [
+        (answer, question.answer)
+        for question in asked
+        if not deployed.is_right(question, answer := deployed.answer(question))
+    ]
+    assert not wrong, f"of {len(asked)} questions about two pictures, wrong ones: {wrong}"
 
 
 @pytest.mark.needs("text_only")
