@@ -427,8 +427,11 @@ class Qualification:
             terminalreporter.write_line(
                 f"{verdict.deployment:{width}}  {verdict.name} ({verdict.advice})"
             )
+            shown = {"fail", "suspect", "warn"}
+            if verdict.name == "inconclusive":
+                shown.add("unknown")
             for finding in verdict.findings:
-                if finding.status in ("fail", "suspect", "warn"):
+                if finding.status in shown:
                     terminalreporter.write_line(f"    {finding.status}: {finding.sentence}")
 
 
