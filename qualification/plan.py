@@ -53,14 +53,18 @@ def does_not_fit(deployment: Deployment, machine: Machine, tier: Tier | None) ->
     if machine.memory_bytes <= 0:
         return ""
     weights = predicted_weights_bytes(deployment.model, deployment.source)
-    share = tier.budget.critical_share if tier else 0.87
-    limit = share * machine.memory_bytes
+    limit = critical_memory_bytes(machine, tier)
     if weights <= limit:
         return ""
     return (
-        f"the weights alone take {weights / 1e9:.1f} GB and {share:.0%} of this machine's "
-        f"{machine.memory_bytes / 1e9:.1f} GB are {limit / 1e9:.1f} GB"
+        f"the weights alone take {weights / 1e9:.1f} GB and {limit / machine.memory_bytes:.0%} "
+        f"of this machine's {machine.memory_bytes / 1e9:.1f} GB are {limit / 1e9:.1f} GB"
     )
+
+
+def critical_memory_bytes(machine: Machine, tier: Tier | None) -> float:
+    """Bytes that a deployment may take at most: the tier's critical mark, else 87 %."""
+    return (tier.budget.critical_share if tier else 0.87) * machine.memory_bytes
 
 
 def _any_match(name: str, patterns: Iterable[str]) -> bool:

@@ -1,27 +1,26 @@
 """pytest is the face: markers, the plan as parameters, known bugs as strict xfails, the verdict.
 
-This is the only module of the harness that imports pytest. Collection imports no model library,
-starts no process and needs no network.
+This and ``suite_fixtures`` are the only modules of the harness that import pytest. Collection
+imports no model library, starts no process and needs no network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from qualification import plan
+from qualification import plan, suite_fixtures
 from qualification.errors import DeclarationError, QualificationError, SelectionError, WorkerError
 from qualification.places import home, results_url
 from qualification.records import Check, Deployment, KnownBug, Machine, Tier
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
-    from qualification.questions import Question
     from qualification.session import Deployed, QualificationSession
 
 SUITES = {
@@ -41,9 +40,6 @@ SOURCES = {
 }
 BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
 
-CANARY_ACCURACY = 0.98
-HARDWARE_TOKENS, CANARY_TOKENS = 128, 64
-
 _CASE = pytest.StashKey[tuple[Deployment, "KnownBug | None"]]()
 _OUTCOME = pytest.StashKey[Check]()
 
@@ -56,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run a tier's deployments on a machine of another tier; "
         "the results are filed under this machine",
+    )
+    group.addoption(
+        "--allow-remote-code",
+        action="store_true",
+        help="run the code that comes with a model's files, for deployments that declare it",
     )
     group.addoption(
         "--declarations",
@@ -92,6 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for tier in qualification.registry.tiers:
         config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
     config.pluginmanager.register(qualification, "qualification")
+    config.pluginmanager.register(suite_fixtures, "qualification-suite-fixtures")
 
 
 class Qualification:
@@ -274,8 +276,8 @@ class Qualification:
             self.session.deployments[deployment.identifier] = deployment
             self.session.journal.unfit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
-        if deployment.source.weights == "hub" and not deployment.source.repository:
-            pytest.skip("no repository is declared")
+        if deployment.source.remote_code and not self._config.option.allow_remote_code:
+            pytest.skip("its files run their own code: say yes with --allow-remote-code")
         try:
             deployed = self.session.deployed(
                 deployment, load_request(deployment, home() / "fixtures")
@@ -288,46 +290,6 @@ class Qualification:
             raise
         deployed.suite = _suite_of(request.node)
         return deployed
-
-    @pytest.fixture
-    def questions(self) -> Callable[..., list[Question]]:
-        """``questions(seed=, count=, skills=)``: held-out questions with their right answers."""
-        from qualification.questions import generate
-
-        def held_out(*, seed: int, count: int, skills: Sequence[str]) -> list[Question]:
-            return generate(seed=seed, count=count, split="heldout", skills=skills)
-
-        return held_out
-
-    @pytest.fixture
-    def load_limit_s(self, deployed: Deployed) -> float:
-        """Seconds that loading may take on this machine's tier."""
-        from qualification.budgets import load_limit_s
-
-        return load_limit_s(deployed.deployment, self.tier)
-
-    @pytest.fixture
-    def memory_limit_bytes(self) -> float:
-        """The tier's critical mark, in bytes of this machine's memory."""
-        share = self.tier.budget.critical_share if self.tier else 0.87
-        return share * self.machine.memory_bytes
-
-    @pytest.fixture
-    def accuracy_floor(self, deployed: Deployed) -> float:
-        """A canary must answer; what a real model reaches is recorded, not demanded."""
-        return CANARY_ACCURACY if deployed.is_canary else 0.0
-
-    @pytest.fixture
-    def fixed_length(self, deployed: Deployed) -> int:
-        """Tokens of a request whose speed is measured."""
-        return CANARY_TOKENS if deployed.is_canary else HARDWARE_TOKENS
-
-    @pytest.fixture
-    def speed_variation_limit(self, deployed: Deployed) -> float:
-        """Standard deviation over mean that equal requests may show."""
-        from qualification.budgets import CANARY_VARIATION, CONSISTENT_VARIATION
-
-        return CANARY_VARIATION if deployed.is_canary else CONSISTENT_VARIATION
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

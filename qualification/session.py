@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qualification.errors import QualificationError, WorkerError
+from qualification.plan import critical_memory_bytes
 from qualification.preconditions import conditions_between, counters
 from qualification.records import (
     METRICS,
@@ -304,8 +305,5 @@ class QualificationSession:
         check_files(request)
 
     def _start_worker(self, deployment: Deployment) -> Worker:
-        limit = None
-        if self.machine.memory_bytes:
-            share = self.tier.budget.critical_share if self.tier else 0.87
-            limit = share * self.machine.memory_bytes
+        limit = critical_memory_bytes(self.machine, self.tier) or None
         return Worker(memory_limit=limit, environment=deployment.source.environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qualification.backends import remote_code
 from qualification.backends.weights_files import resolve, total_bytes, versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
@@ -32,6 +33,8 @@ class Backend:
 
         start = clock()
         notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+        if not request.remote_code:
+            remote_code.forbid()
         import mlx.core as mx
         import mlx_vlm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qualification.backends import remote_code
 from qualification.backends.weights_files import resolve, total_bytes, versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
@@ -36,6 +37,8 @@ class Backend:
         import torch
 
         notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+        if not request.remote_code:
+            remote_code.forbid()
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         import_s = clock() - start

@@ -1,0 +1,104 @@
+"""The real libraries, asked what the canary run does not ask."""
+
+import importlib.util
+import json
+import shutil
+
+import pytest
+
+from qualification.errors import BackendFailed
+from qualification.places import home
+from qualification.records import GenerateRequest, LoadRequest, Message, Part
+from qualification.worker import Worker
+
+CANARIES = home() / "fixtures/canaries"
+INSTALLED = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec(library) is None, reason=f"{library} is not installed"
+        ),
+    )
+    for name, library in (("mlx", "mlx_vlm"), ("torch", "transformers"))
+]
+LLAMACPP = pytest.param(
+    "llamacpp",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("llama_cpp") is None, reason="llama_cpp is not installed"
+    ),
+)
+
+
+def request_for(backend, folder):
+    """The smolvlm canary, or a copy of it."""
+    return LoadRequest(
+        backend,
+        "canary",
+        "smolvlm",
+        path=str(folder),
+        model_file="gguf/model.gguf",
+        mmproj_file="gguf/mmproj.gguf",
+        context=512,
+    )
+
+
+def text(words, max_tokens, **options):
+    """One user turn without a picture."""
+    message = Message("user", (Part("text", words),))
+    return GenerateRequest((message,), max_tokens=max_tokens, **options)
+
+
+@pytest.mark.parametrize("backend", INSTALLED)
+@pytest.mark.parametrize(("model_type", "loads"), [("smolvlm", True), ("evil", False)])
+def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path):
+    """Files that name classes of their own: the library's are used, or it does not load."""
+    folder = tmp_path / "model"
+    shutil.copytree(CANARIES / "smolvlm", folder)
+    trap = tmp_path / "executed"
+    (folder / "evil.py").write_text(f"open({str(trap)!r}, 'w').close()\nclass Evil: pass\n")
+    for file in folder.glob("*config.json"):
+        config = json.loads(file.read_text())
+        named = ("AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoImageProcessor")
+        config["auto_map"] = dict.fromkeys(named, "evil.Evil") | {
+            "AutoTokenizer": ["evil.Evil"] * 2
+        }
+        if file.name == "config.json":
+            config["model_type"] = model_type
+        file.write_text(json.dumps(config))
+    with Worker() as worker:
+        if loads:
+            worker.load(request_for(backend, folder), deadline_s=120)
+        else:
+            with pytest.raises(BackendFailed):
+                worker.load(request_for(backend, folder), deadline_s=120)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
+def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(backend):
+    """Exactly N tokens with N times, then a natural stop again."""
+    with Worker() as worker:
+        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+        natural = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+        fixed = worker.generate(text("Which digit is six?", 24, fixed_length=True), deadline_s=60)
+        again = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    assert natural.text.strip() == "6"
+    assert natural.finish_reason == "stop"
+    assert len(fixed.token_times_s) == len(fixed.token_ids) == 24
+    assert fixed.finish_reason == "length"
+    assert (again.text, again.token_ids) == (natural.text, natural.token_ids)
+    assert list(fixed.token_times_s) == sorted(fixed.token_times_s)
+
+
+@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
+def test_a_picture_that_is_none_fails_and_the_next_request_is_answered(backend, tmp_path):
+    """A damaged picture is the library's failure, told as such; the worker lives on."""
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"this is no picture")
+    parts = (Part("image", str(broken)), Part("text", "Which shape is it?"))
+    with Worker() as worker:
+        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+        with pytest.raises(BackendFailed):
+            worker.generate(GenerateRequest((Message("user", parts),), 8), deadline_s=60)
+        answer = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    assert answer.text.strip() == "6"
