@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import importlib.metadata
 import importlib.util
 import json
 import platform
@@ -19,22 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qualification.host import Host, LocalHost, first_count, nvidia_gpus
+from qualification.libraries import installed_version, library_versions
 from qualification.records import Accelerator, BackendName, Chip, Environment, Machine, Tier
-
-LIBRARIES = (
-    "mlx",
-    "mlx-vlm",
-    "mlx-lm",
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "llama-cpp-python",
-    "huggingface_hub",
-    "numpy",
-    "pillow",
-)
-"""Distributions whose versions are part of every record."""
 
 _SYSCTL = (
     "hw.model",
@@ -299,11 +284,6 @@ def _cgroup_limits(host: Host) -> list[int]:
 # --------------------------------------------------------------------------- libraries
 
 
-def library_versions() -> dict[str, str]:
-    """Version of each of :data:`LIBRARIES` in this interpreter, '' where absent; none imported."""
-    return {name: _version(name) for name in LIBRARIES}
-
-
 def environment(name: str = "current") -> Environment:
     """The interpreter that runs this code and its libraries."""
     return Environment(name, platform.python_version(), library_versions())
@@ -347,23 +327,16 @@ def backend_readiness(host: Host | None = None) -> tuple[BackendReadiness, ...]:
 def _readiness(
     host: Host, backend: BackendName, leading: str, modules: dict[str, str]
 ) -> BackendReadiness:
-    version = _version(leading)
+    version = installed_version(leading)
     if backend == "mlx" and host.system == "macos" and host.architecture != "arm64":
         note = "MLX needs an Apple silicon Mac and a Python built for arm64, not under Rosetta"
         return BackendReadiness(backend, False, version, note=note)
     missing = [
         package for module, package in modules.items() if importlib.util.find_spec(module) is None
     ]
-    if backend == "mlx" and host.system == "linux" and not any(map(_version, _MLX_LINUX)):
+    if backend == "mlx" and host.system == "linux" and not any(map(installed_version, _MLX_LINUX)):
         missing.append("mlx-cpu")  # without it the package installs and does not import
     if not missing:
         return BackendReadiness(backend, True, version)
     note = f"not installed: {', '.join(missing)}"
     return BackendReadiness(backend, False, version, f"pip install '.[{backend}]'", note)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

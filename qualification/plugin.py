@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from qualification import plan, suite_fixtures
-from qualification.errors import DeclarationError, QualificationError, SelectionError, WorkerError
+from qualification.errors import (
+    DeclarationError,
+    QualificationError,
+    SelectionError,
+    StoreError,
+    WorkerError,
+)
 from qualification.places import home, results_url
-from qualification.records import Check, Deployment, KnownBug, Machine, Tier
+from qualification.records import Check, Deployment, KnownBug, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -103,6 +109,8 @@ class Qualification:
         self._config = config
         self._session: QualificationSession | None = None
         self._no_longer: list[str] = []
+        self._verdicts: tuple[Verdict, ...] = ()
+        self._not_kept = ""
         folder = config.getoption("--declarations")
         try:
             self.registry: Registry = load_registry(Path(folder) if folder else None)
@@ -126,7 +134,7 @@ class Qualification:
     @cached_property
     def versions(self) -> dict[str, str]:
         """Library -> installed version ('' where absent)."""
-        from qualification.machine import library_versions
+        from qualification.libraries import library_versions
 
         return library_versions()
 
@@ -223,14 +231,15 @@ class Qualification:
         asked = tiers & names
         if not asked:
             return
-        chosen = {
+        foreign = {
             tier
             for item in session.items
             if _CASE in item.stash
-            for tier in item.stash[_CASE][0].source.tiers
+            for tiers in [asked.intersection(item.stash[_CASE][0].source.tiers)]
+            if self.machine.tier not in tiers
+            for tier in tiers
         }
-        foreign = asked & chosen
-        if foreign and self.machine.tier not in asked:
+        if foreign:
             from qualification.machine import explain_no_match
 
             problem = SelectionError(
@@ -270,18 +279,17 @@ class Qualification:
         from qualification.weights import load_request
 
         deployment: Deployment = request.param
+        session = self.session
+        session.deployments[deployment.identifier] = deployment
         if problem := self.not_ready.get(deployment.source.backend):
             pytest.skip(problem)
         if problem := plan.does_not_fit(deployment, self.machine, self.tier):
-            self.session.deployments[deployment.identifier] = deployment
-            self.session.journal.unfit[deployment.identifier] = problem
+            session.journal.does_not_fit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
             pytest.skip("its files run their own code: say yes with --allow-remote-code")
         try:
-            deployed = self.session.deployed(
-                deployment, load_request(deployment, home() / "fixtures")
-            )
+            deployed = session.deployed(deployment, load_request(deployment, home() / "fixtures"))
         except NotLoaded as error:
             pytest.skip(str(error))
         except QualificationError as error:
@@ -340,7 +348,6 @@ class Qualification:
         detail = text
         if report.skipped and isinstance(report.longrepr, tuple):
             detail = report.longrepr[2].removeprefix("Skipped: ")
-        self._session.deployments.setdefault(deployment.identifier, deployment)
         self._session.journal.checks.append(
             Check(
                 deployment=deployment.identifier,
@@ -361,10 +368,15 @@ class Qualification:
         outcomes = {check.outcome for check in self._session.journal.checks}
         if exitstatus == pytest.ExitCode.OK and outcomes <= {"skipped"}:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        from qualification.outcome import conclude
+        from qualification.outcome import conclude, keep
 
-        target = self._config.getoption("--results") or results_url()
-        self._verdicts = conclude(self._session, home() / "baselines", target)
+        self._verdicts = conclude(self._session, home() / "baselines")
+        try:
+            target = self._config.getoption("--results") or results_url()
+            keep(self._session, self._verdicts, target)
+        except StoreError as error:
+            self._not_kept = f"THE RESULTS WERE NOT KEPT: {error}"
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -373,7 +385,7 @@ class Qualification:
             terminalreporter.section("known bugs that no longer fail")
             for line in self._no_longer:
                 terminalreporter.write_line(line)
-        verdicts = getattr(self, "_verdicts", ())
+        verdicts = self._verdicts
         if not verdicts or self._session is None:
             return
         terminalreporter.section("verdicts")
@@ -395,6 +407,8 @@ class Qualification:
             for finding in verdict.findings:
                 if finding.status in shown:
                     terminalreporter.write_line(f"    {finding.status}: {finding.sentence}")
+        if self._not_kept:
+            terminalreporter.write_line(self._not_kept, red=True)
 
 
 def _names(expression: str) -> set[str]:

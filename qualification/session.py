@@ -48,7 +48,7 @@ class Journal:
     trials: list[Trial] = dataclasses.field(default_factory=list)
     checks: list[Check] = dataclasses.field(default_factory=list)
     load_reports: dict[str, LoadReport] = dataclasses.field(default_factory=dict)
-    unfit: dict[str, str] = dataclasses.field(default_factory=dict)
+    does_not_fit: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class NotLoaded(QualificationError):

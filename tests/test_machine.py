@@ -13,14 +13,13 @@ import pytest
 
 from qualification import machine as machine_module
 from qualification.host import LocalHost
+from qualification.libraries import LIBRARIES, library_versions
 from qualification.machine import (
-    LIBRARIES,
     backend_readiness,
     bandwidth_of,
     describe,
     environment,
     explain_no_match,
-    library_versions,
     match_tier,
     probe,
 )
@@ -310,7 +309,9 @@ def test_a_missing_backend_is_named_with_the_command_that_installs_it(
     """And one whose package is there is ready, with its version."""
     installed = {"torch", "torchvision", "transformers"}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name in installed or None)
-    monkeypatch.setattr(machine_module, "_version", lambda name: "1.0" if name == "torch" else "")
+    monkeypatch.setattr(
+        machine_module, "installed_version", lambda name: "1.0" if name == "torch" else ""
+    )
     mlx, torch, llamacpp = backend_readiness(RecordedHost("linux_2_cores_24gb"))
     assert (torch.ready, torch.version, torch.install_command) == (True, "1.0", "")
     assert (mlx.ready, mlx.install_command) == (False, "pip install '.[mlx]'")
@@ -321,7 +322,9 @@ def test_a_missing_backend_is_named_with_the_command_that_installs_it(
 def test_mlx_on_linux_is_not_ready_without_its_cpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package without the build installs, is found, and fails at import."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    monkeypatch.setattr(machine_module, "_version", lambda name: "" if "mlx-c" in name else "1.0")
+    monkeypatch.setattr(
+        machine_module, "installed_version", lambda name: "" if "mlx-c" in name else "1.0"
+    )
     assert backend_readiness(RecordedHost("linux_2_cores_24gb"))[0].note == "not installed: mlx-cpu"
     assert backend_readiness(RecordedHost("air_m4_32gb"))[0].ready
 

@@ -325,3 +325,31 @@ def test_the_declared_models_of_a_tier_are_listed_fast_and_without_model_librari
     for name in ("qwen2.5-vl-7b-4bit@mlx", "smolvlm-500m", "phi-3.5-vision", "moondream2"):
         assert name in done.stdout
     assert "canary" not in done.stdout
+
+
+def test_a_damaged_baseline_is_said_and_loses_no_results(house):
+    """The file is named in the verdict, and what was measured is kept."""
+    folder = house.path / "baselines/linux_cpu"
+    folder.mkdir(parents=True)
+    file = folder / "toy-bf16@fake.json"
+    file.write_text('{"schema_version": 1, "sess')
+    result = house()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*toy-bf16@fake*failed*", "*baseline cannot be read*"])
+    assert file.read_text() == '{"schema_version": 1, "sess'
+    assert (house.path / "reports/results.sqlite").exists()
+
+
+def test_results_that_cannot_be_kept_are_said_and_the_run_is_not_green(house):
+    """A database that cannot be written is no detail."""
+    result = house("--results", "sqlite:////proc/nowhere/results.sqlite")
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["THE RESULTS WERE NOT KEPT: */proc/nowhere/*"])
+
+
+def test_a_foreign_tier_beside_this_machines_is_refused_too(house):
+    """-m "linux_cpu or air_m4" would run the other tier's deployments here."""
+    house("-m", "linux_cpu or air_m4", tiers='["linux_cpu"]').assert_outcomes(passed=2)
+    result = house("-m", "linux_cpu or air_m4", tiers='["air_m4"]')
+    assert result.ret == pytest.ExitCode.USAGE_ERROR

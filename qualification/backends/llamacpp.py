@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qualification.backends.weights_files import resolve, total_bytes, versions
+from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed
+from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
     GenerateRequest,
@@ -70,7 +71,7 @@ class Backend:
             device="gpu" if offload else "cpu",
             weights_bytes=total_bytes(files),
             revision=revision,
-            versions=versions(),
+            versions=library_versions(),
             page_cache=pages,
         )
 

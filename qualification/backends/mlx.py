@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qualification.backends import remote_code
-from qualification.backends.weights_files import resolve, total_bytes, versions
+from qualification.backends.weights_files import resolve, total_bytes
+from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
     GenerateRequest,
@@ -56,7 +57,7 @@ class Backend:
             device=_device(mx),
             weights_bytes=total_bytes(files),
             revision=revision,
-            versions=versions(),
+            versions=library_versions(),
             page_cache=pages,
             notes=notes,
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from qualification.backends import remote_code
-from qualification.backends.weights_files import resolve, total_bytes, versions
+from qualification.backends.weights_files import resolve, total_bytes
+from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
     GenerateRequest,
@@ -62,7 +63,7 @@ class Backend:
             device=self._device,
             weights_bytes=total_bytes(files),
             revision=revision,
-            versions=versions(),
+            versions=library_versions(),
             page_cache=pages,
             notes=notes,
         )

@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import importlib.metadata
 from pathlib import Path
 
 from qualification.errors import WeightsUnavailable
 from qualification.records import LoadRequest
-
-LIBRARIES = (
-    "mlx",
-    "mlx-vlm",
-    "mlx-lm",
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "llama-cpp-python",
-    "huggingface_hub",
-    "numpy",
-    "pillow",
-)
-
-
-def versions() -> dict[str, str]:
-    """Library -> installed version, for those that are installed in this environment."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def resolve(request: LoadRequest, patterns: tuple[str, ...]) -> tuple[Path, str]:

@@ -1,0 +1,32 @@
+"""The libraries whose versions are part of every record, and their installed versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+LIBRARIES = (
+    "mlx",
+    "mlx-vlm",
+    "mlx-lm",
+    "torch",
+    "torchvision",
+    "transformers",
+    "tokenizers",
+    "llama-cpp-python",
+    "huggingface_hub",
+    "numpy",
+    "pillow",
+)
+
+
+def installed_version(distribution: str) -> str:
+    """The version of a distribution in this interpreter, '' where absent; nothing is imported."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def library_versions() -> dict[str, str]:
+    """Version of each of :data:`LIBRARIES` in this interpreter, '' where absent."""
+    return {name: installed_version(name) for name in LIBRARIES}
