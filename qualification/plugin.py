@@ -7,6 +7,7 @@ imports no model library, starts no process and needs no network.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -388,6 +389,12 @@ class Qualification:
         verdicts = self._verdicts
         if not verdicts or self._session is None:
             return
+        skipped = [c for c in self._session.journal.checks if c.outcome == "skipped"]
+        if skipped:
+            terminalreporter.section("not run")
+            reasons = Counter(check.detail for check in skipped)
+            for reason, count in reasons.items():
+                terminalreporter.write_line(f"{count:4} × {reason}")
         terminalreporter.section("verdicts")
         for condition in self._session.record.conditions:
             if not condition.fit:
@@ -401,11 +408,13 @@ class Qualification:
             terminalreporter.write_line(
                 f"{verdict.deployment:{width}}  {verdict.name} ({verdict.advice})"
             )
-            shown = {"fail", "suspect", "warn"}
-            if verdict.name == "inconclusive":
-                shown.add("unknown")
+            open_questions = verdict.name == "inconclusive"
             for finding in verdict.findings:
-                if finding.status in shown:
+                if finding.status in ("fail", "suspect", "warn") or (
+                    open_questions
+                    and finding.status == "unknown"
+                    and finding.metric not in ("check", "conditions", "measured")
+                ):
                     terminalreporter.write_line(f"    {finding.status}: {finding.sentence}")
         if self._not_kept:
             terminalreporter.write_line(self._not_kept, red=True)
