@@ -395,7 +395,13 @@ class Qualification:
             reasons = Counter(check.detail for check in skipped)
             for reason, count in reasons.items():
                 terminalreporter.write_line(f"{count:4} × {reason}")
+        from qualification.machine import describe
+
         terminalreporter.section("verdicts")
+        terminalreporter.write_line(
+            f"on {describe(self.machine)}, tier {self.machine.tier or 'none'}; "
+            "render them with: qualify report"
+        )
         for condition in self._session.record.conditions:
             if not condition.fit:
                 note = f" ({condition.note})" if condition.note else ""
