@@ -1,8 +1,10 @@
 # Two commands: make qualify, make test. Both make .venv first; a second run installs nothing.
 PYTHON ?= python3
 EXTRAS ?= mlx torch llamacpp dev
+PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 comma := ,
 empty :=
 space := $(empty) $(empty)
@@ -17,26 +19,27 @@ help:
 
 install: $(VENV)/installed
 
-# A backend that cannot be installed is said by name, and the others still run.
-$(VENV)/installed: pyproject.toml Makefile
+# A backend that cannot be installed is said by name and the others still run; without the file
+# `installed` the next make tries again.
+$(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "$(PYTHON) is not Python 3.10-3.13; name another: make PYTHON=python3.12"; exit 2; }
+	  || { echo "$(PYTHON) is not Python 3.10-3.13; name another: make PYTHON=python3.12 (on a Mac: brew install python@3.12)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV): $(EXTRAS)"; $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(subst $(space),$(comma),$(EXTRAS))]' \
-	  || { echo "not everything could be installed at once; trying each extra by itself"; \
-	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -e . || exit 1; \
-	       for extra in $(EXTRAS); do \
-	         $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$$extra]" \
-	           || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -e '.[$$extra]'"; \
-	       done; }
-	@touch $@
+	@echo "installing $(EXTRAS) into $(VENV); building llama.cpp takes some minutes without a word"
+	@if $(PIP) -e '.[$(subst $(space),$(comma),$(EXTRAS))]'; then touch $@; else \
+	  echo "not everything could be installed at once; trying each extra by itself"; \
+	  $(PIP) -e . || exit 1; \
+	  for extra in $(EXTRAS); do \
+	    $(PIP) -e ".[$$extra]" \
+	      || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -e '.[$$extra]'"; \
+	  done; fi
 
 qualify: install
-	@status=0; $(BIN)/python -m pytest -m canary || status=$$?; \
+	@status=0; $(BIN)/python -m pytest -m canary $(PYTEST_ARGS) || status=$$?; \
 	$(BIN)/qualify report; exit $$status
 
 test: install
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -339,4 +339,5 @@ def _readiness(
     if not missing:
         return BackendReadiness(backend, True, version)
     note = f"not installed: {', '.join(missing)}"
-    return BackendReadiness(backend, False, version, f"pip install '.[{backend}]'", note)
+    command = f".venv/bin/pip install -e '.[{backend}]'"
+    return BackendReadiness(backend, False, version, command, note)

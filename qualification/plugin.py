@@ -47,6 +47,8 @@ SOURCES = {
 }
 BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
 
+NOT_LOADED = ", see its first test"
+
 _CASE = pytest.StashKey[tuple[Deployment, "KnownBug | None"]]()
 _OUTCOME = pytest.StashKey[Check]()
 
@@ -59,6 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run a tier's deployments on a machine of another tier; "
         "the results are filed under this machine",
+    )
+    group.addoption(
+        "--require-all",
+        action="store_true",
+        help="a deployment that could not be tried fails the run (for CI)",
     )
     group.addoption(
         "--allow-remote-code",
@@ -227,7 +234,8 @@ class Qualification:
 
             raise pytest.UsageError(
                 "no tier matches this machine, so nothing is declared for it: this is "
-                f"{explain_no_match(self.machine, self.registry.tiers)}"
+                f"{explain_no_match(self.machine, self.registry.tiers)}; to run a tier's models "
+                "all the same, name it and add --any-machine: results are filed under this machine"
             )
         asked = tiers & names
         if not asked:
@@ -369,6 +377,9 @@ class Qualification:
         outcomes = {check.outcome for check in self._session.journal.checks}
         if exitstatus == pytest.ExitCode.OK and outcomes <= {"skipped"}:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        if exitstatus == pytest.ExitCode.OK and self._config.option.require_all:
+            if "skipped" in outcomes:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         from qualification.outcome import conclude, keep
 
         self._verdicts = conclude(self._session, home() / "baselines")
@@ -392,7 +403,9 @@ class Qualification:
         skipped = [c for c in self._session.journal.checks if c.outcome == "skipped"]
         if skipped:
             terminalreporter.section("not run")
-            reasons = Counter(check.detail for check in skipped)
+            reasons = Counter(
+                check.detail for check in skipped if not check.detail.endswith(NOT_LOADED)
+            )
             for reason, count in reasons.items():
                 terminalreporter.write_line(f"{count:4} × {reason}")
         from qualification.machine import describe

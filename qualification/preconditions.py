@@ -80,7 +80,10 @@ def preconditions(host: Host | None = None) -> tuple[Condition, ...]:
     checks = _MACOS if host.system == "macos" else _LINUX
     readings += [check(host) for check in checks]
     if host.system != "macos":
-        readings += [_steal(before, after, f"over {SAMPLE_SECONDS:.0f} s"), *_nvidia(host)]
+        readings += [
+            _steal("steal", before, after, f" over {SAMPLE_SECONDS:.0f} s"),
+            *_nvidia(host),
+        ]
     return tuple(readings)
 
 
@@ -100,7 +103,7 @@ def conditions_between(before: Counters, after: Counters) -> tuple[Condition, ..
         fit = growth <= MAX_SWAP_GROWTH
         note = "" if fit else f"over {MAX_SWAP_GROWTH / 1e6:.0f} MB: memory ran short in the run"
         found.append(Condition("swap_growth", f"{growth / 1e6:.0f} MB", fit, note))
-    found.append(_steal(before.cpu, after.cpu, "during the run"))
+    found.append(_steal("steal_in_the_run", before.cpu, after.cpu))
     if before.throttle_events is not None and after.throttle_events is not None:
         events = after.throttle_events - before.throttle_events
         note = "the processor slowed down to cool during the run" if events > 0 else ""
@@ -137,13 +140,13 @@ def _load(
     return Condition("load", value, False, f"{over}: other work is running ({seen})")
 
 
-def _steal(before: CpuTimes | None, after: CpuTimes | None, when: str) -> Condition:
+def _steal(name: str, before: CpuTimes | None, after: CpuTimes | None, over: str = "") -> Condition:
     elapsed = after.total - before.total if before and after else 0.0
     if before is None or after is None or elapsed <= 0:
-        return Condition("steal", UNKNOWN)
+        return Condition(name, UNKNOWN)
     share = max(0.0, after.stolen - before.stolen) / elapsed
     note = "" if share <= MAX_STEAL_SHARE else "the hypervisor gave our processor time to others"
-    return Condition("steal", f"{share:.1%} {when}", share <= MAX_STEAL_SHARE, note)
+    return Condition(name, f"{share:.1%}{over}", share <= MAX_STEAL_SHARE, note)
 
 
 def _swap(host: Host) -> Condition:

@@ -92,6 +92,7 @@ class GenerationSettings:
 class Source:
     """Where one backend gets the weights of a model, and on which tiers that is meant to run.
 
+    ``also_needs`` names repositories that its loader reads besides (a tokenizer's, say).
     ``options`` go to the library's own loader as they are, ``environment`` to the worker's
     environment variables.
     """
@@ -104,6 +105,7 @@ class Source:
     path: str = ""
     model_file: str = ""
     mmproj_file: str = ""
+    also_needs: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     fallback_of: str = ""
     remote_code: bool = False
@@ -114,7 +116,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Model:
-    """A vision-language model as declared. ``parameters`` counts all of them, vision included."""
+    """A vision-language model as declared. ``parameters`` counts all of them, vision included.
+
+    ``chat_template`` (Jinja) stands in for that of the files where they have none that takes
+    pictures.
+    """
 
     name: str
     family: str
@@ -124,6 +130,7 @@ class Model:
     sources: tuple[Source, ...]
     shape: Shape | None = None
     context: int = 4096
+    chat_template: str = ""
     generation: GenerationSettings = GenerationSettings()
 
 
@@ -221,8 +228,10 @@ class LoadRequest:
     mmproj_file: str = ""
     repository: str = ""
     revision: str = "main"
+    also_needs: tuple[str, ...] = ()
     remote_code: bool = False
     context: int = 4096
+    chat_template: str = ""
     device: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -57,6 +57,8 @@ class Row:
     def why(self) -> tuple[str, ...]:
         """What speaks against the deployment, else what could not be decided; worst first."""
         findings = self.findings
+        if self.verdict.name == "unfit":
+            return tuple(f.sentence for f in self.verdict.findings if f.metric == "conditions")
         for status in ("fail", "suspect", "warn", "unknown"):
             if found := tuple(f.sentence for f in findings if f.status == status):
                 return found
@@ -139,7 +141,14 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        seconds=seconds, size=size, rate=rate, share=share, middle=middle, plain=plain
+        seconds=seconds,
+        size=size,
+        memory=memory,
+        rate=rate,
+        share=share,
+        middle=middle,
+        plain=plain,
+        code=code,
     )
     context: dict[str, Any] = {
         "results": results,
@@ -217,6 +226,11 @@ def size(value: float | None) -> str:
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
 
 
+def memory(value: float) -> str:
+    """Installed memory as machines are sold: ``32 GiB``."""
+    return f"{value / 2**30:.1f}".removesuffix(".0") + " GiB"
+
+
 def rate(value: float | None) -> str:
     """Three digits; ``–`` for None."""
     if value is None:
@@ -239,3 +253,8 @@ def plain(text: object) -> str:
         line = line[:400] + "…"
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """Text for a code span of Markdown, which has no escapes: one line without backticks."""
+    return " ".join(str(text).replace("`", "'").split()) or "everything"

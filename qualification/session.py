@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import shutil
 import tempfile
 import uuid
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from qualification.questions import Question
+
+
+_FETCH_DEADLINE_S = 24 * 3600.0
+_HINTS = {"text": " Answer with the digit."}
 
 
 @dataclasses.dataclass
@@ -106,19 +111,21 @@ class Deployed:
     def answer(self, question: Question) -> str:
         """The answer to a generated question, as long as the model's settings allow."""
         parts = [Part("image", str(self._file(picture))) for picture in question.images()]
-        if question.before:
+        # Published prompt styles differ on text before a picture; the canaries are trained for it.
+        if question.before and self.is_canary:
             parts.insert(0, Part("text", question.before))
-        parts.append(Part("text", question.prompt))
+        hint = "" if self.is_canary else _HINTS.get(question.skill, "")
+        parts.append(Part("text", question.prompt + hint))
         return self.converse(Message("user", tuple(parts))).text.strip()
 
     def is_right(self, question: Question, answer: str) -> bool:
-        """A canary must give the whole answer and nothing else; a real model may say more."""
+        """A canary must give the whole answer; a real model must say its words in their order."""
         from qualification.questions import is_right
 
         if self.is_canary:
             return is_right(question, answer)
-        words = {word.strip(".,:;!?\"'").lower() for word in answer.split()}
-        return set(question.answer.lower().split()) <= words
+        said = iter(re.findall(r"[a-z0-9]+", answer.lower()))
+        return all(word in said for word in question.answer.lower().split())
 
     def generate(
         self,
@@ -201,6 +208,8 @@ class Deployed:
     def _load(self) -> LoadReport:
         self._worker = self._start_worker()
         try:
+            if not self._request.path and self._request.repository:
+                self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
             report = self._worker.load(self._request, deadline_s=self._load_deadline_s)
         except BaseException:
             self._log = self._worker.log()

@@ -27,8 +27,10 @@ def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
         mmproj_file=source.mmproj_file,
         repository=source.repository,
         revision=source.revision,
+        also_needs=source.also_needs,
         remote_code=source.remote_code,
         context=deployment.model.context,
+        chat_template=deployment.model.chat_template,
         options=dict(source.options),
     )
 

@@ -32,6 +32,7 @@ from qualification.errors import (
     WorkerOutOfMemory,
     WorkerTimedOut,
 )
+from qualification.process_memory import held_bytes
 from qualification.records import (
     GenerateRequest,
     Generation,
@@ -115,6 +116,10 @@ class Worker:
             return self._log_path.read_text(errors="replace")
         except OSError:
             return ""
+
+    def fetch(self, request: LoadRequest, *, deadline_s: float) -> None:
+        """Make sure that the weights are on this machine; a download never counts as loading."""
+        self._ask("fetch", to_json(request), deadline_s, dict)
 
     def load(self, request: LoadRequest, *, deadline_s: float) -> LoadReport:
         """Load a deployment; raises a :class:`WorkerError` that says what went wrong."""
@@ -204,7 +209,7 @@ class Worker:
     def _check_memory(self, method: str) -> None:
         if self._memory_limit is None:
             return
-        used = sum(_resident(process) for process in self._tree())
+        used = sum(held_bytes(process.pid) for process in self._tree())
         if used <= self._memory_limit:
             return
         tail = self._tail()
@@ -283,13 +288,6 @@ class Worker:
 
 def _adapter(kind: type[_Record]) -> TypeAdapter[_Record]:
     return TypeAdapter(kind)
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def _oom_kills() -> int:

@@ -9,8 +9,9 @@ SCRATCH     folder for temporary files (also in TMPDIR); removed by us if the pa
 stdout      never part of the channel: whatever the libraries print goes to the log, with stderr
 ==========  ======================================================================================
 
-Request ``{"id": 1, "method": "load", "params": {...}}``; the methods are ``load`` (``LoadRequest``
--> ``LoadReport``), ``generate`` (``GenerateRequest`` -> ``Generation``), ``memory`` (nothing ->
+Request ``{"id": 1, "method": "load", "params": {...}}``; the methods are ``fetch``
+(``LoadRequest`` -> nothing: the weights are on this machine), ``load`` (``LoadRequest`` ->
+``LoadReport``), ``generate`` (``GenerateRequest`` -> ``Generation``), ``memory`` (nothing ->
 ``MemoryReport``), ``unload`` and ``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
 ``{"id": 1, "error": {"kind": "...", "message": "..."}}`` with a kind of ``errors.WORKER_ERRORS``.
 Requests are answered in order. End of file without ``close`` means that the parent died: the
@@ -45,7 +46,8 @@ if __name__ == "__main__":
         sys.modules["qualification"] = _package
         _spec.loader.exec_module(_package)
 
-from qualification import backends, meter
+from qualification import backends, process_memory
+from qualification.backends import weights_files
 from qualification.errors import WORKER_ERRORS, WorkerError
 from qualification.records import (
     GenerateRequest,
@@ -65,6 +67,10 @@ class _Service:
         self._backend: backends.Backend | None = None
         self._name = ""
 
+    def fetch(self, params: dict[str, Any]) -> Any:
+        weights_files.resolve(LoadRequest(**params))
+        return {}
+
     def load(self, params: dict[str, Any]) -> Any:
         request = LoadRequest(**params)
         self._name = request.backend
@@ -83,7 +89,7 @@ class _Service:
         return to_json(self._backend.generate(GenerateRequest(messages=messages, **params)))
 
     def memory(self, _params: dict[str, Any]) -> Any:
-        return to_json(meter.peak_memory())
+        return to_json(process_memory.peak_memory())
 
     def unload(self, _params: dict[str, Any]) -> Any:
         if self._backend is not None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qualification.meter import TokenClock, page_cache, peak_memory
+from qualification.meter import TokenClock, page_cache
+from qualification.process_memory import held_bytes, peak_memory
 from qualification.records import Generation
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -16,7 +17,7 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 def test_the_peak_contains_memory_that_was_given_back():
     """A peak is a peak: 200 MB that are freed again stay in it."""
     script = (
-        "from qualification.meter import peak_memory\n"
+        "from qualification.process_memory import peak_memory\n"
         "before = peak_memory().peak_memory_bytes\n"
         "block = b'x' * 200_000_000\n"
         "del block\n"
@@ -34,7 +35,7 @@ def test_a_child_does_not_inherit_its_parents_peak():
     script = (
         "import subprocess, sys\n"
         "block = b'x' * 500_000_000\n"
-        "code = 'from qualification.meter import peak_memory;"
+        "code = 'from qualification.process_memory import peak_memory;"
         "print(peak_memory().peak_memory_bytes)'\n"
         "print(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout)"
     )
@@ -50,6 +51,13 @@ def test_the_peak_is_the_kernels_high_water_mark():
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = [line for line in lines if line.startswith("VmHWM")]
     assert peak_memory().peak_memory_bytes == pytest.approx(int(line.split()[1]) * 1024, rel=0.01)
+
+
+def test_a_process_that_has_ended_holds_nothing():
+    """The guard of the parent meets such processes all the time."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert held_bytes(process.pid) == 0
 
 
 @linux_only

@@ -250,6 +250,18 @@ def test_a_run_that_could_try_nothing_is_not_green(house):
     result.stdout.fnmatch_lines(["toy-bf16@fake*untested*"])
 
 
+def test_what_could_not_be_tried_fails_the_run_where_all_is_required(house):
+    """--require-all: for CI, where a missing backend must not be green."""
+    suite = """
+    import pytest
+
+    def test_one(deployed): assert deployed.ask("one") == "red"
+    def test_two(deployed): pytest.skip("cannot be tried")
+    """
+    assert house(suite=suite).ret == pytest.ExitCode.OK
+    assert house("--require-all", suite=suite).ret == pytest.ExitCode.TESTS_FAILED
+
+
 def test_a_machine_of_no_tier_is_told_so(house):
     """-m here without a matching tier is one sentence, not an empty run."""
     folder = house.path / "declared"

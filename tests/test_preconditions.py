@@ -214,7 +214,7 @@ def test_a_calm_run_is_fit() -> None:
     ("change", "name"),
     [
         ((101_000_000, 0.0, 0), "swap_growth"),
-        ((0, 1.5, 0), "steal"),
+        ((0, 1.5, 0), "steal_in_the_run"),
         ((0, 0.0, 2), "throttling"),
     ],
 )

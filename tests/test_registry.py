@@ -380,7 +380,7 @@ WRONG = {
         "bugs.toml",
         'versions = "==0.3.9"',
         'versions = "0.3.9 or so"',
-        ["bug 'qwen2.5-vl-two-pictures'", "'versions'", "PEP 440"],
+        ["bug 'qwen2.5-vl-3b-varying-speed'", "'versions'", "PEP 440"],
     ),
     "bad regular expression": (
         "bugs.toml",

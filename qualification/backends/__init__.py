@@ -19,9 +19,9 @@ MODULES = {
 }
 
 INSTALL_COMMANDS = {
-    "mlx": "pip install '.[mlx]'",
-    "torch": "pip install '.[torch]'",
-    "llamacpp": "pip install '.[llamacpp]'",
+    "mlx": ".venv/bin/pip install -e '.[mlx]'",
+    "torch": ".venv/bin/pip install -e '.[torch]'",
+    "llamacpp": ".venv/bin/pip install -e '.[llamacpp]'",
 }
 
 

@@ -41,7 +41,7 @@ class Backend:
         from llama_cpp.llama_chat_format import MTMDChatHandler
 
         import_s = clock() - start
-        folder, revision = resolve(request, (request.model_file, request.mmproj_file))
+        folder, revision = resolve(request)
         files = [folder / request.model_file, folder / request.mmproj_file]
         pages = page_cache(files)
         start = clock()

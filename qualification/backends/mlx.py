@@ -17,7 +17,6 @@ from qualification.records import (
     Part,
 )
 
-_FILES = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", "*.py")
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
@@ -27,6 +26,7 @@ class Backend:
     def __init__(self) -> None:
         self._model: Any = None
         self._processor: Any = None
+        self._template: dict[str, str] = {}
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -40,7 +40,9 @@ class Backend:
         import mlx_vlm
 
         import_s = clock() - start
-        folder, revision = resolve(request, _FILES)
+        folder, revision = resolve(request)
+        if request.chat_template:
+            self._template = {"chat_template": request.chat_template}
         files = sorted(folder.glob("*.safetensors"))
         pages = page_cache(files)
         start = clock()
@@ -122,11 +124,17 @@ class Backend:
         if len(messages) == 1 and kinds == ["image"] * pictures + ["text"]:
             question = messages[0].parts[-1].value
             prompt = apply_chat_template(
-                self._processor, self._model.config, question, num_images=pictures
+                self._processor,
+                self._model.config,
+                question,
+                num_images=pictures,
+                **self._template,
             )
         else:
             chat = [_as_chat(message) for message in messages]
-            prompt = get_chat_template(self._processor, chat, add_generation_prompt=True)
+            prompt = get_chat_template(
+                self._processor, chat, add_generation_prompt=True, **self._template
+            )
         return str(prompt)
 
     def unload(self) -> None:

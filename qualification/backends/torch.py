@@ -18,7 +18,6 @@ from qualification.records import (
     Part,
 )
 
-_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py")
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
@@ -29,6 +28,7 @@ class Backend:
         self._model: Any = None
         self._processor: Any = None
         self._device = "cpu"
+        self._template: str | None = None
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -43,7 +43,8 @@ class Backend:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         import_s = clock() - start
-        folder, revision = resolve(request, _FILES)
+        folder, revision = resolve(request)
+        self._template = request.chat_template or None
         files = sorted(folder.glob("*.safetensors"))
         pages = page_cache(files)
         self._device = request.device or _best_device(torch)
@@ -132,7 +133,7 @@ class Backend:
                     parts.append({"type": "text", "text": part.value})
             chat.append({"role": message.role, "content": parts})
         prompt = self._processor.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True
+            chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
         )
         inputs = self._processor(
             text=[prompt], images=pictures or None, return_tensors="pt", padding=False

@@ -3,54 +3,84 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from pathlib import Path
 
 from qualification.errors import WeightsUnavailable
 from qualification.records import LoadRequest
 
+_CONFIGURATION = ("*.json", "*.model", "*.tiktoken", "*.txt", "*.jinja")
 
-def resolve(request: LoadRequest, patterns: tuple[str, ...]) -> tuple[Path, str]:
+
+def resolve(request: LoadRequest) -> tuple[Path, str]:
     """The local folder with the weights and the revision that it holds ('' for local files).
 
-    Hub weights are taken from the local cache first and downloaded only where that fails; a
-    download never counts as load time, because the caller's clock starts afterwards.
+    Hub weights are taken from the local cache first and downloaded only where that fails. The
+    parent asks for this before it asks to load, so that a download is never load time.
     """
     if request.path:
         folder = Path(request.path)
         if not folder.is_dir():
             raise WeightsUnavailable(f"{folder}: no such folder of weights")
         return folder, ""
+    for repository in request.also_needs:
+        _snapshot(repository, "main", list(_CONFIGURATION))
+    if request.backend == "llamacpp":
+        patterns = [request.model_file, request.mmproj_file]
+    else:
+        code = ["*.py"] if request.remote_code else []
+        patterns = [*_CONFIGURATION, "*.safetensors", *code]
+    folder = _snapshot(request.repository, request.revision, patterns)
+    return folder, folder.name
+
+
+def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    allow = [pattern for pattern in patterns if pattern]
-    try:
+    def take(*, local: bool) -> Path:
         path = snapshot_download(
-            request.repository,
-            revision=request.revision,
-            allow_patterns=allow or None,
-            local_files_only=True,
+            repository, revision=revision, allow_patterns=patterns, local_files_only=local
         )
-        if not _complete(Path(path), allow):
-            raise FileNotFoundError(path)
-    except Exception:
-        try:
-            path = snapshot_download(
-                request.repository, revision=request.revision, allow_patterns=allow or None
-            )
-        except Exception as error:
-            raise WeightsUnavailable(
-                f"{request.repository}@{request.revision} is not in the local hub cache and "
-                f"could not be downloaded ({type(error).__name__}); download it where there is "
-                f"a network: hf download {request.repository} --revision {request.revision}"
-            ) from error
-    return Path(path), Path(path).name
+        return Path(path)
+
+    try:
+        folder = take(local=True)
+        if is_complete(folder, patterns):
+            return folder
+    except Exception:  # noqa: S110 - not in the cache, for any of the library's many reasons
+        pass
+    try:
+        return take(local=False)
+    except Exception as error:
+        raise WeightsUnavailable(
+            f"{repository}@{revision} is not in the local hub cache and could not be downloaded "
+            f"({type(error).__name__}); download it where there is a network: "
+            f"hf download {repository} --revision {revision}"
+        ) from error
 
 
-def _complete(folder: Path, patterns: list[str]) -> bool:
+def is_complete(folder: Path, patterns: list[str]) -> bool:
+    """Whether a snapshot has what was asked for: an interrupted download leaves a part of it.
+
+    Each file that is named in full must be there; where safetensors are wanted, all shards that
+    the index names, or one file without shards.
+    """
     names = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
-    weights = [name for name in names if name.endswith((".safetensors", ".gguf"))]
-    wanted = [pattern for pattern in patterns if pattern.endswith(".gguf")]
-    return bool(weights) and all(fnmatch.filter(names, pattern) for pattern in wanted)
+    exact = [pattern for pattern in patterns if "*" not in pattern]
+    if not all(fnmatch.filter(names, pattern) for pattern in exact):
+        return False
+    if "*.safetensors" not in patterns or "model.safetensors" in names:
+        return bool(names)
+    indexes = list(folder.glob("*.safetensors.index.json"))
+    try:
+        shards: set[str] = set()
+        for index in indexes:
+            shards.update(json.loads(index.read_text())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    if indexes:
+        return shards <= set(names)
+    return bool(fnmatch.filter(names, "*.safetensors"))
 
 
 def total_bytes(files: list[Path]) -> int:
