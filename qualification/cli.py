@@ -13,18 +13,19 @@ import click
 
 from qualification.errors import QualificationError
 from qualification.places import home, results_url
+from qualification.records import Results
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _one_sentence(command: _Command) -> _Command:
-    """An error of ours is one sentence on standard error and exit code 2."""
+    """An error of ours or of the file system is one sentence and exit code 2."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except QualificationError as error:
+        except (QualificationError, OSError) as error:
             click.echo(f"qualify: {error}", err=True)
             sys.exit(2)
 
@@ -70,7 +71,8 @@ def doctor(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--session", default="", help="Session to render (default: the newest).")
+@click.option("--session", default="", help="Session to render (default: this machine's newest).")
+@click.option("--any-machine", is_flag=True, help="The newest of all machines in the database.")
 @click.option("--results", default="", metavar="URL", help="Results database.")
 @click.option(
     "--output",
@@ -78,31 +80,29 @@ def doctor(as_json: bool) -> None:
     help="Folder to write to (default: reports/latest).",
 )
 @_one_sentence
-def report(session: str, results: str, output: Path | None) -> None:
+def report(session: str, any_machine: bool, results: str, output: Path | None) -> None:
     """Render recommendations.md and .html from the stored results."""
     from qualification.registry import load_registry
     from qualification.report import render, write
-    from qualification.store import Store
 
-    store = Store(results or results_url())
-    documents = render(store.results(session or store.latest()), load_registry())
+    registry = load_registry()
+    documents = render(_results(results, session, any_machine), registry)
     for file in write(documents, output or home() / "reports/latest"):
         click.echo(file)
 
 
 @main.command()
 @click.argument("deployments", nargs=-1)
-@click.option("--session", default="", help="Session to accept (default: the newest).")
+@click.option("--session", default="", help="Session to accept (default: this machine's newest).")
+@click.option("--any-machine", is_flag=True, help="The newest of all machines in the database.")
 @click.option("--results", default="", metavar="URL", help="Results database.")
 @_one_sentence
-def accept(deployments: tuple[str, ...], session: str, results: str) -> None:
+def accept(deployments: tuple[str, ...], session: str, any_machine: bool, results: str) -> None:
     """Accept a session's trials as baseline, for all its deployments or those named."""
     from qualification.baseline import accept as accept_session
     from qualification.errors import SelectionError
-    from qualification.store import Store
 
-    store = Store(results or results_url())
-    found = store.results(session or store.latest())
+    found = _results(results, session, any_machine)
     present = [verdict.deployment for verdict in found.verdicts]
     unknown = [name for name in deployments if name not in present]
     if unknown:
@@ -121,6 +121,20 @@ def accept(deployments: tuple[str, ...], session: str, results: str) -> None:
         trials = [t for t in found.trials if t.deployment == verdict.deployment]
         if trials:
             click.echo(accept_session(home() / "baselines", found.session, trials))
+
+
+def _results(url: str, session: str, any_machine: bool) -> Results:
+    """A stored session: the one named, or the newest of this machine, or of all."""
+    from qualification.machine import probe
+    from qualification.registry import load_registry
+    from qualification.store import Store
+
+    store = Store(url or results_url())
+    if not session:
+        registry = load_registry()
+        here = "" if any_machine else probe(registry.chips, registry.tiers).identifier
+        session = store.latest(here)
+    return store.results(session)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def read_declarations(path: Path, kind: type[_T]) -> _T:
         raise DeclarationError(
             f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         reason = str(error).replace("\n", " ")
         raise DeclarationError(
             f"{path}: is not valid TOML: {reason}; correct the file there"

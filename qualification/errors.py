@@ -22,6 +22,8 @@ The message of each is one sentence that says what, where and what to do.
 
 from __future__ import annotations
 
+from qualification.hostile_text import disarm
+
 
 class QualificationError(Exception):
     """Base of all errors that a user of the harness may see."""
@@ -56,8 +58,8 @@ class WorkerError(QualificationError):
     kind = "worker_error"
 
     def __init__(self, message: str, *, stderr_tail: str = "") -> None:
-        super().__init__(message)
-        self.stderr_tail = stderr_tail
+        super().__init__(disarm(message))
+        self.stderr_tail = disarm(stderr_tail)
 
 
 class WorkerCrashed(WorkerError):

@@ -54,6 +54,8 @@ def page_cache(files: Iterable[Path]) -> str:
         size = file.stat().st_size
         if not size:
             continue
+        if file.stat().st_uid != os.geteuid() and not os.access(file, os.W_OK):
+            return "unknown"  # to anyone else Linux says that every page is resident
         pages = -(-size // page)
         descriptor = os.open(file, os.O_RDONLY)
         try:

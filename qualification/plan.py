@@ -18,23 +18,22 @@ def marks(deployment: Deployment) -> tuple[str, ...]:
     return (source.backend, source.weights, *source.tiers)
 
 
-def known_bug(
+def known_bugs(
     bugs: Iterable[KnownBug],
     deployment: Deployment,
     test: str,
     versions: Mapping[str, str],
     tier: str,
-) -> KnownBug | None:
-    """The known bug that makes ``test`` fail here, if one is in range of these versions."""
-    for bug in bugs:
-        if (
-            _any_match(test, bug.tests)
-            and _any_match(deployment.identifier, bug.deployments)
-            and (not bug.tiers or tier in bug.tiers)
-            and in_range(versions.get(bug.package, ""), bug.versions)
-        ):
-            return bug
-    return None
+) -> tuple[KnownBug, ...]:
+    """The known bugs that make ``test`` fail here: those in range of these versions."""
+    return tuple(
+        bug
+        for bug in bugs
+        if _any_match(test, bug.tests)
+        and _any_match(deployment.identifier, bug.deployments)
+        and (not bug.tiers or tier in bug.tiers)
+        and in_range(versions.get(bug.package, ""), bug.versions)
+    )
 
 
 def in_range(version: str, specifier: str) -> bool:

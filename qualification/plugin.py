@@ -7,7 +7,7 @@ imports no model library, starts no process and needs no network.
 from __future__ import annotations
 
 import re
-from collections import Counter
+import signal
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from qualification.errors import (
     StoreError,
     WorkerError,
 )
+from qualification.hostile_text import disarm
 from qualification.places import home, results_url
 from qualification.records import Check, Deployment, KnownBug, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
@@ -47,10 +48,7 @@ SOURCES = {
 }
 BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
 
-NOT_LOADED = ", see its first test"
-
-_CASE = pytest.StashKey[tuple[Deployment, "KnownBug | None"]]()
-_OUTCOME = pytest.StashKey[Check]()
+_CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -173,10 +171,10 @@ class Qualification:
         }
         cases = []
         for deployment in self.registry.deployments():
-            bug = plan.known_bug(
+            bugs = plan.known_bugs(
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
             )
-            if needs <= set(deployment.model.capabilities) or bug is not None:
+            if needs <= set(deployment.model.capabilities) or bugs:
                 marks = [getattr(pytest.mark, name) for name in plan.marks(deployment)]
                 cases.append(pytest.param(deployment, id=deployment.identifier, marks=marks))
         # Not scope="session": that would also cache a failure to load, for every later test.
@@ -199,16 +197,16 @@ class Qualification:
                 continue
             if here and here in deployment.source.tiers:
                 item.add_marker(pytest.mark.here)
-            bug = plan.known_bug(
+            bugs = plan.known_bugs(
                 self.registry.bugs,
                 deployment,
                 cast(pytest.Function, item).originalname,
                 self.versions,
                 self._bug_tier,
             )
-            item.stash[_CASE] = (deployment, bug)
-            if bug is not None:
-                reason = f"{bug.identifier}: {bug.title} ({bug.cause})"
+            item.stash[_CASE] = (deployment, bugs)
+            if bugs:
+                reason = "; ".join(f"{bug.identifier}: {bug.title} ({bug.cause})" for bug in bugs)
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
         # One load per deployment, and loading first: what it costs is not hidden by later tests.
         order = {d.identifier: n for n, d in enumerate(self.registry.deployments())}
@@ -220,6 +218,7 @@ class Qualification:
                 else (len(order), 0)
             )
         )
+        self._leave_out_other_tiers(items)
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -258,12 +257,33 @@ class Qualification:
             )
             raise pytest.UsageError(str(problem))
 
+    def _leave_out_other_tiers(self, items: list[pytest.Item]) -> None:
+        """Deselect real models that are for other machines and were not asked for by their tier."""
+        config = self._config
+        if config.option.collectonly or config.option.any_machine:
+            return
+        asked = _names(config.option.markexpr)
+        left_out = []
+        for item in items:
+            tiers = item.stash[_CASE][0].source.tiers if _CASE in item.stash else ()
+            if tiers and not asked.intersection(tiers) and self.machine.tier not in tiers:
+                left_out.append(item)
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            identities = set(map(id, left_out))
+            items[:] = [item for item in items if id(item) not in identities]
+
     # ------------------------------------------------------------------ running
 
     @property
     def session(self) -> QualificationSession:
         """The run's session, opened by the first test that needs a deployment."""
         if self._session is None:
+            if hasattr(self._config, "workerinput"):
+                pytest.fail(
+                    "figures need the machine for themselves: run without -n", pytrace=False
+                )
+            signal.signal(signal.SIGTERM, _terminated)
             from qualification.machine import environment
             from qualification.preconditions import preconditions
             from qualification.session import QualificationSession
@@ -316,79 +336,63 @@ class Qualification:
         report: pytest.TestReport = yield  # type: ignore[assignment]
         if _CASE not in item.stash:
             return report  # type: ignore[return-value]
-        deployment, bug = item.stash[_CASE]
-        text = "" if call.excinfo is None else _failure_text(call.excinfo)
-        if bug is not None and report.outcome == "skipped" and hasattr(report, "wasxfail"):
-            if not re.search(bug.failure, text):
+        deployment, bugs = item.stash[_CASE]
+        said = "" if call.excinfo is None else f"{call.excinfo.typename}: {call.excinfo.value}"
+        # The log is left out here: an earlier request may have left the words of the bug in it.
+        bug = next((bug for bug in bugs if re.search(bug.failure, said)), None)
+        names = ", ".join(one.identifier for one in bugs)
+        if bugs and report.outcome == "skipped" and hasattr(report, "wasxfail"):
+            if bug is None:
                 report.outcome = "failed"
                 del report.wasxfail
+                expected = " or ".join(f"/{one.failure}/" for one in bugs)
                 report.longrepr = (
-                    f"{bug.identifier} is known to fail with /{bug.failure}/, "
-                    f"but this is another failure:\n{text}"
+                    f"{names} is known to fail with {expected}, "
+                    f"but this is another failure:\n{disarm(said)}"
                 )
-        elif bug is not None and report.failed and report.when == "call" and not text:
-            report.longrepr = (  # a strict xfail that passed
-                f"{bug.identifier} no longer fails on {deployment.identifier} with "
-                f"{bug.package} {self.versions.get(bug.package, '')}: {bug.title}. "
-                f'End its range in bugs.toml: versions = "{bug.versions}" still includes it.'
+        elif bugs and report.failed and report.when == "call" and call.excinfo is None:
+            bug = bugs[0]
+            report.longrepr = "; ".join(  # a strict xfail that passed
+                f"{one.identifier} no longer fails on {deployment.identifier} with "
+                f"{one.package} {self.versions.get(one.package, '')}: {one.title}. "
+                f'End its range in bugs.toml: versions = "{one.versions}" still includes it.'
+                for one in bugs
             )
             self._no_longer.append(report.longrepr)
-        if report.when == "call" or report.outcome != "passed":
-            self._note(item, deployment, bug, report, text)
+        if self._session is not None and (report.when == "call" or report.outcome != "passed"):
+            self._session.journal.checks.append(_check(item, deployment, bug, report, call))
         return report  # type: ignore[return-value]
-
-    def _note(
-        self,
-        item: pytest.Item,
-        deployment: Deployment,
-        bug: KnownBug | None,
-        report: pytest.TestReport,
-        text: str,
-    ) -> None:
-        if self._session is None:
-            return
-        outcome: str = report.outcome
-        if hasattr(report, "wasxfail"):
-            outcome = "xfailed" if report.skipped else "xpassed"
-        elif bug is not None and report.failed and text == "":
-            outcome = "xpassed"
-        elif report.when != "call" and report.failed:
-            outcome = "error"
-        detail = text
-        if report.skipped and isinstance(report.longrepr, tuple):
-            detail = report.longrepr[2].removeprefix("Skipped: ")
-        self._session.journal.checks.append(
-            Check(
-                deployment=deployment.identifier,
-                suite=_suite_of(item),
-                test=cast(pytest.Function, item).originalname,
-                outcome=cast(Any, outcome),
-                detail=detail,
-                known_bug=bug.identifier if bug is not None else "",
-            )
-        )
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """End the workers, judge, and keep the results; a run that tried nothing is not green."""
         if self._session is None:
             return
-        self._session.close()
-        outcomes = {check.outcome for check in self._session.journal.checks}
-        if exitstatus == pytest.ExitCode.OK and outcomes <= {"skipped"}:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
-        if exitstatus == pytest.ExitCode.OK and self._config.option.require_all:
-            if "skipped" in outcomes:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        checks = self._session.journal.checks
+        if exitstatus == pytest.ExitCode.INTERRUPTED and not checks:
+            return  # nothing was found out, and an empty session would stand for the newest
         from qualification.outcome import conclude, keep
 
         self._verdicts = conclude(self._session, home() / "baselines")
+        if exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
             target = self._config.getoption("--results") or results_url()
             keep(self._session, self._verdicts, target)
         except StoreError as error:
             self._not_kept = f"THE RESULTS WERE NOT KEPT: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
+        """For a run whose tests are green: a failed verdict, or nothing tried, is not."""
+        if any(verdict.name in ("failed", "regressed") for verdict in self._verdicts):
+            return pytest.ExitCode.TESTS_FAILED
+        if "skipped" in outcomes and self._config.option.require_all:
+            return pytest.ExitCode.TESTS_FAILED
+        if outcomes <= {"skipped"}:
+            return pytest.ExitCode.NO_TESTS_COLLECTED
+        return pytest.ExitCode.OK
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -397,46 +401,24 @@ class Qualification:
             terminalreporter.section("known bugs that no longer fail")
             for line in self._no_longer:
                 terminalreporter.write_line(line)
-        verdicts = self._verdicts
-        if not verdicts or self._session is None:
+        if self._session is None or not self._verdicts:
             return
-        skipped = [c for c in self._session.journal.checks if c.outcome == "skipped"]
-        if skipped:
-            terminalreporter.section("not run")
-            reasons = Counter(
-                check.detail for check in skipped if not check.detail.endswith(NOT_LOADED)
-            )
-            for reason, count in reasons.items():
-                terminalreporter.write_line(f"{count:4} × {reason}")
-        from qualification.machine import describe
+        from qualification import screen
 
+        if lines := list(screen.not_run(self._session.journal.checks)):
+            terminalreporter.section("not run")
+            for line in lines:
+                terminalreporter.write_line(line)
         terminalreporter.section("verdicts")
-        terminalreporter.write_line(
-            f"on {describe(self.machine)}, tier {self.machine.tier or 'none'}; "
-            "render them with: qualify report"
-        )
-        for condition in self._session.record.conditions:
-            if not condition.fit:
-                note = f" ({condition.note})" if condition.note else ""
-                terminalreporter.write_line(
-                    f"unfit for timing: {condition.name.replace('_', ' ')} was "
-                    f"{condition.value}{note}"
-                )
-        width = max(len(verdict.deployment) for verdict in verdicts)
-        for verdict in verdicts:
-            terminalreporter.write_line(
-                f"{verdict.deployment:{width}}  {verdict.name} ({verdict.advice})"
-            )
-            open_questions = verdict.name == "inconclusive"
-            for finding in verdict.findings:
-                if finding.status in ("fail", "suspect", "warn") or (
-                    open_questions
-                    and finding.status == "unknown"
-                    and finding.metric not in ("check", "conditions", "measured")
-                ):
-                    terminalreporter.write_line(f"    {finding.status}: {finding.sentence}")
+        conditions = self._session.record.conditions
+        for line in screen.verdicts(self.machine, conditions, self._verdicts):
+            terminalreporter.write_line(line)
         if self._not_kept:
             terminalreporter.write_line(self._not_kept, red=True)
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    pytest.exit("terminated", returncode=128 + signal.SIGTERM)
 
 
 def _names(expression: str) -> set[str]:
@@ -447,6 +429,41 @@ def _deployment_of(item: pytest.Item) -> Deployment | None:
     specification = getattr(item, "callspec", None)
     value = specification.params.get("deployed") if specification is not None else None
     return value if isinstance(value, Deployment) else None
+
+
+def _check(
+    item: pytest.Item,
+    deployment: Deployment,
+    bug: KnownBug | None,
+    report: pytest.TestReport,
+    call: pytest.CallInfo[Any],
+) -> Check:
+    outcome: str = report.outcome
+    if hasattr(report, "wasxfail"):
+        outcome = "xfailed" if report.skipped else "xpassed"
+    elif bug is not None and report.failed and call.excinfo is None:
+        outcome = "xpassed"
+    elif report.when != "call" and report.failed:
+        outcome = "error"
+    detail = "" if call.excinfo is None else _failure_text(call.excinfo)
+    if report.skipped and isinstance(report.longrepr, tuple):
+        detail = report.longrepr[2].removeprefix("Skipped: ")
+    return Check(
+        deployment=deployment.identifier,
+        suite=_suite_of(item),
+        test=_test_name(item, deployment),
+        outcome=cast(Any, outcome),
+        detail=disarm(detail),
+        known_bug=bug.identifier if bug is not None else "",
+    )
+
+
+def _test_name(item: pytest.Item, deployment: Deployment) -> str:
+    """The function's name, with its parameters but for the deployment."""
+    function = cast(pytest.Function, item)
+    parameters = function.callspec.id if hasattr(function, "callspec") else ""
+    others = parameters.replace(deployment.identifier, "").strip("-")
+    return f"{function.originalname}[{others}]" if others else function.originalname
 
 
 def _suite_of(item: pytest.Item) -> str:

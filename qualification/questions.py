@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -194,6 +195,21 @@ def is_right(question: Question, text: str) -> bool:
     anything else does: a right word followed by others is wrong.
     """
     return _normalised(text) == _normalised(question.answer)
+
+
+def says_the_answer(question: Question, text: str) -> bool:
+    """Say whether ``text``, a sentence perhaps, names the answer and none of its rivals.
+
+    Of the colours and of the shapes that the answer has, exactly the right ones must be named; for
+    ``pair`` in their order, and as often.
+    """
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    wanted = question.answer.split()
+    kinds = [kind for kind in (set(COLOURS), set(SHAPES)) if kind & set(wanted)]
+    if not kinds:
+        return set(wanted) <= set(words)
+    named = [word for word in words if any(word in kind for kind in kinds)]
+    return named == wanted if question.skill == "pair" else set(named) == set(wanted)
 
 
 def _normalised(text: str) -> str:

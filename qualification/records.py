@@ -9,6 +9,7 @@ are bytes, rates are per second.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -236,6 +237,11 @@ class LoadRequest:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+def _require_times(*values: float) -> None:
+    if not all(math.isfinite(value) and value >= 0 for value in values):
+        raise ValueError("a time is negative or no number")
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
@@ -252,6 +258,10 @@ class LoadReport:
     versions: dict[str, str]
     page_cache: str = "unknown"
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives."""
+        _require_times(self.load_s, self.load_return_s, self.import_s)
 
 
 @dataclass(frozen=True)
@@ -296,6 +306,12 @@ class Generation:
     image_tokens: int
     finish_reason: Literal["stop", "length"]
     token_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives, and those that run backwards."""
+        _require_times(self.e2e_s, *self.token_times_s)
+        if list(self.token_times_s) != sorted(self.token_times_s):
+            raise ValueError("token_times_s run backwards")
 
     @property
     def ttft_s(self) -> float:

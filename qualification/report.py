@@ -6,6 +6,7 @@ said is hostile text: Jinja2 escapes it in HTML, ``plain`` disarms it in Markdow
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -98,7 +99,9 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
 
         def values(metric: str, of: str = identifier) -> tuple[float, ...]:
             return tuple(
-                t.value for t in results.trials if t.deployment == of and t.metric == metric
+                t.value
+                for t in results.trials
+                if (t.deployment, t.metric) == (of, metric) and 0 < t.value < math.inf
             )
 
         table.append(
@@ -125,7 +128,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
 
     table = rows(results, registry)
     machine = results.session.machine
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
     ran = {row.identifier for row in table}
     untested = [
         deployment

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 import shutil
 import tempfile
 import uuid
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 
 
 _FETCH_DEADLINE_S = 24 * 3600.0
+NOT_LOADED = ", see its first test"
+"""How the reason ends with which the other tests of a deployment that did not load are skipped."""
+
 _HINTS = {"text": " Answer with the digit."}
 
 
@@ -119,13 +121,10 @@ class Deployed:
         return self.converse(Message("user", tuple(parts))).text.strip()
 
     def is_right(self, question: Question, answer: str) -> bool:
-        """A canary must give the whole answer; a real model must say its words in their order."""
-        from qualification.questions import is_right
+        """A canary must give the whole answer; a real model may say it in a sentence."""
+        from qualification.questions import is_right, says_the_answer
 
-        if self.is_canary:
-            return is_right(question, answer)
-        said = iter(re.findall(r"[a-z0-9]+", answer.lower()))
-        return all(word in said for word in question.answer.lower().split())
+        return (is_right if self.is_canary else says_the_answer)(question, answer)
 
     def generate(
         self,
@@ -153,8 +152,7 @@ class Deployed:
         temperature: float = 0.0,
     ) -> Generation:
         """A conversation given in full; loads again if an earlier request ended the worker."""
-        if self._worker is None:
-            self.load_report = self._load()
+        self._revive()
         assert self._worker is not None
         request = GenerateRequest(
             messages=messages,
@@ -172,8 +170,7 @@ class Deployed:
 
     def memory(self) -> MemoryReport:
         """Lifetime peak memory of the process that holds the deployment."""
-        if self._worker is None:
-            self.load_report = self._load()
+        self._revive()
         assert self._worker is not None
         return self._worker.memory()
 
@@ -204,6 +201,12 @@ class Deployed:
             self._log = self._worker.log()
             self._worker.close()
             self._worker = None
+
+    def _revive(self) -> None:
+        """Load again where an earlier request, or its interruption, ended the worker."""
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self.load_report = self._load()
 
     def _load(self) -> LoadReport:
         self._worker = self._start_worker()
@@ -288,7 +291,7 @@ class QualificationSession:
                 deadline_s=self._deadline_s,
             )
         except QualificationError as error:
-            self._failures[identifier] = f"{type(error).__name__}, see its first test"
+            self._failures[identifier] = f"{type(error).__name__}{NOT_LOADED}"
             raise
         return self._current
 
@@ -298,10 +301,12 @@ class QualificationSession:
             self._current.close()
             self._current = None
 
-    def close(self) -> None:
+    def close(self, *, interrupted: bool = False) -> None:
         """Unload, remove the temporary pictures, and note what happened to the machine."""
         self.release()
         during = conditions_between(self._counters, counters())
+        if interrupted:
+            during = (*during, Condition("run", "interrupted", False, "not all of it was tried"))
         self.record = dataclasses.replace(
             self.record, conditions=(*self.record.conditions, *during)
         )

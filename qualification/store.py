@@ -57,7 +57,7 @@ def _of_session(name: str, *columns: sql.Column[Any]) -> sql.Table:
 _trials = _of_session(
     "trials",
     sql.Column("metric", sql.String(64), nullable=False),
-    sql.Column("value", sql.Float, nullable=False),
+    sql.Column("value", sql.Float),
     sql.Column("unit", sql.String(16), nullable=False),
     sql.Column("repetition", sql.Integer, nullable=False),
     sql.Column("suite", sql.String(64), nullable=False),
@@ -85,14 +85,14 @@ class Store:
             if parsed.drivername.startswith("sqlite") and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self._engine = sql.create_engine(parsed)
-            _tables.create_all(self._engine)
+            self._create()
             with self._engine.begin() as connection:
                 version = connection.execute(sql.select(_schema.c.version)).scalar()
                 if version is None:
                     connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
         except ArgumentError as error:
             raise StoreError(f"{url!r} is not a database URL such as sqlite:///results") from error
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
             raise StoreError(f"{self._name}: cannot be used as results database ({error})") from (
                 error
             )
@@ -101,6 +101,12 @@ class Store:
                 f"{self._name}: has schema version {version}, this release writes "
                 f"{SCHEMA_VERSION}; name another database with --results"
             )
+
+    def _create(self) -> None:
+        try:
+            _tables.create_all(self._engine)
+        except SQLAlchemyError:  # another run may have made the tables at this very moment
+            _tables.create_all(self._engine)
 
     def keep(self, results: Results) -> None:
         """Write one session with all that belongs to it, or nothing."""
@@ -138,7 +144,7 @@ class Store:
                 for table, values in rows:
                     if values:
                         connection.execute(table.insert(), values)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ValueError) as error:
             raise StoreError(f"{self._name}: the session could not be kept ({error})") from error
 
     def latest(self, machine: str = "") -> str:
@@ -150,7 +156,8 @@ class Store:
             query = query.where(_sessions.c.machine == machine)
         found = self._one(query)
         if found is None:
-            raise StoreError(f"{self._name}: holds no session yet; run pytest -m canary first")
+            whose = " of this machine" if machine else ""
+            raise StoreError(f"{self._name}: no session{whose} yet; run pytest -m canary first")
         return str(found)
 
     def results(self, identifier: str) -> Results:
@@ -187,8 +194,13 @@ class Store:
                 found = connection.execute(query).mappings().all()
         except (SQLAlchemyError, ValueError) as error:
             raise StoreError(f"{self._name}: cannot be read ({error})") from error
+        # Not a number is NULL in SQLite; only trials have such a column.
         return [
-            {key: value for key, value in row.items() if key not in ("number", "session")}
+            {
+                key: float("nan") if key == "value" and value is None else value
+                for key, value in row.items()
+                if key not in ("number", "session")
+            }
             for row in found
         ]
 

@@ -68,7 +68,9 @@ def check_manifest(canaries: Path, folder: Path) -> None:
     manifest = _check_json(canaries / "manifest.json")
     try:
         entries = manifest["canaries"][folder.name]["files"]
-        expected = {entry["path"]: entry["sha256"] for entry in entries}
+        expected = {str(entry["path"]): entry["sha256"] for entry in entries}
+        if not expected:
+            raise KeyError("empty")
     except (KeyError, TypeError) as error:
         raise WeightsError(
             f"{canaries / 'manifest.json'}: canaries.{folder.name}.files is missing or malformed "
@@ -106,5 +108,5 @@ def _check_gguf(file: Path) -> None:
 def _check_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: cannot be read as JSON ({error})") from error

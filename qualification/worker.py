@@ -29,6 +29,7 @@ from qualification.errors import (
     WORKER_ERRORS,
     InvalidOutput,
     WorkerCrashed,
+    WorkerError,
     WorkerOutOfMemory,
     WorkerTimedOut,
 )
@@ -65,7 +66,7 @@ class Worker:
         memory_limit: float | None = None,
     ) -> None:
         self._memory_limit = memory_limit
-        self._buffer = b""
+        self._buffer = bytearray()
         self._requests = 0
         self._closed = False
         self.scratch = Path(tempfile.mkdtemp(prefix="qualify-worker-"))
@@ -84,7 +85,7 @@ class Worker:
                     start_new_session=True,
                     env=_child_environment(self.scratch, environment or {}),
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             ours.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
             raise WorkerCrashed(f"{python}: the worker cannot be started: {error}") from error
@@ -143,6 +144,9 @@ class Worker:
                 self._process.wait(timeout=2)
             except (OSError, subprocess.TimeoutExpired):
                 pass
+            finally:
+                self._end()
+            return
         self._end()
 
     def _ask(
@@ -152,9 +156,16 @@ class Worker:
             raise WorkerCrashed(f"the worker has ended already; {method} cannot be asked")
         try:
             self._send(method, params)
+            reply = self._reply(method, deadline_s)
         except OSError:
             raise self._ended() from None
-        reply = self._reply(method, deadline_s)
+        except WorkerError:
+            raise
+        except (
+            BaseException
+        ):  # Ctrl-C, a test's own time-out: its late answer must not be the next one's
+            self._end()
+            raise
         if "error" in reply:
             error = WORKER_ERRORS.get(reply["error"].get("kind", ""))
             if error is None:
@@ -174,7 +185,8 @@ class Worker:
 
     def _reply(self, method: str, deadline_s: float) -> dict[str, Any]:
         end = time.monotonic() + deadline_s
-        while b"\n" not in self._buffer:
+        piece = bytes(self._buffer)
+        while b"\n" not in piece:
             left = end - time.monotonic()
             if left <= 0:
                 tail = self._tail()
@@ -197,7 +209,8 @@ class Worker:
             self._buffer += piece
             if len(self._buffer) > _MAX_REPLY_BYTES:
                 raise self._invalid(f"a reply of more than {_MAX_REPLY_BYTES} bytes")
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
         try:
             reply = json.loads(line)
         except ValueError:
@@ -241,7 +254,10 @@ class Worker:
                 "the kernel killed the worker because memory ran out", stderr_tail=tail
             )
         if code < 0:
-            name = signal.Signals(-code).name
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:  # a real-time signal has no name
+                name = f"signal {-code}"
             return WorkerCrashed(f"the worker died of {name}", signal=-code, stderr_tail=tail)
         return WorkerCrashed(
             f"the worker left with exit code {code} instead of an answer",
@@ -250,7 +266,12 @@ class Worker:
         )
 
     def _tail(self) -> str:
-        return self.log()[-_STDERR_TAIL:]
+        try:
+            with self._log_path.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 4 * _STDERR_TAIL))
+                return log.read().decode(errors="replace")[-_STDERR_TAIL:]
+        except OSError:
+            return ""
 
     def _tree(self) -> list[psutil.Process]:
         try:

@@ -29,7 +29,7 @@ def qualify(*arguments):
 
 def test_report_writes_both_documents(project):
     """The files are named on standard output."""
-    done = qualify("report")
+    done = qualify("report", "--any-machine")
     assert done.exit_code == 0, done.output
     assert (project / "reports/latest/recommendations.md").exists()
     assert (project / "reports/latest/recommendations.html").exists()
@@ -38,15 +38,29 @@ def test_report_writes_both_documents(project):
 def test_report_without_results_says_what_to_do(tmp_path, monkeypatch):
     """No session yet: exit 2 and one sentence."""
     monkeypatch.setenv("QUALIFY_HOME", str(tmp_path))
-    done = qualify("report")
+    done = qualify("report", "--any-machine")
     assert done.exit_code == 2
     assert "run pytest -m canary first" in done.output
     assert len(done.output.strip().splitlines()) == 1
 
 
+def test_report_never_shows_another_machines_session_unasked(project):
+    """The stored session is of a machine that this is not."""
+    done = qualify("report")
+    assert done.exit_code == 2
+    assert "no session of this machine yet" in done.output
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(project):
+    """Not a traceback."""
+    done = qualify("report", "--any-machine", "--output", "/proc/nowhere")
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
+
+
 def test_accept_writes_a_baseline_with_the_raw_trials(project):
     """One file per tier and deployment."""
-    done = qualify("accept")
+    done = qualify("accept", "--any-machine")
     assert done.exit_code == 0, done.output
     (file,) = (project / "baselines/linux_cpu").glob("*.json")
     kept = json.loads(file.read_text())
@@ -56,7 +70,7 @@ def test_accept_writes_a_baseline_with_the_raw_trials(project):
 
 def test_accepting_what_did_not_run_is_refused(project):
     """The sentence lists what did."""
-    done = qualify("accept", "moondream2-bf16@mlx")
+    done = qualify("accept", "--any-machine", "moondream2-bf16@mlx")
     assert done.exit_code == 2
     assert DEPLOYMENT in done.output
     assert not (project / "baselines").exists()
@@ -67,7 +81,7 @@ def test_a_failed_deployment_is_never_accepted(project):
     Store(f"sqlite:///{project / 'reports/results.sqlite'}").keep(
         results(session=session("later", "2026-02-02T00:00:00+00:00"))
     )
-    done = qualify("accept")
+    done = qualify("accept", "--any-machine")
     assert f"left out: {DEPLOYMENT} (failed)" in done.output
     assert not (project / "baselines").exists()
 

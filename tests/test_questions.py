@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qualification.questions import ALL_SKILLS, generate, is_right
+from qualification.questions import ALL_SKILLS, Question, generate, is_right, says_the_answer
 
 PICTURE_SKILLS = ("colour", "shape", "both")
 
@@ -56,6 +56,27 @@ def test_only_the_whole_answer_is_right(text, right):
     """A right word among others is wrong."""
     question = next(q for q in generate(1, 200, "heldout", ["both"]) if q.answer == "red circle")
     assert is_right(question, text) is right
+
+
+@pytest.mark.parametrize(
+    ("skill", "answer", "text", "right"),
+    [
+        ("colour", "red", "The shape is **Red**.", True),
+        ("colour", "red", "not blue", False),
+        ("colour", "red", "red, green, blue, yellow, purple, black", False),
+        ("both", "red circle", "A circle, and it is red.", True),
+        ("both", "red circle", "A red square", False),
+        ("pair", "red blue", "(red) / (blue)", True),
+        ("pair", "red blue", "blue and red", False),
+        ("pair", "red red", "red", False),
+        ("text", "5", "The digit is `5`.", True),
+        ("text", "5", "five", False),
+    ],
+)
+def test_a_sentence_is_right_if_it_names_the_answer_and_no_rival(skill, answer, text, right):
+    """For real models, which say more than one word."""
+    question = Question("x", skill, "?", answer)
+    assert says_the_answer(question, text) is right
 
 
 @given(text=st.text(max_size=50))

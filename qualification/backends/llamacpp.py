@@ -56,16 +56,17 @@ class Backend:
         )
         self._llama.generate = self._timed(self._llama.generate)
         returned = clock() - start
+        self.generate(_WARM_UP)
+        materialised = clock() - start
         vocabulary = self._llama._model.vocab
         self._end_ids = frozenset(
             token
             for token in range(self._llama.n_vocab())
             if llama_cpp.llama_vocab_is_eog(vocabulary, token)
         )
-        self.generate(_WARM_UP)
         offload = llama_cpp.llama_supports_gpu_offload()
         return LoadReport(
-            load_s=clock() - start,
+            load_s=materialised,
             load_return_s=returned,
             import_s=import_s,
             device="gpu" if offload else "cpu",

@@ -69,7 +69,7 @@ class Backend:
         import mlx.core as mx
         from mlx_vlm import stream_generate
 
-        tokens = TokenClock(mx.synchronize)
+        tokens = TokenClock()  # a token at the yield is on the host: mlx-vlm has waited for it
         pictures = [p.value for m in request.messages for p in m.parts if p.kind == "image"]
         prompt = self._prompt(request.messages, len(pictures))
         mx.random.seed(request.seed)

@@ -78,9 +78,11 @@ class Backend:
         prompt_ids = inputs["input_ids"]
         streamer = _Streamer(tokens)
         torch.manual_seed(request.seed)
+        # Files may declare a penalty for repetition; the other backends have none.
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
         if request.temperature > 0:
             sampling = {"do_sample": True, "temperature": request.temperature}
+        sampling["repetition_penalty"] = 1.0
         if request.fixed_length:
             sampling["min_new_tokens"] = request.max_tokens
         with torch.inference_mode():
