@@ -75,6 +75,9 @@ def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]
     if not values:
         return [Finding(metric, "unknown", "Peak memory was not measured.")]
     peak, total = max(values), machine.memory_bytes
+    if any(device.kind == "cuda" for device in machine.accelerators):
+        text = f"Host memory peaks at {_gb(peak)}; what the GPU holds is not measured yet."
+        return [Finding(metric, "unknown", text)]
     if total <= 0:
         text = f"Peak memory is {_gb(peak)}, but this machine's memory is not known."
         return [Finding(metric, "unknown", text)]

@@ -1,6 +1,6 @@
 """pytest is the face: markers, the plan as parameters, known bugs as strict xfails, the verdict.
 
-This and ``suite_fixtures`` are the only modules of the harness that import pytest. Collection
+This, ``suite_fixtures`` and ``case`` are the only modules that import pytest. Collection
 imports no model library, starts no process and needs no network.
 """
 
@@ -16,39 +16,34 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from qualification import plan, suite_fixtures
+from qualification.case import (
+    CASE,
+    SUITES,
+    check,
+    deployment_of,
+    hold_to_known_bugs,
+    suite_of,
+    suite_rank,
+)
 from qualification.errors import (
     DeclarationError,
     QualificationError,
     SelectionError,
     StoreError,
-    WorkerError,
 )
-from qualification.hostile_text import disarm
 from qualification.places import home, results_url
-from qualification.records import Check, Deployment, KnownBug, Machine, Tier, Verdict
+from qualification.records import Deployment, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
     from qualification.session import Deployed, QualificationSession
 
-SUITES = {
-    "load": "loads, and in time",
-    "throughput": "time to first token and decoding speed, through pytest-benchmark",
-    "memory": "peak memory against the tier's budget",
-    "consistency": "equal answers and equal speed when repeated",
-    "capability": "what the declaration says that it can do",
-    "quality": "share of right answers",
-    "state": "a request leaves nothing behind",
-    "known_bugs": "known nuisances that no other suite would notice",
-}
 SOURCES = {
     "hub": "deployments of real weights",
     "canary": "deployments of tiny trained weights that ship with the project",
     "synthetic": "deployments of random weights at real size",
 }
 BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
-
-_CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -192,7 +187,7 @@ class Qualification:
         if "here" in _names(self._config.option.markexpr):
             here = self.machine.tier
         for item in items:
-            deployment = _deployment_of(item)
+            deployment = deployment_of(item)
             if deployment is None:
                 continue
             if here and here in deployment.source.tiers:
@@ -204,17 +199,16 @@ class Qualification:
                 self.versions,
                 self._bug_tier,
             )
-            item.stash[_CASE] = (deployment, bugs)
+            item.stash[CASE] = (deployment, bugs)
             if bugs:
                 reason = "; ".join(f"{bug.identifier}: {bug.title} ({bug.cause})" for bug in bugs)
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
         # One load per deployment, and loading first: what it costs is not hidden by later tests.
         order = {d.identifier: n for n, d in enumerate(self.registry.deployments())}
-        suites = list(SUITES)
         items.sort(
             key=lambda item: (
-                (order[item.stash[_CASE][0].identifier], _rank(item, suites))
-                if _CASE in item.stash
+                (order[item.stash[CASE][0].identifier], suite_rank(item))
+                if CASE in item.stash
                 else (len(order), 0)
             )
         )
@@ -242,8 +236,8 @@ class Qualification:
         foreign = {
             tier
             for item in session.items
-            if _CASE in item.stash
-            for tiers in [asked.intersection(item.stash[_CASE][0].source.tiers)]
+            if CASE in item.stash
+            for tiers in [asked.intersection(item.stash[CASE][0].source.tiers)]
             if self.machine.tier not in tiers
             for tier in tiers
         }
@@ -265,7 +259,7 @@ class Qualification:
         asked = _names(config.option.markexpr)
         left_out = []
         for item in items:
-            tiers = item.stash[_CASE][0].source.tiers if _CASE in item.stash else ()
+            tiers = item.stash[CASE][0].source.tiers if CASE in item.stash else ()
             if tiers and not asked.intersection(tiers) and self.machine.tier not in tiers:
                 left_out.append(item)
         if left_out:
@@ -325,7 +319,7 @@ class Qualification:
             if getattr(error, "kind", "") == "weights_unavailable":
                 pytest.skip(str(error))
             raise
-        deployed.suite = _suite_of(request.node)
+        deployed.suite = suite_of(request.node)
         return deployed
 
     @pytest.hookimpl(wrapper=True)
@@ -334,33 +328,14 @@ class Qualification:
     ) -> Iterator[None]:
         """Hold a known bug to the failure that it must show, and note the outcome."""
         report: pytest.TestReport = yield  # type: ignore[assignment]
-        if _CASE not in item.stash:
+        if CASE not in item.stash:
             return report  # type: ignore[return-value]
-        deployment, bugs = item.stash[_CASE]
-        said = "" if call.excinfo is None else f"{call.excinfo.typename}: {call.excinfo.value}"
-        # The log is left out here: an earlier request may have left the words of the bug in it.
-        bug = next((bug for bug in bugs if re.search(bug.failure, said)), None)
-        names = ", ".join(one.identifier for one in bugs)
-        if bugs and report.outcome == "skipped" and hasattr(report, "wasxfail"):
-            if bug is None:
-                report.outcome = "failed"
-                del report.wasxfail
-                expected = " or ".join(f"/{one.failure}/" for one in bugs)
-                report.longrepr = (
-                    f"{names} is known to fail with {expected}, "
-                    f"but this is another failure:\n{disarm(said)}"
-                )
-        elif bugs and report.failed and report.when == "call" and call.excinfo is None:
-            bug = bugs[0]
-            report.longrepr = "; ".join(  # a strict xfail that passed
-                f"{one.identifier} no longer fails on {deployment.identifier} with "
-                f"{one.package} {self.versions.get(one.package, '')}: {one.title}. "
-                f'End its range in bugs.toml: versions = "{one.versions}" still includes it.'
-                for one in bugs
-            )
-            self._no_longer.append(report.longrepr)
+        deployment, bugs = item.stash[CASE]
+        bug, no_longer = hold_to_known_bugs(report, call, deployment, bugs, self.versions)
+        if no_longer:
+            self._no_longer.append(no_longer)
         if self._session is not None and (report.when == "call" or report.outcome != "passed"):
-            self._session.journal.checks.append(_check(item, deployment, bug, report, call))
+            self._session.journal.checks.append(check(item, deployment, bug, report, call))
         return report  # type: ignore[return-value]
 
     @pytest.hookimpl
@@ -423,63 +398,3 @@ def _terminated(_number: int, _frame: object) -> None:
 
 def _names(expression: str) -> set[str]:
     return set(re.findall(r"\w+", expression or ""))
-
-
-def _deployment_of(item: pytest.Item) -> Deployment | None:
-    specification = getattr(item, "callspec", None)
-    value = specification.params.get("deployed") if specification is not None else None
-    return value if isinstance(value, Deployment) else None
-
-
-def _check(
-    item: pytest.Item,
-    deployment: Deployment,
-    bug: KnownBug | None,
-    report: pytest.TestReport,
-    call: pytest.CallInfo[Any],
-) -> Check:
-    outcome: str = report.outcome
-    if hasattr(report, "wasxfail"):
-        outcome = "xfailed" if report.skipped else "xpassed"
-    elif bug is not None and report.failed and call.excinfo is None:
-        outcome = "xpassed"
-    elif report.when != "call" and report.failed:
-        outcome = "error"
-    detail = "" if call.excinfo is None else _failure_text(call.excinfo)
-    if report.skipped and isinstance(report.longrepr, tuple):
-        detail = report.longrepr[2].removeprefix("Skipped: ")
-    return Check(
-        deployment=deployment.identifier,
-        suite=_suite_of(item),
-        test=_test_name(item, deployment),
-        outcome=cast(Any, outcome),
-        detail=disarm(detail),
-        known_bug=bug.identifier if bug is not None else "",
-    )
-
-
-def _test_name(item: pytest.Item, deployment: Deployment) -> str:
-    """The function's name, with its parameters but for the deployment."""
-    function = cast(pytest.Function, item)
-    parameters = function.callspec.id if hasattr(function, "callspec") else ""
-    others = parameters.replace(deployment.identifier, "").strip("-")
-    return f"{function.originalname}[{others}]" if others else function.originalname
-
-
-def _suite_of(item: pytest.Item) -> str:
-    for name in SUITES:
-        if item.get_closest_marker(name) is not None:
-            return name
-    return item.path.stem.removeprefix("test_")
-
-
-def _rank(item: pytest.Item, suites: list[str]) -> int:
-    suite = _suite_of(item)
-    return suites.index(suite) if suite in suites else len(suites)
-
-
-def _failure_text(failure: pytest.ExceptionInfo[BaseException]) -> str:
-    error = failure.value
-    tail = error.stderr_tail if isinstance(error, WorkerError) else ""
-    text = f"{type(error).__name__}: {error}"
-    return f"{text}\n{tail}" if tail else text

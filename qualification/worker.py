@@ -157,7 +157,7 @@ class Worker:
         try:
             self._send(method, params)
             reply = self._reply(method, deadline_s)
-        except OSError:
+        except ConnectionError:
             raise self._ended() from None
         except WorkerError:
             raise
@@ -202,7 +202,7 @@ class Worker:
                 continue
             try:
                 piece = self._channel.recv(1 << 16)
-            except OSError:
+            except ConnectionError:
                 piece = b""
             if not piece:
                 raise self._ended()

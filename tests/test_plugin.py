@@ -1,11 +1,14 @@
 """The face: markers, selection, known bugs, and what a run says, through pytest itself."""
 
 import json
+import math
 import sqlite3
 import textwrap
 import time
 
 import pytest
+
+from qualification.store import Store
 
 MODELS = """
 [[models]]
@@ -260,6 +263,114 @@ def test_what_could_not_be_tried_fails_the_run_where_all_is_required(house):
     """
     assert house(suite=suite).ret == pytest.ExitCode.OK
     assert house("--require-all", suite=suite).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_failed_verdict_fails_a_run_whose_tests_are_green(house):
+    """A budget or an impossible figure fails by itself, without a test of its own."""
+    suite = """
+    def test_one(deployed): deployed.record("load_s", -5.0)
+    """
+    result = house(suite=suite)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*", "*fail:*"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_figure_that_is_no_number_loses_nothing_else(house):
+    """One NaN among the trials: the rest is kept, and it comes back as NaN."""
+    suite = """
+    def test_one(deployed): deployed.record("decode_tps", float("nan"), 10.0)
+    """
+    house(suite=suite)
+    store = Store(f"sqlite:///{house.path / 'reports/results.sqlite'}")
+    values = [trial.value for trial in store.results(store.latest()).trials]
+    assert math.isnan(values[0])
+    assert values[1] == 10.0
+
+
+def test_terminal_escapes_and_surrogates_in_a_failure_are_disarmed(house):
+    """What a library says is shown and kept, but acts on nothing."""
+    suite = r"""
+    from qualification.errors import BackendFailed
+
+    def test_one(deployed): raise BackendFailed("\x1b[31mRED\x1b]0;owned\x07 \u202e \udcff end")
+    """
+    result = house(suite=suite)
+    assert "\x1b[31mRED" not in result.stdout.str()
+    result.stdout.fnmatch_lines(["*BackendFailed: *RED*end*"])
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        ((detail,),) = database.execute("select detail from checks").fetchall()
+    assert "\\udcff end" in detail
+    assert "\x1b" not in detail
+
+
+def test_words_of_a_bug_in_an_old_log_excuse_nothing(house):
+    """Only the failure itself is held against the known bug."""
+    suite = """
+    import pytest
+    from PIL import Image
+
+    def test_before(deployed):
+        deployed.ask("one", Image.new("RGB", (8, 8), "red"))
+        with pytest.raises(Exception): deployed.ask("two", Image.new("RGB", (8, 8), "blue"))
+
+    def test_second_picture(deployed): raise RuntimeError("another thing")
+    """
+    result = house(options='{ second_picture = "axis remapping" }', bug=">=1", suite=suite)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*another failure*"])
+
+
+def test_a_request_that_a_time_out_interrupts_does_not_answer_the_next(house):
+    """The late answer is nobody's: the worker is ended, and the next request gets a fresh one."""
+    suite = """
+    import signal, pytest
+
+    def test_interrupted(deployed):
+        def stop(*_): raise TimeoutError("the test's own")
+        signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimeoutError): deployed.ask("slow", max_tokens=4)
+
+    def test_next(deployed): assert deployed.ask("next") == "red"
+    """
+    house(options="{ token_s = 0.3 }", suite=suite).assert_outcomes(passed=2)
+
+
+def test_other_tiers_models_are_left_out_unless_asked_for(house):
+    """A plain pytest never starts models that are for another machine."""
+    result = house(tiers='["air_m4"]')
+    result.assert_outcomes(deselected=2)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    house("--any-machine", tiers='["air_m4"]').assert_outcomes(passed=2)
+
+
+def test_parameters_of_a_test_are_kept_with_its_name(house):
+    """Two cases of one test are two checks."""
+    suite = """
+    import pytest
+
+    @pytest.mark.parametrize("colour", ["red", "blue"])
+    def test_sees(deployed, colour): assert deployed.ask("What?") == colour
+    """
+    house(suite=suite)
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        checks = database.execute("select test, outcome from checks order by number").fetchall()
+    assert checks == [("test_sees[red]", "passed"), ("test_sees[blue]", "failed")]
+
+
+def test_an_interrupted_run_is_kept_as_such(house):
+    """Ctrl-C: what was found is kept, and the session says that it is a part."""
+    suite = """
+    def test_one(deployed): deployed.ask("one")
+    def test_two(deployed): raise KeyboardInterrupt
+    """
+    result = house(suite=suite)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    with sqlite3.connect(house.path / "reports/results.sqlite") as database:
+        ((record,),) = database.execute("select record from sessions").fetchall()
+    conditions = {c["name"]: c["value"] for c in json.loads(record)["conditions"]}
+    assert conditions["run"] == "interrupted"
 
 
 def test_a_machine_of_no_tier_is_told_so(house):
