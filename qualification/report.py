@@ -60,10 +60,16 @@ class Row:
         findings = self.findings
         if self.verdict.name == "unfit":
             return tuple(f.sentence for f in self.verdict.findings if f.metric == "conditions")
-        for status in ("fail", "suspect", "warn", "unknown"):
+        for status in ("fail", "suspect", "warn"):
             if found := tuple(f.sentence for f in findings if f.status == status):
                 return found
-        return ("every check and budget is kept",)
+        # Where no bandwidth is declared, that is said once under the table.
+        unknown = [f for f in findings if f.status == "unknown"]
+        if self.bound_tps is None:
+            unknown = [f for f in unknown if f.metric != "decode_tps"]
+        if unknown:
+            return tuple(f.sentence for f in unknown)
+        return ("Every check and budget that can be judged here is kept.",)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -246,7 +252,7 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
 
 
 def plain(text: object) -> str:

@@ -161,9 +161,8 @@ class Worker:
             raise self._ended() from None
         except WorkerError:
             raise
-        except (
-            BaseException
-        ):  # Ctrl-C, a test's own time-out: its late answer must not be the next one's
+        except BaseException:
+            # Ctrl-C, or a test's own time-out: the late answer must not be the next one's.
             self._end()
             raise
         if "error" in reply:

@@ -1,6 +1,7 @@
 """The documents show stored figures only, and whatever a model said stays text."""
 
 import json
+import re
 import statistics
 from html.parser import HTMLParser
 
@@ -59,7 +60,7 @@ def test_markdown_disarms_what_a_model_said(registry):
     """No tag, link, table cell or heading comes from a hostile answer."""
     text = render(results(), registry)["recommendations.md"]
     assert "<script>" not in text
-    assert "](javascript" not in text
+    assert not re.search(r"(?<!\\)\]\(javascript", text)
     assert not [line for line in text.splitlines() if line.startswith("# heading")]
     assert plain(HOSTILE) in text
 
