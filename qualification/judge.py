@@ -45,7 +45,7 @@ from qualification.records import (
 )
 from qualification.statistics import baseline_interval, sessions_to_decide, standing
 
-__all__ = ["BASELINE_LIMITS", "judge", "load_limit_s"]
+__all__ = ["BASELINE_LIMITS", "is_valid", "judge", "load_limit_s"]
 
 BASELINE_LIMITS: dict[str, tuple[float, float]] = {
     "decode_tps": (0.01, 0.10),
@@ -183,7 +183,7 @@ def _accept(trials: Sequence[Trial]) -> tuple[_Values, list[Finding]]:
     for trial in trials:
         if trial.metric not in METRICS:
             continue
-        if _is_valid(trial):
+        if is_valid(trial):
             suites = values.setdefault(trial.metric, {})
             suites.setdefault(trial.suite, []).append(float(trial.value))
         else:
@@ -197,7 +197,8 @@ def _accept(trials: Sequence[Trial]) -> tuple[_Values, list[Finding]]:
     return values, findings
 
 
-def _is_valid(trial: Trial) -> bool:
+def is_valid(trial: Trial) -> bool:
+    """Whether a trial is a measurement at all: finite, positive, a share where it is one."""
     try:
         value = float(trial.value)
     except (TypeError, ValueError, OverflowError):

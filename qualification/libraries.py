@@ -27,6 +27,11 @@ def installed_version(distribution: str) -> str:
         return ""
 
 
+def install_command(backend: str) -> str:
+    """What installs a backend's library, typed in the project's root."""
+    return f".venv/bin/pip install -e '.[{backend}]'"
+
+
 def library_versions() -> dict[str, str]:
     """Version of each of :data:`LIBRARIES` in this interpreter, '' where absent."""
     return {name: installed_version(name) for name in LIBRARIES}

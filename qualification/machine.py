@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qualification.host import Host, LocalHost, first_count, nvidia_gpus
-from qualification.libraries import installed_version, library_versions
+from qualification.libraries import install_command, installed_version, library_versions
 from qualification.records import Accelerator, BackendName, Chip, Environment, Machine, Tier
 
 _SYSCTL = (
@@ -339,5 +339,4 @@ def _readiness(
     if not missing:
         return BackendReadiness(backend, True, version)
     note = f"not installed: {', '.join(missing)}"
-    command = f".venv/bin/pip install -e '.[{backend}]'"
-    return BackendReadiness(backend, False, version, command, note)
+    return BackendReadiness(backend, False, version, install_command(backend), note)

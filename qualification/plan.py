@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from qualification.budgets import DEFAULT_BUDGET
 from qualification.footprint import predicted_weights_bytes
 from qualification.records import Deployment, KnownBug, Machine, Tier
 
@@ -62,8 +63,8 @@ def does_not_fit(deployment: Deployment, machine: Machine, tier: Tier | None) ->
 
 
 def critical_memory_bytes(machine: Machine, tier: Tier | None) -> float:
-    """Bytes that a deployment may take at most: the tier's critical mark, else 87 %."""
-    return (tier.budget.critical_share if tier else 0.87) * machine.memory_bytes
+    """Bytes that a deployment may take at most: the critical mark of the tier, or the default."""
+    return (tier.budget if tier else DEFAULT_BUDGET).critical_share * machine.memory_bytes
 
 
 def _any_match(name: str, patterns: Iterable[str]) -> bool:

@@ -6,7 +6,6 @@ said is hostile text: Jinja2 escapes it in HTML, ``plain`` disarms it in Markdow
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from qualification import __version__
 from qualification.footprint import decode_bound_tps
+from qualification.judge import is_valid
 from qualification.plan import in_range
 from qualification.records import Check, Deployment, Finding, LoadReport, Results, Verdict
 from qualification.registry import Registry
@@ -107,7 +107,7 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
             return tuple(
                 t.value
                 for t in results.trials
-                if (t.deployment, t.metric) == (of, metric) and 0 < t.value < math.inf
+                if (t.deployment, t.metric) == (of, metric) and is_valid(t)
             )
 
         table.append(

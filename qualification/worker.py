@@ -48,6 +48,9 @@ _POLL_S = 0.2
 _MAX_REPLY_BYTES = 64_000_000
 _STDERR_TAIL = 4000
 _Record = TypeVar("_Record")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (LoadReport, Generation, MemoryReport, dict)
+}
 
 
 class Worker:
@@ -134,6 +137,10 @@ class Worker:
         """Lifetime peak memory of the worker so far."""
         return self._ask("memory", {}, deadline_s, MemoryReport)
 
+    def unload(self, *, deadline_s: float = 60.0) -> None:
+        """Give the weights back; the worker can load again."""
+        self._ask("unload", {}, deadline_s, dict)
+
     def close(self) -> None:
         """End the process tree, politely first, and remove the temporary folder."""
         if self._closed:
@@ -171,11 +178,12 @@ class Worker:
                 raise self._invalid(f"an unknown kind of failure {reply['error']!r}")
             raise error(str(reply["error"].get("message", "")), stderr_tail=self._tail())
         try:
-            return _adapter(kind).validate_python(reply.get("ok"))
+            record: _Record = _ADAPTERS[kind].validate_python(reply.get("ok"))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the reply"
             raise self._invalid(f"{where}: {first['msg']}") from error
+        return record
 
     def _send(self, method: str, params: dict[str, Any]) -> None:
         self._requests += 1
@@ -304,10 +312,6 @@ class Worker:
         psutil.wait_procs(strays, timeout=5)
         self._channel.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-
-def _adapter(kind: type[_Record]) -> TypeAdapter[_Record]:
-    return TypeAdapter(kind)
 
 
 def _oom_kills() -> int:

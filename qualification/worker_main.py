@@ -50,6 +50,7 @@ if __name__ == "__main__":
 from qualification import backends, process_memory
 from qualification.backends import weights_files
 from qualification.errors import WORKER_ERRORS, WorkerError
+from qualification.libraries import install_command
 from qualification.records import (
     GenerateRequest,
     LoadRequest,
@@ -114,8 +115,7 @@ class _Service:
         if isinstance(error, WorkerError) and error.kind in WORKER_ERRORS:
             return {"kind": error.kind, "message": str(error)}
         if isinstance(error, ImportError) and self._backend is None:
-            command = backends.INSTALL_COMMANDS.get(self._name, "")
-            hint = f"; install it with: {command}" if command else ""
+            hint = "" if self._name == "fake" else f"; install it: {install_command(self._name)}"
             return {
                 "kind": "backend_unavailable",
                 "message": f"backend {self._name} cannot be used here: {text}{hint}",

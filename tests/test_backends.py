@@ -102,3 +102,15 @@ def test_a_picture_that_is_none_fails_and_the_next_request_is_answered(backend, 
             worker.generate(GenerateRequest((Message("user", parts),), 8), deadline_s=60)
         answer = worker.generate(text("Which digit is six?", 24), deadline_s=60)
     assert answer.text.strip() == "6"
+
+
+@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
+def test_a_worker_loads_again_after_it_has_given_the_weights_back(backend):
+    """Unloaded, there is nothing to ask; loaded again, it answers as before."""
+    with Worker() as worker:
+        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+        worker.unload()
+        with pytest.raises(BackendFailed, match="before load"):
+            worker.generate(text("Which digit is six?", 24), deadline_s=60)
+        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+        assert worker.generate(text("Which digit is six?", 24), deadline_s=60).text.strip() == "6"

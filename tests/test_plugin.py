@@ -216,6 +216,7 @@ def test_a_known_bug_that_fails_in_another_way_stays_a_failure(house):
     result = house(options='{ second_picture = "out of cheese" }', bug=">=1")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*another failure*", "*out of cheese*"])
+    result.stdout.fnmatch_lines(["*fail:*in another way than second-picture*"])
 
 
 def test_a_known_bug_out_of_range_is_no_excuse(house):

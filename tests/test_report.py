@@ -2,7 +2,6 @@
 
 import json
 import re
-import statistics
 from html.parser import HTMLParser
 
 import pytest
@@ -79,12 +78,19 @@ def test_plain_text_is_one_line_without_markup(text):
 def test_nothing_measured_is_a_dash_and_not_a_zero(registry):
     """A figure that was not measured is not invented."""
     (row,) = rows(results(trials=(), load_reports={}), registry)
-    assert statistics.median([1.0]) == 1.0
     assert row.variation is None
     assert row.share_of_bound is None
     text = render(results(trials=(), load_reports={}), registry)["recommendations.md"]
     (line,) = [line for line in text.splitlines() if line.startswith(f"| `{DEPLOYMENT}` | – ")]
     assert line.count("| – ") == 9
+
+
+def test_a_share_of_nought_is_shown_and_what_is_no_figure_is_not(registry):
+    """0 % right is a figure; -5 s and NaN are none."""
+    shown = trials("accuracy", 0.0) + trials("load_s", -5.0, float("nan"))
+    (row,) = rows(results(trials=shown), registry)
+    assert row.accuracy == (0.0,)
+    assert row.load_s == ()
 
 
 def test_a_speed_is_shown_as_share_of_the_roofline(registry):

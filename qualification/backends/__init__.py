@@ -18,12 +18,6 @@ MODULES = {
     "fake": "qualification.backends.fake",
 }
 
-INSTALL_COMMANDS = {
-    "mlx": ".venv/bin/pip install -e '.[mlx]'",
-    "torch": ".venv/bin/pip install -e '.[torch]'",
-    "llamacpp": ".venv/bin/pip install -e '.[llamacpp]'",
-}
-
 
 class Backend(Protocol):
     """What a worker asks of a library."""
