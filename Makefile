@@ -15,7 +15,7 @@ help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make lint       ruff, mypy, import-linter"
-	@echo "make canaries   train the canaries again (about 10 minutes on 2 cores)"
+	@echo "make canaries   train the canaries again (about an hour on 2 cores)"
 
 install: $(VENV)/installed
 
@@ -35,7 +35,7 @@ $(VENV)/installed: pyproject.toml
 	  done; fi
 
 qualify: install
-	@status=0; $(BIN)/python -m pytest -m canary $(PYTEST_ARGS) || status=$$?; \
+	@status=0; $(BIN)/python -m pytest -m canary -n 2 $(PYTEST_ARGS) || status=$$?; \
 	case $$status in 0|1) $(BIN)/qualify report || status=2;; esac; exit $$status
 
 test: install

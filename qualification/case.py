@@ -18,7 +18,12 @@ SUITES = {
     "memory": "peak memory against the tier's budget",
     "consistency": "equal answers and equal speed when repeated",
     "capability": "what the declaration says that it can do",
+    "parity": "equal answers on every backend of a model",
+    "context": "what is remembered of a picture two turns later",
     "quality": "share of right answers",
+    "vqa": "VQA 2.0 accuracy, of the official files or of generated questions",
+    "diagram": "recall, invention, repetition and cut-off on a drawn diagram",
+    "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
     "state": "a request leaves nothing behind",
     "known_bugs": "known nuisances that no other suite would notice",
 }
@@ -32,6 +37,15 @@ def deployment_of(item: pytest.Item) -> Deployment | None:
     specification = getattr(item, "callspec", None)
     value = specification.params.get("deployed") if specification is not None else None
     return value if isinstance(value, Deployment) else None
+
+
+def asks_another_skill(item: pytest.Item) -> bool:
+    """Whether a test is parametrised by a skill that its model is not declared for."""
+    deployment = deployment_of(item)
+    if deployment is None or not deployment.model.skills:
+        return False
+    parameters = cast(pytest.Function, item).callspec.params
+    return "skill" in parameters and parameters["skill"] not in deployment.model.skills
 
 
 def suite_of(item: pytest.Item) -> str:
@@ -108,14 +122,14 @@ def check(
     return Check(
         deployment=deployment.identifier,
         suite=suite_of(item),
-        test=_test_name(item, deployment),
+        test=test_name(item, deployment),
         outcome=cast(Any, outcome),
         detail=disarm(detail),
         known_bug=bug.identifier if bug is not None else "",
     )
 
 
-def _test_name(item: pytest.Item, deployment: Deployment) -> str:
+def test_name(item: pytest.Item, deployment: Deployment) -> str:
     """The function's name, with its parameters but for the deployment."""
     function = cast(pytest.Function, item)
     parameters = function.callspec.id if hasattr(function, "callspec") else ""

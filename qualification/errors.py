@@ -7,6 +7,7 @@
     ├── BaselineError           a baseline file cannot be read or written
     ├── StoreError              the results database cannot be used
     ├── SelectionError          the user asked for a run that makes no sense on this machine
+    ├── DatasetError            a data set of the user is missing, damaged or of another kind
     ├── WeightsError            weights or their headers are damaged, missing or of another kind
     └── WorkerError             a worker ended, or answered, in a way that is not a result
         ├── WorkerCrashed       the process died (``signal`` or ``exit_code`` says how)
@@ -43,6 +44,10 @@ class StoreError(QualificationError):
 
 class SelectionError(QualificationError):
     """The selection does not make sense on this machine."""
+
+
+class DatasetError(QualificationError):
+    """A data set of the user is missing, damaged, or not the one that was asked for."""
 
 
 class WeightsError(QualificationError):

@@ -68,6 +68,12 @@ _NAMES = {
 _LEAST, _MOST = 1e-9, 1e18
 """A number outside of these is no measurement of anything, in the units of METRICS."""
 
+_WANTED = {
+    "share": "a share of 0 to 1",
+    "count": "a number of 0 or more",
+    "B/request": "a finite number",
+}
+
 
 def judge(
     deployment: Deployment,
@@ -191,20 +197,28 @@ def _accept(trials: Sequence[Trial]) -> tuple[_Values, list[Finding]]:
     findings = []
     for metric, count in rejected.items():
         left = len(_all(values, metric))
-        wanted = "a share of 0 to 1" if metric == "accuracy" else "a positive finite number"
+        wanted = _WANTED.get(METRICS[metric][0], "a positive finite number")
         text = f"{count} of {count + left} repetitions of {metric} gave no measurement ({wanted})."
         findings.append(Finding(metric, "warn" if left else "fail", text))
     return values, findings
 
 
 def is_valid(trial: Trial) -> bool:
-    """Whether a trial is a measurement at all: finite, positive, a share where it is one."""
+    """Whether a trial is a measurement at all: finite, positive, a share where it is one.
+
+    A growth may be nought or negative.
+    """
     try:
         value = float(trial.value)
     except (TypeError, ValueError, OverflowError):
         return False
-    if trial.metric == "accuracy":
+    unit, _ = METRICS.get(trial.metric, ("", ""))
+    if unit == "share":
         return 0 <= value <= 1
+    if unit == "count":
+        return 0 <= value <= _MOST
+    if unit == "B/request":
+        return abs(value) <= _MOST
     return _LEAST <= value <= _MOST
 
 

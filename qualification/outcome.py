@@ -10,25 +10,23 @@ from qualification.baseline import baseline_path, read_baseline
 from qualification.errors import BaselineError
 from qualification.judge import judge
 from qualification.records import Deployment, Finding, Results, Trial, Verdict
-from qualification.session import QualificationSession
+from qualification.session import Run
 from qualification.store import Store
 
 
-def conclude(session: QualificationSession, baselines: Path) -> tuple[Verdict, ...]:
+def conclude(run: Run, baselines: Path) -> tuple[Verdict, ...]:
     """One verdict for each deployment of the session."""
-    return tuple(
-        _verdict(session, deployment, baselines) for deployment in session.deployments.values()
-    )
+    return tuple(_verdict(run, deployment, baselines) for deployment in run.deployments.values())
 
 
-def keep(session: QualificationSession, verdicts: Sequence[Verdict], results_url: str) -> None:
+def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
     """Write the session to the results database ('none' keeps nothing); StoreError if it fails."""
     if results_url == "none":
         return
-    journal = session.journal
+    journal = run.journal
     Store(results_url).keep(
         Results(
-            session=session.record,
+            session=run.record,
             verdicts=tuple(verdicts),
             trials=tuple(journal.trials),
             checks=tuple(journal.checks),
@@ -37,25 +35,25 @@ def keep(session: QualificationSession, verdicts: Sequence[Verdict], results_url
     )
 
 
-def _verdict(session: QualificationSession, deployment: Deployment, baselines: Path) -> Verdict:
-    journal = session.journal
+def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
+    journal, machine = run.journal, run.record.machine
     identifier = deployment.identifier
     baseline: list[tuple[Trial, ...]] = []
     unreadable = ""
     try:
-        file = baseline_path(baselines, session.machine.tier, identifier)
-        if session.machine.tier and file.exists():
+        file = baseline_path(baselines, machine.tier, identifier)
+        if machine.tier and file.exists():
             baseline = [accepted.trials for accepted in read_baseline(file).sessions]
     except BaselineError as error:  # the run's results are not lost to a damaged file
         unreadable = f"The baseline cannot be read, so nothing is held against it: {error}."
     verdict = judge(
         deployment,
-        session.tier,
-        session.machine,
+        run.tier,
+        machine,
         [trial for trial in journal.trials if trial.deployment == identifier],
         [check for check in journal.checks if check.deployment == identifier],
         baseline,
-        session.record.conditions,
+        run.record.conditions,
         does_not_fit=journal.does_not_fit.get(identifier, ""),
     )
     if not unreadable:

@@ -26,11 +26,17 @@ def known_bugs(
     versions: Mapping[str, str],
     tier: str,
 ) -> tuple[KnownBug, ...]:
-    """The known bugs that make ``test`` fail here: those in range of these versions."""
+    """The known bugs that make ``test`` fail here: those in range of these versions.
+
+    ``test`` is a function's name, with its parameters in brackets if it has some: ``test_format``
+    in bugs.toml means all of ``test_format[webp]`` and its siblings, or one of them by its full
+    name.
+    """
+    function = test.partition("[")[0]
     return tuple(
         bug
         for bug in bugs
-        if _any_match(test, bug.tests)
+        if (test in bug.tests or _any_match(function, bug.tests))
         and _any_match(deployment.identifier, bug.deployments)
         and (not bug.tiers or tier in bug.tiers)
         and in_range(versions.get(bug.package, ""), bug.versions)

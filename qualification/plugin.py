@@ -6,12 +6,14 @@ imports no model library, starts no process and needs no network.
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,13 +21,16 @@ from qualification import plan, suite_fixtures
 from qualification.case import (
     CASE,
     SUITES,
+    asks_another_skill,
     check,
     deployment_of,
     hold_to_known_bugs,
     suite_of,
     suite_rank,
+    test_name,
 )
 from qualification.errors import (
+    DatasetError,
     DeclarationError,
     QualificationError,
     SelectionError,
@@ -36,7 +41,7 @@ from qualification.records import Deployment, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
-    from qualification.session import Deployed, QualificationSession
+    from qualification.session import Deployed, QualificationSession, Run
 
 SOURCES = {
     "hub": "deployments of real weights",
@@ -77,12 +82,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "'none' keeps nothing",
     )
     group.addoption(
+        "--vqa-dir",
+        metavar="DIR",
+        help="folder with the official VQA 2.0 questions, annotations and images",
+    )
+    group.addoption(
+        "--vqa-sample",
+        type=int,
+        default=0,
+        metavar="N",
+        help="questions of a VQA set that are asked (default: 100 official, 60 generated)",
+    )
+    group.addoption(
+        "--vqa-seed",
+        type=int,
+        default=2026,
+        metavar="SEED",
+        help="what the sample follows from (default: 2026)",
+    )
+    group.addoption(
         "--deadline",
         type=float,
         default=600.0,
         metavar="SECONDS",
         help="time after which a request is given up and its worker ended (default: 600)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With pytest-xdist all tests of a model stay in one process: one load, one comparison."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadgroup"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,11 +127,28 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(capability): run only for models that declare the capability"
     )
+    config.addinivalue_line(
+        "markers", "needs_workaround(name): run only for deployments that declare the workaround"
+    )
+    config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
+    _check_vqa_options(config)
     qualification = Qualification(config)
     for tier in qualification.registry.tiers:
         config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
     config.pluginmanager.register(qualification, "qualification")
     config.pluginmanager.register(suite_fixtures, "qualification-suite-fixtures")
+
+
+def _check_vqa_options(config: pytest.Config) -> None:
+    if config.getoption("--vqa-sample") < 0:
+        raise pytest.UsageError("--vqa-sample is negative: ask for 1 question or more")
+    if folder := config.getoption("--vqa-dir"):
+        from qualification.vqa_files import splits_in
+
+        try:
+            splits_in(Path(folder))
+        except DatasetError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 class Qualification:
@@ -109,14 +157,21 @@ class Qualification:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._session: QualificationSession | None = None
-        self._no_longer: list[str] = []
+        self._run: Run | None = None
+        self._outputs: list[dict[str, Any]] = []
         self._verdicts: tuple[Verdict, ...] = ()
         self._not_kept = ""
         folder = config.getoption("--declarations")
         try:
-            self.registry: Registry = load_registry(Path(folder) if folder else None)
+            registry = load_registry(Path(folder) if folder else None)
         except DeclarationError as error:
             raise pytest.UsageError(str(error)) from error
+        bugs = tuple(
+            bug
+            for bug in registry.bugs
+            if not bug.unless_programs or not all(map(shutil.which, bug.unless_programs))
+        )
+        self.registry: Registry = dataclasses.replace(registry, bugs=bugs)
 
     # ------------------------------------------------------------------ what is known lazily
 
@@ -151,6 +206,18 @@ class Qualification:
             if not backend.ready
         }
 
+    @pytest.hookimpl
+    def pytest_report_header(self) -> list[str]:
+        """Which of the official VQA questions are asked, where there are any."""
+        folder = self._config.getoption("--vqa-dir")
+        if not folder:
+            return []
+        from qualification.vqa_files import splits_in
+
+        taken, *others = splits_in(Path(folder))
+        text = f"vqa: real weights are asked about {taken} in {folder}"
+        return [text + f"; {' and '.join(others)} there not taken" * bool(others)]
+
     # ------------------------------------------------------------------ collection
 
     @pytest.hookimpl
@@ -164,8 +231,15 @@ class Qualification:
             for marker in metafunc.definition.iter_markers("needs")
             for capability in marker.args
         }
+        workarounds = {
+            name
+            for marker in metafunc.definition.iter_markers("needs_workaround")
+            for name in marker.args
+        }
         cases = []
         for deployment in self.registry.deployments():
+            if not workarounds <= set(deployment.source.workarounds):
+                continue
             bugs = plan.known_bugs(
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
             )
@@ -186,16 +260,18 @@ class Qualification:
         here = None
         if "here" in _names(self._config.option.markexpr):
             here = self.machine.tier
+        items[:] = [item for item in items if not asks_another_skill(item)]
         for item in items:
             deployment = deployment_of(item)
             if deployment is None:
                 continue
             if here and here in deployment.source.tiers:
                 item.add_marker(pytest.mark.here)
+            item.add_marker(pytest.mark.xdist_group(deployment.model.name))
             bugs = plan.known_bugs(
                 self.registry.bugs,
                 deployment,
-                cast(pytest.Function, item).originalname,
+                test_name(item, deployment),
                 self.versions,
                 self._bug_tier,
             )
@@ -273,19 +349,19 @@ class Qualification:
     def session(self) -> QualificationSession:
         """The run's session, opened by the first test that needs a deployment."""
         if self._session is None:
-            if hasattr(self._config, "workerinput"):
-                pytest.fail(
-                    "figures need the machine for themselves: run without -n", pytrace=False
-                )
             signal.signal(signal.SIGTERM, _terminated)
             from qualification.machine import environment
+            from qualification.parallel import condition
             from qualification.preconditions import preconditions
             from qualification.session import QualificationSession
 
+            conditions = preconditions()
+            if process := _xdist_process(self._config):
+                conditions = (*conditions, condition(process["workercount"]))
             self._session = QualificationSession(
                 self.machine,
                 environment(),
-                preconditions(),
+                conditions,
                 tier=self.tier,
                 fixtures=home() / "fixtures",
                 selection=self._config.option.markexpr,
@@ -302,6 +378,10 @@ class Qualification:
         from qualification.weights import load_request
 
         deployment: Deployment = request.param
+        if deployment.source.weights != "canary" and _xdist_process(self._config):
+            pytest.fail(
+                "real models need the machine for themselves: run without -n", pytrace=False
+            )
         session = self.session
         session.deployments[deployment.identifier] = deployment
         if problem := self.not_ready.get(deployment.source.backend):
@@ -332,32 +412,49 @@ class Qualification:
             return report  # type: ignore[return-value]
         deployment, bugs = item.stash[CASE]
         bug, no_longer = hold_to_known_bugs(report, call, deployment, bugs, self.versions)
+        if self._session is None:
+            return report  # type: ignore[return-value]
         if no_longer:
-            self._no_longer.append(no_longer)
-        if self._session is not None and (report.when == "call" or report.outcome != "passed"):
+            self._session.journal.no_longer.append(no_longer)
+        if report.when == "call" or report.outcome != "passed":
             self._session.journal.checks.append(check(item, deployment, bug, report, call))
         return report  # type: ignore[return-value]
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """End the workers, judge, and keep the results; a run that tried nothing is not green."""
-        if self._session is None:
+        from qualification import parallel
+
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        if self._session is not None:
+            self._session.close(interrupted=interrupted)
+            self._run = self._session.run
+            if hasattr(self._config, "workeroutput"):
+                self._config.workeroutput[parallel.KEY] = parallel.packed(self._run)
+                return
+        elif parts := parallel.parts_of(self._outputs):
+            self._run = parallel.merged(parts, self.registry.deployments(), self.tier)
+        if self._run is None:
             return
-        self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-        checks = self._session.journal.checks
-        if exitstatus == pytest.ExitCode.INTERRUPTED and not checks:
+        checks = self._run.journal.checks
+        if interrupted and not checks:
             return  # nothing was found out, and an empty session would stand for the newest
         from qualification.outcome import conclude, keep
 
-        self._verdicts = conclude(self._session, home() / "baselines")
+        self._verdicts = conclude(self._run, home() / "baselines")
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
             target = self._config.getoption("--results") or results_url()
-            keep(self._session, self._verdicts, target)
+            keep(self._run, self._verdicts, target)
         except StoreError as error:
             self._not_kept = f"THE RESULTS WERE NOT KEPT: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what a process of pytest-xdist found; one that crashed has nothing to give."""
+        self._outputs.append(getattr(node, "workeroutput", None) or {})
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
         """For a run whose tests are green: a failed verdict, or nothing tried, is not."""
@@ -372,24 +469,30 @@ class Qualification:
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """A line per deployment, and the known bugs that no longer fail."""
-        if self._no_longer:
-            terminalreporter.section("known bugs that no longer fail")
-            for line in self._no_longer:
-                terminalreporter.write_line(line)
-        if self._session is None or not self._verdicts:
+        if self._run is None or not self._verdicts:
             return
         from qualification import screen
 
-        if lines := list(screen.not_run(self._session.journal.checks)):
+        if self._run.journal.no_longer:
+            terminalreporter.section("known bugs that no longer fail")
+            for line in self._run.journal.no_longer:
+                terminalreporter.write_line(line)
+        if lines := list(screen.not_run(self._run.journal.checks)):
             terminalreporter.section("not run")
             for line in lines:
                 terminalreporter.write_line(line)
         terminalreporter.section("verdicts")
-        conditions = self._session.record.conditions
+        conditions = self._run.record.conditions
         for line in screen.verdicts(self.machine, conditions, self._verdicts):
             terminalreporter.write_line(line)
         if self._not_kept:
             terminalreporter.write_line(self._not_kept, red=True)
+
+
+def _xdist_process(config: pytest.Config) -> dict[str, Any] | None:
+    """What pytest-xdist told this process, if it is one of several."""
+    found: dict[str, Any] | None = getattr(config, "workerinput", None)
+    return found
 
 
 def _terminated(_number: int, _frame: object) -> None:

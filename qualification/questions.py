@@ -1,44 +1,38 @@
-"""Generated questions with known answers, for the canaries and the capability suites.
+"""Generated questions with known answers, for the canaries and the suites.
 
-A *scene* is one coloured shape on a light background, described by whole numbers alone; a
-picture is drawn from it when it is asked for.  A question asks for the colour, the shape or
-both of one scene, for the colours of two scenes in their order (skill ``pair``), or for a digit
-without a picture (skill ``text``).
+A question asks for what one *scene* shows (skills ``colour``, ``shape``, ``both``, ``count``,
+``position``, ``word``), for the colours of two scenes or which of them shows a word (``pair``,
+``which``), for the way that a shape moves in a clip (``motion``), for a digit without a picture
+(``text``), or, two turns after the picture, for what it showed (``recall``).
 
-Everything is a pure function of the seed: only :mod:`random`, :mod:`hashlib` and Pillow's
-drawing are used, so the parent process can import this module without any model library.
-
-Train and held-out pictures are disjoint by construction: a scene belongs to the split that the
-SHA-256 of its parameters says, whatever the seed.  The ten text questions are facts, not
-pictures; there are no others of their kind to hold out, so they are the same in both splits.
+Everything is a pure function of the seed; see :mod:`qualification.scenes` for the pictures and for
+how train and held-out ones are kept apart. The ten text questions are facts, not pictures; there
+are no others of their kind to hold out, so they are the same in both splits.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qualification.scenes import (
+    COLOURS,
+    MOVES,
+    SHAPES,
+    SIDES,
+    WORDS,
+    Clip,
+    Scene,
+    SceneKind,
+    random_clip,
+    random_scene,
+)
+
 if TYPE_CHECKING:
     from PIL import Image
-
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (215, 40, 40),
-    "green": (40, 165, 65),
-    "blue": (45, 80, 215),
-    "yellow": (235, 205, 40),
-    "purple": (150, 55, 185),
-    "black": (25, 25, 25),
-}
-SHAPES: tuple[str, ...] = ("circle", "square", "triangle")
-SIZES: tuple[tuple[int, int], ...] = (
-    (84, 84), (112, 84), (84, 112), (112, 112), (140, 84), (84, 140), (168, 84),
-    (100, 90), (90, 130),
-)  # fmt: skip
-"""Width and height in pixels of the pictures; the last two are no multiples of a patch."""
 
 BEFORE = "Look at this."
 """What half of the picture questions say before the picture; the rest start with it."""
@@ -46,71 +40,54 @@ BEFORE = "Look at this."
 DIGITS: tuple[str, ...] = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 )  # fmt: skip
+PLACES: tuple[str, ...] = ("first", "second")
 PROMPTS: dict[str, str] = {
     "colour": "What colour is the shape?",
     "shape": "Which shape is it?",
     "both": "Name the colour and the shape.",
+    "count": "How many shapes are there?",
+    "position": "Where is the shape, seen from the dot?",
+    "word": "Which word is printed here?",
     "pair": "Name both colours.",
+    "which": "Which picture shows a word?",
+    "motion": "Which way does the shape move?",
     "text": "Which digit is {}?",
+    "recall": "Which shape was it?",
 }
-SKILLS: tuple[str, ...] = ("colour", "shape", "both", "text")
-"""What a question list has unless asked otherwise: one picture at most."""
+SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
+    "colour": ("shape",),
+    "shape": ("shape",),
+    "both": ("shape",),
+    "count": ("count",),
+    "position": ("position",),
+    "word": ("word",),
+    "pair": ("shape", "shape"),
+    "which": ("word", "shape"),
+    "recall": ("shape",),
+}
+"""Skill -> the kinds of the scenes that it is asked of, in any order."""
 
-ALL_SKILLS: tuple[str, ...] = (*SKILLS, "pair")
+TWO_PICTURES: tuple[str, ...] = ("pair", "which")
+SKILLS: tuple[str, ...] = ("colour", "shape", "both", "count", "position", "word", "text")
+"""What a question list has unless asked otherwise: one picture at most, one turn."""
+
+ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_PICTURES, "recall", "motion")
 SPLITS: tuple[str, ...] = ("train", "heldout")
 
-_COLOUR_JITTER = 12  # levels of 255 by which a channel may differ from the named colour
-_HELDOUT_SHARE = 64  # of 256 values of the hash's first byte
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One shape on one background; lengths in pixels, colours in levels 0..255.
-
-    ``x`` and ``y`` are the centre, ``radius`` half of the shape's width.
-    """
-
-    shape: str
-    colour: str
-    fill: tuple[int, int, int]
-    background: tuple[int, int, int]
-    width: int
-    height: int
-    x: int
-    y: int
-    radius: int
-
-    def split(self) -> str:
-        """Return ``"train"`` or ``"heldout"``: a hash of the parameters, no seed in it."""
-        text = repr((
-            self.shape, self.colour, self.fill, self.background,
-            self.width, self.height, self.x, self.y, self.radius,
-        ))  # fmt: skip
-        first = hashlib.sha256(text.encode()).digest()[0]
-        return "heldout" if first < _HELDOUT_SHARE else "train"
-
-    def draw(self) -> Image.Image:
-        """Draw the scene as an RGB picture of ``width`` x ``height`` pixels."""
-        from PIL import Image, ImageDraw
-
-        picture = Image.new("RGB", (self.width, self.height), self.background)
-        pen = ImageDraw.Draw(picture)
-        x, y, r = self.x, self.y, self.radius
-        if self.shape == "circle":
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=self.fill)
-        elif self.shape == "square":
-            pen.rectangle((x - r, y - r, x + r, y + r), fill=self.fill)
-        else:
-            pen.polygon(((x, y - r), (x + r, y + r), (x - r, y + r)), fill=self.fill)
-        return picture
+_RIVALS: tuple[frozenset[str], ...] = tuple(
+    frozenset(kind) for kind in (COLOURS, SHAPES, (*SIDES, *MOVES), WORDS, PLACES)
+)
+_NUMERAL = {word: str(number) for number, word in enumerate(DIGITS)}
 
 
 @dataclass(frozen=True)
 class Question:
     """A prompt with its one right answer.
 
-    The user's turn is ``before`` (may be empty), the scenes' pictures, then ``prompt``.  Without
-    ``before`` the question is the same, for a backend that puts all text behind the pictures.
+    The user's turn is ``before`` (may be empty), the scenes' pictures or the clip, then ``prompt``.
+    With a ``history`` of earlier (prompt, answer) turns, ``before`` and the pictures stand in the
+    first of them. Without ``before`` the question is the same, for a backend that puts all text
+    behind the pictures.
     """
 
     identifier: str
@@ -119,10 +96,16 @@ class Question:
     answer: str
     scenes: tuple[Scene, ...] = ()
     before: str = ""
+    clip: Clip | None = None
+    history: tuple[tuple[str, str], ...] = ()
 
     def images(self) -> list[Image.Image]:
         """Draw the question's pictures, in the order of the prompt; none for ``text``."""
         return [scene.draw() for scene in self.scenes]
+
+    def frames(self) -> list[Image.Image]:
+        """Draw the clip's frames; none without a clip."""
+        return self.clip.frames() if self.clip is not None else []
 
 
 def generate(
@@ -145,47 +128,69 @@ def generate(
     if not skills or any(skill not in ALL_SKILLS for skill in skills):
         raise ValueError(f"skills are {list(skills)}, not some of {ALL_SKILLS}")
     rng = random.Random(f"{split}:{seed}")  # noqa: S311 (a seed, not a secret)
-    digits: list[int] = []
-    seen: set[Scene] = set()
+    seen: set[Scene | Clip] = set()
     questions = []
+    digits: list[int] = []
     for number in range(count):
         skill = skills[number % len(skills)]
-        identifier = f"{split}-{seed}-{number:05d}-{skill}"
-        if skill == "text":
-            if not digits:
-                digits = list(range(len(DIGITS)))
-                rng.shuffle(digits)
-            digit = digits.pop()
-            prompt = PROMPTS["text"].format(DIGITS[digit])
-            questions.append(Question(identifier, skill, prompt, str(digit)))
-            continue
         scenes: list[Scene] = []
-        while len(scenes) < (2 if skill == "pair" else 1):
-            scene = _random_scene(rng)
-            if scene not in seen and scene.split() == split:
-                seen.add(scene)
-                scenes.append(scene)
-        questions.append(
-            Question(
-                identifier,
-                skill,
-                PROMPTS[skill],
-                answer_about(scenes, skill),
-                tuple(scenes),
-                rng.choice(("", BEFORE)),
-            )
-        )
+        clip = None
+        for kind in kinds_of(skill, rng):
+            scene = random_scene(rng, kind)
+            while scene in seen or scene.split() != split:
+                scene = random_scene(rng, kind)
+            seen.add(scene)
+            scenes.append(scene)
+        while skill == "motion" and clip is None:
+            candidate = random_clip(rng)
+            if candidate not in seen and candidate.split() == split:
+                seen.add(candidate)
+                clip = candidate
+        if skill == "text" and not digits:  # each of the ten once, before one comes again
+            digits = rng.sample(range(len(DIGITS)), len(DIGITS))
+        digit = digits.pop() if skill == "text" else rng.randrange(len(DIGITS))
+        identifier = f"{split}-{seed}-{number:05d}-{skill}"
+        questions.append(ask(identifier, skill, scenes, rng, clip=clip, digit=digit))
     return questions
 
 
-def answer_about(scenes: Sequence[Scene], skill: str) -> str:
-    """Return the right answer to a picture skill's prompt, in lower case."""
-    return {
-        "colour": scenes[0].colour,
-        "shape": scenes[0].shape,
-        "both": f"{scenes[0].colour} {scenes[0].shape}",
-        "pair": " ".join(scene.colour for scene in scenes),
-    }[skill]
+def kinds_of(skill: str, rng: random.Random) -> list[SceneKind]:
+    """Return the kinds of a question's pictures in their order; none for a clip or a text."""
+    kinds = SCENES_OF.get(skill, ())
+    return rng.sample(kinds, len(kinds))
+
+
+def ask(
+    identifier: str,
+    skill: str,
+    scenes: Sequence[Scene],
+    rng: random.Random,
+    *,
+    clip: Clip | None = None,
+    digit: int = 0,
+) -> Question:
+    """Return the question of ``skill`` about scenes or a clip that were chosen already."""
+    prompt, answer = PROMPTS[skill], ""
+    history: tuple[tuple[str, str], ...] = ()
+    if skill == "text":
+        return Question(identifier, skill, prompt.format(DIGITS[digit]), str(digit))
+    if skill == "motion":
+        assert clip is not None
+        answer = clip.move
+    elif skill == "pair":
+        answer = " ".join(scene.fact("colour") for scene in scenes)
+    elif skill == "which":
+        answer = PLACES[[bool(scene.prints) for scene in scenes].index(True)]
+    elif skill == "recall":
+        answer = scenes[0].fact("shape")
+        history = (
+            (PROMPTS["colour"], scenes[0].fact("colour")),
+            (PROMPTS["text"].format(DIGITS[digit]), str(digit)),
+        )
+    else:
+        answer = scenes[0].fact(skill)
+    before = rng.choice(("", BEFORE))
+    return Question(identifier, skill, prompt, answer, tuple(scenes), before, clip, history)
 
 
 def is_right(question: Question, text: str) -> bool:
@@ -200,12 +205,15 @@ def is_right(question: Question, text: str) -> bool:
 def says_the_answer(question: Question, text: str) -> bool:
     """Say whether ``text``, a sentence perhaps, names the answer and none of its rivals.
 
-    Of the colours and of the shapes that the answer has, exactly the right ones must be named; for
-    ``pair`` in their order, and as often.
+    Of the colours, shapes, sides and so on that the answer has, exactly the right ones must be
+    named; for ``pair`` in their order, and as often. A count may be a word.
     """
     words = re.findall(r"[a-z0-9]+", text.lower())
     wanted = question.answer.split()
-    kinds = [kind for kind in (set(COLOURS), set(SHAPES)) if kind & set(wanted)]
+    if question.skill == "count":
+        numbers = {_NUMERAL.get(word, word) for word in words}
+        return {number for number in numbers if number.isdigit()} == set(wanted)
+    kinds = [kind for kind in _RIVALS if kind & set(wanted)]
     if not kinds:
         return set(wanted) <= set(words)
     named = [word for word in words if any(word in kind for kind in kinds)]
@@ -214,28 +222,3 @@ def says_the_answer(question: Question, text: str) -> bool:
 
 def _normalised(text: str) -> str:
     return " ".join(text.lower().split()).removesuffix(".").rstrip()
-
-
-def _random_scene(rng: random.Random) -> Scene:
-    shape = rng.choice(SHAPES)
-    colour = rng.choice(tuple(COLOURS))
-    width, height = rng.choice(SIZES)
-    short = min(width, height)
-    radius = rng.randint(short * 22 // 100, short * 36 // 100)
-    red, green, blue = (_jittered(rng, level) for level in COLOURS[colour])
-    grey = rng.randint(205, 250)
-    return Scene(
-        shape=shape,
-        colour=colour,
-        fill=(red, green, blue),
-        background=(grey, grey, grey),
-        width=width,
-        height=height,
-        x=rng.randint(radius + 2, width - radius - 3),
-        y=rng.randint(radius + 2, height - radius - 3),
-        radius=radius,
-    )
-
-
-def _jittered(rng: random.Random, level: int) -> int:
-    return min(255, max(0, level + rng.randint(-_COLOUR_JITTER, _COLOUR_JITTER)))

@@ -17,7 +17,9 @@ from typing import Annotated, Any, Literal
 SCHEMA_VERSION = 1
 """Of every JSON file and database row that holds these records. Changes are listed in docs."""
 
-Capability = Literal["vision", "text_only", "multi_image", "video"]
+Capability = Literal["vision", "text_only", "multi_image", "video", "multi_turn"]
+GivenAs = Literal["path", "bytes", "data_url"]
+Workaround = Literal["reload_per_picture"]
 BackendName = Literal["mlx", "torch", "llamacpp", "server", "fake"]
 WeightsSource = Literal["hub", "canary", "synthetic"]
 Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
@@ -95,7 +97,8 @@ class Source:
 
     ``also_needs`` names repositories that its loader reads besides (a tokenizer's, say).
     ``options`` go to the library's own loader as they are, ``environment`` to the worker's
-    environment variables.
+    environment variables. ``workarounds`` are ways of running it that its documents describe; they
+    are tried and measured beside the ordinary one.
     """
 
     backend: BackendName
@@ -113,6 +116,7 @@ class Source:
     options: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
+    workarounds: tuple[Workaround, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ class Model:
     """A vision-language model as declared. ``parameters`` counts all of them, vision included.
 
     ``chat_template`` (Jinja) stands in for that of the files where they have none that takes
-    pictures.
+    pictures. ``skills`` are the generated questions that it is asked; none means all that its
+    capabilities speak of.
     """
 
     name: str
@@ -132,6 +137,7 @@ class Model:
     shape: Shape | None = None
     context: int = 4096
     chat_template: str = ""
+    skills: tuple[str, ...] = ()
     generation: GenerationSettings = GenerationSettings()
 
 
@@ -197,7 +203,8 @@ class KnownBug:
 
     ``versions`` is a PEP 440 specifier of ``package``; ``deployments`` and ``tests`` are shell
     patterns of deployment identifiers and of test function names; ``failure`` is a regular
-    expression that the failure's text must contain; anything else stays a failure.
+    expression that the failure's text must contain; anything else stays a failure. Where all of
+    ``unless_programs`` are on the PATH the defect does not show.
     """
 
     identifier: str
@@ -212,6 +219,7 @@ class KnownBug:
     tiers: tuple[str, ...] = ()
     workaround: str = ""
     issue: str = ""
+    unless_programs: tuple[str, ...] = ()
 
 
 # --------------------------------------------------------------------------- the worker's channel
@@ -266,10 +274,15 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a message: a text, or the path of a picture."""
+    """One piece of a message: a text, the path of a picture, or the folder of a clip's frames.
 
-    kind: Literal["text", "image"]
+    ``given_as`` is how a picture is handed to the library: its path, its file's bytes, or a data
+    URL of them. Frames are ``000.png``, ``001.png`` and so on, one second apart.
+    """
+
+    kind: Literal["text", "image", "video"]
     value: str
+    given_as: GivenAs = "path"
 
 
 @dataclass(frozen=True)
@@ -282,13 +295,17 @@ class Message:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare."""
+    """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare.
+
+    ``margins`` asks for the logits' margin of each token, which costs time: not for timed requests.
+    """
 
     messages: tuple[Message, ...]
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
     fixed_length: bool = False
+    margins: bool = False
 
 
 @dataclass(frozen=True)
@@ -297,6 +314,8 @@ class Generation:
 
     The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
     as the backend does, ``image_tokens`` of them stand for pictures (−1: the backend cannot say).
+    ``margins[i]`` is the largest logit less the second largest where token *i* was chosen; empty
+    where it was not asked for.
     """
 
     text: str
@@ -306,6 +325,7 @@ class Generation:
     image_tokens: int
     finish_reason: Literal["stop", "length"]
     token_ids: tuple[int, ...] = ()
+    margins: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives, and those that run backwards."""
@@ -394,7 +414,20 @@ METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
     "prefill_tps": ("tok/s", "higher"),
     "decode_tps": ("tok/s", "higher"),
     "peak_memory_bytes": ("B", "lower"),
+    "reload_s": ("s", "lower"),
     "accuracy": ("share", "higher"),
+    "context_retention": ("share", "higher"),
+    "context_without_picture": ("share", "higher"),
+    "vqa_accuracy": ("share", "higher"),
+    "simple_accuracy": ("share", "higher"),
+    "generated_vqa_accuracy": ("share", "higher"),
+    "generated_simple_accuracy": ("share", "higher"),
+    "diagram_recall": ("share", "higher"),
+    "diagram_inventions": ("count", "lower"),
+    "diagram_repetition": ("count", "lower"),
+    "diagram_cut_off": ("share", "lower"),
+    "growth_bytes_per_request": ("B/request", "lower"),
+    "growth_with_clean_up_bytes_per_request": ("B/request", "lower"),
 }
 """Metric -> unit and which direction is better."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from qualification import __version__
 from qualification.footprint import decode_bound_tps
 from qualification.judge import is_valid
+from qualification.matrix import matrices
 from qualification.plan import in_range
 from qualification.records import Check, Deployment, Finding, LoadReport, Results, Verdict
 from qualification.registry import Registry
@@ -166,6 +167,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "tier": tier,
         "rows": table,
         "untested": untested,
+        "matrices": matrices(results.checks, registry.deployments()),
         "known_bugs": _known_bugs(results, registry),
         "unfit": [condition for condition in results.session.conditions if not condition.fit],
         "by_advice": {

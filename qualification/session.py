@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from qualification.errors import QualificationError, WorkerError
 from qualification.plan import critical_memory_bytes
@@ -22,6 +23,7 @@ from qualification.records import (
     Environment,
     GenerateRequest,
     Generation,
+    GivenAs,
     LoadReport,
     LoadRequest,
     Machine,
@@ -45,7 +47,16 @@ _FETCH_DEADLINE_S = 24 * 3600.0
 NOT_LOADED = ", see its first test"
 """How the reason ends with which the other tests of a deployment that did not load are skipped."""
 
-_HINTS = {"text": " Answer with the digit."}
+_HINTS = {
+    "text": " Answer with the digit.",
+    "count": " Answer with the number.",
+    "position": " Answer with left, right, above or below.",
+    "which": " Answer with first or second.",
+    "motion": " Answer with left, right, up or down.",
+}
+
+Picture = Union["Image.Image", Path]
+"""A picture to be written as PNG, or a file that is given as it is."""
 
 
 @dataclasses.dataclass
@@ -56,6 +67,18 @@ class Journal:
     checks: list[Check] = dataclasses.field(default_factory=list)
     load_reports: dict[str, LoadReport] = dataclasses.field(default_factory=dict)
     does_not_fit: dict[str, str] = dataclasses.field(default_factory=dict)
+    no_longer: list[str] = dataclasses.field(default_factory=list)
+    """A sentence for each known bug that no longer fails."""
+
+
+@dataclasses.dataclass
+class Run:
+    """What one run found: its record, its journal, and the deployments that it tried."""
+
+    record: Session
+    tier: Tier | None
+    journal: Journal
+    deployments: dict[str, Deployment]
 
 
 class NotLoaded(QualificationError):
@@ -106,19 +129,28 @@ class Deployed:
         """What the backend's libraries have printed so far."""
         return self._worker.log() if self._worker is not None else self._log
 
-    def ask(self, question: str, *pictures: Image.Image, max_tokens: int = 0) -> str:
+    def ask(self, question: str, *pictures: Picture, max_tokens: int = 0) -> str:
         """The answer to a question that follows its pictures, greedy, without outer blanks."""
         return self.generate(question, *pictures, max_tokens=max_tokens).text.strip()
 
     def answer(self, question: Question) -> str:
         """The answer to a generated question, as long as the model's settings allow."""
-        parts = [Part("image", str(self._file(picture))) for picture in question.images()]
-        # Published prompt styles differ on text before a picture; the canaries are trained for it.
-        if question.before and self.is_canary:
-            parts.insert(0, Part("text", question.before))
-        hint = "" if self.is_canary else _HINTS.get(question.skill, "")
-        parts.append(Part("text", question.prompt + hint))
-        return self.converse(Message("user", tuple(parts))).text.strip()
+        return self.converse(*self.messages(question)).text.strip()
+
+    def messages(self, question: Question, *, with_pictures: bool = True) -> tuple[Message, ...]:
+        """The turns of a generated question; its history without the pictures where asked."""
+        turns = [*question.history, (question.prompt, "")]
+        said: list[Message] = []
+        for number, (prompt, answer) in enumerate(turns):
+            parts = self._shown(question) if number == 0 and with_pictures else []
+            # Published prompt styles differ on text before a picture; the canaries know it.
+            if number == 0 and question.before and self.is_canary:
+                parts.insert(0, Part("text", question.before))
+            hint = "" if self.is_canary or answer else _HINTS.get(question.skill, "")
+            said.append(Message("user", (*parts, Part("text", prompt + hint))))
+            if answer:
+                said.append(Message("assistant", (Part("text", answer),)))
+        return tuple(said)
 
     def is_right(self, question: Question, answer: str) -> bool:
         """A canary must give the whole answer; a real model may say it in a sentence."""
@@ -129,19 +161,22 @@ class Deployed:
     def generate(
         self,
         question: str,
-        *pictures: Image.Image,
+        *pictures: Picture,
+        given_as: GivenAs = "path",
         max_tokens: int = 0,
         fixed_length: bool = False,
         temperature: float = 0.0,
+        seed: int = 0,
     ) -> Generation:
         """One user turn: the pictures, then the question. 0 tokens: the model's own setting."""
-        parts = [Part("image", str(self._file(picture))) for picture in pictures]
+        parts = [Part("image", str(self._file(picture)), given_as) for picture in pictures]
         parts.append(Part("text", question))
         return self.converse(
             Message("user", tuple(parts)),
             max_tokens=max_tokens,
             fixed_length=fixed_length,
             temperature=temperature,
+            seed=seed,
         )
 
     def converse(
@@ -150,6 +185,8 @@ class Deployed:
         max_tokens: int = 0,
         fixed_length: bool = False,
         temperature: float = 0.0,
+        seed: int = 0,
+        margins: bool = False,
     ) -> Generation:
         """A conversation given in full; loads again if an earlier request ended the worker."""
         self._revive()
@@ -158,7 +195,9 @@ class Deployed:
             messages=messages,
             max_tokens=max_tokens or self.deployment.model.generation.max_tokens,
             temperature=temperature,
+            seed=seed,
             fixed_length=fixed_length,
+            margins=margins,
         )
         try:
             return self._worker.generate(request, deadline_s=self._deadline_s)
@@ -167,6 +206,18 @@ class Deployed:
             if not self._worker.alive:
                 self._worker = None
             raise
+
+    def reload(self) -> LoadReport:
+        """End the process and load again in a fresh one, as users do who distrust what is left."""
+        self.close()
+        self.load_report = self._load()
+        return self.load_report
+
+    def clean_up(self) -> None:
+        """Have the library give back what it keeps between requests; the weights stay."""
+        self._revive()
+        assert self._worker is not None
+        self._worker.clean_up()
 
     def memory(self) -> MemoryReport:
         """Lifetime peak memory of the process that holds the deployment."""
@@ -222,11 +273,26 @@ class Deployed:
         self._journal.load_reports.setdefault(self.identifier, report)
         return report
 
-    def _file(self, picture: Image.Image) -> Path:
-        import hashlib
+    def _shown(self, question: Question) -> list[Part]:
+        """The question's pictures or its clip, as files."""
+        parts = [Part("image", str(self._file(picture))) for picture in question.images()]
+        if frames := question.frames():
+            files = [self._file(frame) for frame in frames]
+            name = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()[:24]
+            folder = self._pictures / name
+            if not folder.exists():
+                draft = Path(tempfile.mkdtemp(dir=self._pictures))
+                for number, file in enumerate(files):
+                    shutil.copyfile(file, draft / f"{number:03}.png")
+                draft.rename(folder)
+            parts.append(Part("video", str(folder)))
+        return parts
 
-        name = hashlib.sha256(picture.tobytes() + repr(picture.size).encode()).hexdigest()[:24]
-        file = self._pictures / f"{name}.png"
+    def _file(self, picture: Picture) -> Path:
+        if isinstance(picture, Path):
+            return picture
+        content = picture.tobytes() + repr((picture.mode, picture.size)).encode()
+        file = self._pictures / f"{hashlib.sha256(content).hexdigest()[:24]}.png"
         if not file.exists():
             picture.save(file)
         return file
@@ -267,6 +333,11 @@ class QualificationSession:
         self._failures: dict[str, str] = {}
         self._pictures = Path(tempfile.mkdtemp(prefix="qualify-pictures-"))
         self._counters = counters()
+
+    @property
+    def run(self) -> Run:
+        """What was found so far."""
+        return Run(self.record, self.tier, self.journal, self.deployments)
 
     def deployed(self, deployment: Deployment, request: LoadRequest) -> Deployed:
         """The loaded deployment, the one before it unloaded; NotLoaded after a failure."""

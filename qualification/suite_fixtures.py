@@ -5,17 +5,37 @@ A test of a user's own uses them as the shipped suites do.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from qualification.diagram_score import DiagramScore
     from qualification.questions import Question
+    from qualification.records import Generation
     from qualification.session import Deployed
+    from qualification.vqa import VqaItem, VqaScore, VqaSet
 
 CANARY_ACCURACY = 0.98
 HARDWARE_TOKENS, CANARY_TOKENS = 128, 64
+
+VQA_FLOOR = 0.95
+VQA_SEED = 2026
+VQA_OFFICIAL, VQA_GENERATED = 100, 60
+"""Questions that are asked of either set unless ``--vqa-sample`` says otherwise."""
+
+VQA_SKILLS = ("colour", "shape", "both", "count", "position", "word")
+VQA_TOKENS = 32
+"""A real model is asked for a single word or phrase."""
+
+DIAGRAM_TOKENS = 600
+"""Twice what the seeds allowed: all 24 names with a sentence each end before."""
 
 
 @pytest.fixture
@@ -48,7 +68,12 @@ def memory_limit_bytes(deployed: Deployed) -> float:
 @pytest.fixture
 def accuracy_floor(deployed: Deployed) -> float:
     """A canary must answer; what a real model reaches is recorded, not demanded."""
-    return CANARY_ACCURACY if deployed.is_canary else 0.0
+    from qualification.parity import LOSS_LIMIT, precision
+
+    if not deployed.is_canary:
+        return 0.0
+    exact = precision(deployed.deployment.source.quantisation)
+    return CANARY_ACCURACY if exact else CANARY_ACCURACY - LOSS_LIMIT
 
 
 @pytest.fixture
@@ -63,3 +88,128 @@ def speed_variation_limit(deployed: Deployed) -> float:
     from qualification.budgets import CANARY_VARIATION, CONSISTENT_VARIATION
 
     return CANARY_VARIATION if deployed.is_canary else CONSISTENT_VARIATION
+
+
+@pytest.fixture
+def skill_floor(deployed: Deployed) -> float:
+    """Share of a skill's few questions: one odd picture does not decide, guessing does not pass.
+
+    What exactly is reached is in a canary's manifest and, over all skills, in ``accuracy``.
+    """
+    return 0.75 if deployed.is_canary else 0.5
+
+
+@pytest.fixture
+def parity_floor(deployed: Deployed) -> float:
+    """Share of questions that deployments of one precision must answer token by token alike."""
+    return 0.99 if deployed.is_canary else 0.0
+
+
+@pytest.fixture
+def context_floor(deployed: Deployed) -> float:
+    """A canary must remember; what a real model remembers is recorded, not demanded."""
+    return 0.95 if deployed.is_canary else 0.0
+
+
+@pytest.fixture
+def growth_limit_bytes(deployed: Deployed) -> int:
+    """Bytes per request that a process may grow by, once its caches are full.
+
+    Of a canary's, 0 to 16 KB were measured on every backend, and one of its pictures is 100 KB or
+    more once it is processed. A real model's picture takes megabytes.
+    """
+    return 64_000 if deployed.is_canary else 1_000_000
+
+
+@pytest.fixture(scope="session")
+def official_vqa(pytestconfig: pytest.Config) -> VqaSet | None:
+    """A sample of the official questions in the folder of ``--vqa-dir``; None without it."""
+    folder = pytestconfig.getoption("--vqa-dir")
+    if not folder:
+        return None
+    from qualification.vqa_files import official_set
+
+    sample = pytestconfig.getoption("--vqa-sample") or VQA_OFFICIAL
+    seed = pytestconfig.getoption("--vqa-seed")
+    return official_set(Path(folder), sample, seed)
+
+
+@pytest.fixture
+def vqa_questions(
+    deployed: Deployed, official_vqa: VqaSet | None, pytestconfig: pytest.Config
+) -> VqaSet:
+    """The official sample for real weights where there is one, else generated questions."""
+    if official_vqa is not None and not deployed.is_canary:
+        return official_vqa
+    from qualification.questions import generate
+    from qualification.vqa import generated_set
+
+    count = pytestconfig.getoption("--vqa-sample") or VQA_GENERATED
+    seed = pytestconfig.getoption("--vqa-seed")
+    learnt = deployed.deployment.model.skills or VQA_SKILLS
+    skills = tuple(skill for skill in VQA_SKILLS if skill in learnt)
+    return generated_set(generate(seed, count, "heldout", skills))
+
+
+@pytest.fixture
+def vqa_score(deployed: Deployed, vqa_questions: VqaSet) -> Callable[[], VqaScore]:
+    """``vqa_score()``: asks the deployment all of the set and scores what it says."""
+    from qualification.vqa import SHORT_ANSWER, score
+
+    # A canary knows its prompts to the letter.
+    hint = "" if deployed.is_canary else f" {SHORT_ANSWER}"
+
+    def answer(item: VqaItem) -> str:
+        if item.generated is not None:
+            question = dataclasses.replace(item.generated, prompt=item.generated.prompt + hint)
+            return deployed.answer(question)
+        return deployed.ask(item.question + hint, item.image(), max_tokens=VQA_TOKENS)
+
+    return lambda: score(vqa_questions, [answer(item) for item in vqa_questions.items])
+
+
+@pytest.fixture
+def vqa_floor(deployed: Deployed) -> float:
+    """A canary must answer; what a real model reaches is recorded, not demanded."""
+    return VQA_FLOOR if deployed.is_canary else 0.0
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """The drawn enterprise-architecture picture, and how it is asked about and scored."""
+
+    picture: Image.Image
+    request: str
+    max_tokens: int
+
+    def score(self, generation: Generation) -> DiagramScore:
+        """Hold an answer against what is written in the picture."""
+        from qualification.diagram_score import score
+
+        return score(generation.text, generation.finish_reason)
+
+
+@dataclass(frozen=True)
+class DiagramLimits:
+    """What an answer about the diagram must keep to; shares of 1 and counts."""
+
+    recall: float = 0.5
+    inventions: int = 0
+    repetition: int = 2
+    may_be_cut_off: bool = False
+
+
+@pytest.fixture
+def diagram(deployed: Deployed) -> Diagram:
+    """``diagram.picture`` (1355 x 710 pixels), ``diagram.request``, ``diagram.score(...)``."""
+    from qualification.diagram import REQUEST, draw
+
+    return Diagram(draw(), REQUEST, CANARY_TOKENS if deployed.is_canary else DIAGRAM_TOKENS)
+
+
+@pytest.fixture
+def diagram_limits(deployed: Deployed) -> DiagramLimits:
+    """A canary cannot read a diagram: of its answer, only that there is one is demanded."""
+    if not deployed.is_canary:
+        return DiagramLimits()
+    return DiagramLimits(recall=0.0, inventions=10**6, repetition=10**6, may_be_cut_off=True)

@@ -137,6 +137,10 @@ class Worker:
         """Lifetime peak memory of the worker so far."""
         return self._ask("memory", {}, deadline_s, MemoryReport)
 
+    def clean_up(self, *, deadline_s: float = 60.0) -> None:
+        """Give back what the library keeps between requests; the weights stay."""
+        self._ask("clean_up", {}, deadline_s, dict)
+
     def unload(self, *, deadline_s: float = 60.0) -> None:
         """Give the weights back; the worker can load again."""
         self._ask("unload", {}, deadline_s, dict)

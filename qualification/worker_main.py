@@ -12,7 +12,8 @@ stdout      never part of the channel: whatever the libraries print goes to the 
 Request ``{"id": 1, "method": "load", "params": {...}}``; the methods are ``fetch``
 (``LoadRequest`` -> nothing: the weights are on this machine), ``load`` (``LoadRequest`` ->
 ``LoadReport``), ``generate`` (``GenerateRequest`` -> ``Generation``), ``memory`` (nothing ->
-``MemoryReport``), ``unload`` and ``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
+``MemoryReport``), ``clean_up`` (nothing: the library's caches are given back), ``unload`` and
+``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
 ``{"id": 1, "error": {"kind": "...", "message": "..."}}`` with a kind of ``errors.WORKER_ERRORS``.
 Requests are answered in order. End of file without ``close`` means that the parent died: the
 worker ends at once, whatever it was doing.
@@ -20,6 +21,7 @@ worker ends at once, whatever it was doing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -93,6 +95,11 @@ class _Service:
     def memory(self, _params: dict[str, Any]) -> Any:
         return to_json(process_memory.peak_memory())
 
+    def clean_up(self, _params: dict[str, Any]) -> Any:
+        if self._backend is not None:
+            self._backend.clean_up()
+        return {}
+
     def unload(self, _params: dict[str, Any]) -> Any:
         if self._backend is not None:
             self._backend.unload()
@@ -143,7 +150,8 @@ def main() -> int:
 
 
 def _read(channel: socket.socket, requests: queue.Queue[dict[str, Any]], scratch: Path) -> None:
-    with channel.makefile("rb") as lines:
+    # A parent that dies with an answer of ours unread resets the channel instead of ending it.
+    with contextlib.suppress(ConnectionError), channel.makefile("rb") as lines:
         for line in lines:
             request = json.loads(line)
             requests.put(request)

@@ -15,6 +15,14 @@ SAID = {
     "qwen2.5-vl-3b-slow-load": "AssertionError: loading took 35.4 s, the limit is 10.0 s",
     "moondream2-no-text-only": "AssertionError: text-only question 'Which digit is five?' -> '', "
     "expected '5'",
+    "mlx-bytes": "BackendFailed: AttributeError: '_io.BytesIO' object has no attribute 'size'",
+    "llamacpp-exif": "AssertionError: the picture as exif_rotated: Where is the shape, seen from "
+    "the dot? -> 'left', expected 'above' (and so it was answered as PNG)",
+    "llamacpp-webp": "BackendFailed: ValueError: Failed to create bitmap from image bytes",
+    "llava-next-mlx-packing": "AssertionError: 4 of 8 right; What colour is the shape? -> 'black'",
+    "llava-next-llamacpp-packing": "AssertionError: VQA accuracy 18.3% (10.6% to 29.9%, n = 60)",
+    "moondream2-llamacpp-revision": "AssertionError: 91.7% (80.4% to 96.7%, n = 48) of the answers "
+    "equal those of moondream2-canary-f32@mlx",
     "transformers-cache-warning": "Failed: hub.py:110: FutureWarning: Using `TRANSFORMERS_CACHE` "
     "is deprecated and will be removed in v5 of Transformers.",
     "fast-processor-warning": "Failed: The image processor of type `Qwen2VLImageProcessor` is now "
@@ -22,13 +30,21 @@ SAID = {
 }
 """What each test says when it fails; the first and the last two as seen in real runs."""
 
+WIDE = {
+    "qwen2.5-vl-two-pictures",
+    "smolvlm-split-pictures",
+    "llava-next-mlx-packing",
+    "llava-next-llamacpp-packing",
+}
+"""Wrong answers of a canary fail many tests, each in its own words."""
+
 
 @pytest.mark.parametrize("bug", load_registry().bugs, ids=lambda bug: bug.identifier)
 def test_each_bug_matches_its_own_failure_and_no_other(bug):
     """A regex that fits nothing would never excuse; one that fits others would excuse too much."""
     assert re.search(bug.failure, SAID[bug.identifier])
     for identifier, text in SAID.items():
-        if identifier not in (bug.identifier, "qwen2.5-vl-two-pictures", "smolvlm-split-pictures"):
+        if bug.identifier not in WIDE and identifier not in (bug.identifier, *WIDE):
             assert not re.search(bug.failure, text), identifier
     for crash in ("WorkerCrashed: the worker died of SIGSEGV", "WorkerTimedOut: generate took"):
         assert not re.search(bug.failure, crash)
@@ -43,4 +59,4 @@ def test_each_bug_names_a_test_that_exists(bug):
         file.read_text() for file in (home() / "qualification/suites").glob("test_*.py")
     )
     for test in bug.tests:
-        assert f"def {test}(" in suites
+        assert f"def {test.partition('[')[0]}(" in suites

@@ -58,13 +58,16 @@ def test_every_seed_model_and_every_tier_is_declared() -> None:
     }
     canaries = [one for one in registry.deployments() if one.source.weights == "canary"]
     backends = {(one.model.family, one.source.backend) for one in canaries}
-    assert backends == {
-        ("qwen2_5_vl", "mlx"),
-        ("qwen2_5_vl", "torch"),
-        ("smolvlm", "mlx"),
-        ("smolvlm", "torch"),
-        ("smolvlm", "llamacpp"),
+    on = {
+        "qwen2_5_vl": "mlx torch llamacpp",
+        "qwen2_vl": "mlx torch",
+        "smolvlm": "mlx torch llamacpp",
+        "smolvlm2": "mlx torch",
+        "phi3_v": "mlx",
+        "llava_next": "mlx torch llamacpp",
+        "moondream2": "mlx llamacpp",
     }
+    assert backends == {(family, name) for family, names in on.items() for name in names.split()}
     assert not any(one.source.tiers for one in canaries)
     names = " ".join(tier.name for tier in registry.tiers)
     assert names == "mini_m4 air_m3 air_m4 pro_m4 max_m4 studio ultra m5 linux_cpu cuda"
@@ -74,7 +77,7 @@ def test_canary_parameters_are_those_of_the_committed_weights() -> None:
     """The declared count and precision are what the safetensors header says."""
     fixtures = Path(__file__).parent.parent / "fixtures"
     for deployment in load_registry().deployments():
-        if deployment.source.weights != "canary":
+        if deployment.source.weights != "canary" or deployment.source.quantisation != "f32":
             continue
         raw = (fixtures / deployment.source.path / "model.safetensors").read_bytes()
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
@@ -234,7 +237,7 @@ WRONG = {
     ),
     "unknown capability": (
         "models.toml",
-        '"multi_image", "video"]',
+        '"multi_image", "video", "multi_turn"]',
         '"audio"]',
         ["capabilities.3", "'audio'", "'text_only'"],
     ),
@@ -368,7 +371,7 @@ WRONG = {
         "models.toml",
         'mmproj_file = "gguf/mmproj.gguf"\n',
         "",
-        ["smolvlm-canary", "'mmproj_file' is missing"],
+        ["qwen2.5-vl-canary", "'mmproj_file' is missing"],
     ),
     "remote code on a branch": (
         "models.toml",

@@ -15,9 +15,11 @@ from qualification.statistics import (
     baseline_interval,
     coefficient_of_variation,
     hodges_lehmann,
+    is_beyond_chance,
     median,
     sessions_to_decide,
     standing,
+    theil_sen,
 )
 
 POSITIVE = st.floats(1e-6, 1e12)
@@ -170,6 +172,37 @@ def test_slower_never_stands_better(
 def test_a_tight_margin_needs_more_sessions() -> None:
     """One session settles 10 %; memory's 5 % takes two; 0.1 % is out of reach."""
     assert [sessions_to_decide(margin) for margin in (0.30, 0.10, 0.05, 0.001)] == [1, 1, 2, 0]
+
+
+@settings(deadline=None)
+@given(
+    st.floats(-1e3, 1e3), st.floats(-1e6, 1e6), st.integers(5, 30), st.integers(0, 29), st.floats()
+)
+def test_one_outlier_makes_no_slope(
+    slope: float, start: float, count: int, place: int, outlier: float
+) -> None:
+    """Of a straight line the slope is found, and it lies in its interval, whatever one value is."""
+    values = [start + slope * number for number in range(count)]
+    assert theil_sen(values).value == pytest.approx(slope, rel=1e-6, abs=1e-6)
+    if math.isfinite(outlier) and count >= 12:
+        values[place % count] = outlier
+        found = theil_sen(values)
+        assert found.lower <= found.value <= found.upper
+        assert found.value == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 2.0], [1.0, math.nan, 2.0]])
+def test_a_slope_needs_three_numbers(values: list[float]) -> None:
+    """Fewer, or none, are refused."""
+    with pytest.raises(ValueError, match="slope"):
+        theil_sen(values)
+
+
+def test_ten_of_twelve_guesses_among_three_are_not_chance() -> None:
+    """Nine can be: one time in 260; ten come one time in 1,800."""
+    assert [is_beyond_chance(right, 12, 1 / 3) for right in (0, 4, 9, 10, 12)] == [
+        False, False, False, True, True,
+    ]  # fmt: skip
 
 
 def test_the_module_alone_does_not_import_scipy() -> None:

@@ -1,9 +1,7 @@
 """Damaged weights are one clear error before any library sees them."""
 
-import json
 import shutil
 import struct
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -86,12 +84,3 @@ def test_a_malformed_manifest_is_one_error(text, tmp_path):
     (tmp_path / "smolvlm").mkdir()
     with pytest.raises(WeightsError, match=r"manifest\.json"):
         check_manifest(tmp_path, tmp_path / "smolvlm")
-
-
-def test_every_canary_is_small_and_in_the_manifest():
-    """No weights file is over 2 MB, and every canary folder has its entry."""
-    manifest = json.loads((CANARIES / "manifest.json").read_text())
-    folders = {path.name for path in Path(CANARIES).iterdir() if path.is_dir()}
-    assert folders == set(manifest["canaries"])
-    for file in CANARIES.rglob("*"):
-        assert file.suffix not in (".safetensors", ".gguf") or file.stat().st_size <= 2_000_000

@@ -193,3 +193,13 @@ def test_the_worker_runs_without_the_project_installed(tmp_path):
     with Worker(python=str(tmp_path / "bare/bin/python")) as bare:
         bare.load(fake(), deadline_s=30)
         assert bare.generate(HELLO, deadline_s=30).text == "red"
+
+
+def test_a_parent_that_dies_with_an_answer_unread_leaves_nothing(worker):
+    """The channel is then reset and not ended: the worker goes all the same."""
+    worker.load(fake(), deadline_s=30)
+    worker._send("memory", {})
+    time.sleep(0.5)  # the answer lies in the channel now
+    worker._channel.close()
+    assert worker._process.wait(timeout=5) is not None
+    assert processes_of(worker.scratch) == []

@@ -28,6 +28,9 @@ class Backend(Protocol):
     def generate(self, request: GenerateRequest) -> Generation:
         """Answer one request, with the time at which each token came."""
 
+    def clean_up(self) -> None:
+        """Give back what the library keeps between requests, as its users do; no weights."""
+
     def unload(self) -> None:
         """Give the weights back."""
 

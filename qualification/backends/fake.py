@@ -73,10 +73,13 @@ class Backend:
             token_times_s=tuple(tokens.times_s),
             e2e_s=tokens.elapsed_s(),
             prompt_tokens=len(question),
-            image_tokens=0,
+            image_tokens=sum(part.kind == "image" for part in parts),
             finish_reason="length" if request.fixed_length else "stop",
             token_ids=tuple(answer.encode()),
         )
+
+    def clean_up(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
 
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`."""

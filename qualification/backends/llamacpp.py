@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qualification.backends import amx_tiles, pictures
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed
 from qualification.libraries import library_versions
@@ -32,6 +31,7 @@ class Backend:
         self._tokens: TokenClock | None = None
         self._ids: list[int] = []
         self._prompt_tokens = 0
+        self._margins: list[float] | None = None
         self._end_ids: frozenset[int] = frozenset()
 
     def load(self, request: LoadRequest) -> LoadReport:
@@ -41,6 +41,7 @@ class Backend:
         from llama_cpp.llama_chat_format import MTMDChatHandler
 
         import_s = clock() - start
+        notes = amx_tiles.avoid_if_broken()
         folder, revision = resolve(request)
         files = [folder / request.model_file, folder / request.mmproj_file]
         pages = page_cache(files)
@@ -74,12 +75,14 @@ class Backend:
             revision=revision,
             versions=library_versions(),
             page_cache=pages,
+            notes=notes,
         )
 
     def generate(self, request: GenerateRequest) -> Generation:
         """See :class:`qualification.backends.Backend`."""
         self._tokens = tokens = TokenClock()
         self._ids = []
+        self._margins = [] if request.margins else None
         bias = {token: float("-inf") for token in self._end_ids} if request.fixed_length else None
         text = ""
         finish = None
@@ -104,16 +107,26 @@ class Backend:
             raise BackendFailed(f"llama-cpp-python ended without a finish reason: {finish!r}")
         stopped = finish == "stop"
         ids = [token for token in self._ids if token not in self._end_ids]
-        pictures = any(part.kind == "image" for m in request.messages for part in m.parts)
+        images = pictures.of_kind(request.messages, "image")
         return Generation(
             text=text,
             token_times_s=tuple(tokens.times_s[: len(ids)]),
             e2e_s=e2e_s,
             prompt_tokens=self._prompt_tokens,
-            image_tokens=-1 if pictures else 0,
+            image_tokens=-1 if images else 0,
             finish_reason="stop" if stopped else "length",
             token_ids=tuple(ids),
+            margins=tuple((self._margins or ())[: len(ids)]),
         )
+
+    def clean_up(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+        import gc
+
+        gc.collect()
+        if self._llama is not None:
+            self._llama.reset()
+            self._llama._ctx.kv_cache_clear()
 
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`."""
@@ -129,22 +142,33 @@ class Backend:
             for token in original(prompt, *args, **kwargs):
                 if self._tokens is not None:
                     self._tokens.tick()
+                if self._margins is not None:
+                    self._margins.append(self._margin())
                 self._ids.append(token)
                 yield token
 
         return generate
+
+    def _margin(self) -> float:
+        """Largest less second largest logit of those that the last token was chosen from."""
+        import llama_cpp
+        import numpy as np
+
+        context = self._llama._ctx.ctx
+        pointer = llama_cpp.llama_get_logits_ith(context, -1)
+        logits = np.ctypeslib.as_array(pointer, shape=(self._llama.n_vocab(),))
+        second, first = np.partition(logits, -2)[-2:]
+        return float(first - second)
 
 
 def _as_chat(message: Message) -> dict[str, Any]:
     parts: list[dict[str, Any]] = []
     for part in message.parts:
         if part.kind == "image":
-            parts.append({"type": "image_url", "image_url": {"url": _data_url(Path(part.value))}})
+            file = Path(part.value)
+            # It has no call for bytes: they are a data URL too.
+            url = file.resolve().as_uri() if part.given_as == "path" else pictures.data_url(file)
+            parts.append({"type": "image_url", "image_url": {"url": url}})
         else:
             parts.append({"type": "text", "text": part.value})
     return {"role": message.role, "content": parts}
-
-
-def _data_url(file: Path) -> str:
-    kind = mimetypes.guess_type(file.name)[0] or "image/png"
-    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"

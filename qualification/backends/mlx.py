@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
-from qualification.backends import remote_code
+from qualification.backends import (
+    moondream2_canary,
+    phi3_v_canary,
+    phi3_v_chat,
+    pictures,
+    remote_code,
+    video_frames,
+)
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
@@ -16,6 +25,9 @@ from qualification.records import (
     Message,
     Part,
 )
+
+_ONE_TEXT = ("phi3_v", "moondream1", "moondream2")
+"""Model types whose chat template takes a turn as one text."""
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
@@ -33,7 +45,9 @@ class Backend:
         from qualification.backends.torchvision_shim import install_if_needed
 
         start = clock()
-        notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+        notes: tuple[str, ...] = ()
+        if install_if_needed():
+            notes += ("torchvision operators declared by us",)
         if not request.remote_code:
             remote_code.forbid()
         import mlx.core as mx
@@ -41,6 +55,8 @@ class Backend:
 
         import_s = clock() - start
         folder, revision = resolve(request)
+        notes += phi3_v_canary.resize_if_canary(folder)
+        notes += moondream2_canary.resize_if_canary(folder)
         if request.chat_template:
             self._template = {"chat_template": request.chat_template}
         files = sorted(folder.glob("*.safetensors"))
@@ -70,8 +86,15 @@ class Backend:
         from mlx_vlm import stream_generate
 
         tokens = TokenClock()  # a token at the yield is on the host: mlx-vlm has waited for it
-        pictures = [p.value for m in request.messages for p in m.parts if p.kind == "image"]
-        prompt = self._prompt(request.messages, len(pictures))
+        messages = request.messages
+        more: dict[str, Any] = {}
+        if clips := pictures.of_kind(messages, "video"):
+            if video_frames.taken_by_mlx(self._processor):
+                more["video"] = [video_frames.decoded(Path(clip.value)) for clip in clips]
+            else:
+                messages = video_frames.as_pictures(messages)
+        images = [_handed_over(part) for part in pictures.of_kind(messages, "image")]
+        prompt = self._prompt(messages, len(images))
         mx.random.seed(request.seed)
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         stops = tokenizer.stopping_criteria
@@ -80,14 +103,16 @@ class Backend:
             tokenizer.stopping_criteria = _never_stop
         text, finish, prompt_tokens = "", "length", 0
         ids: list[int] = []
+        margins: list[float] = []
         try:
             for piece in stream_generate(
                 self._model,
                 self._processor,
                 prompt,
-                image=pictures or None,
+                image=images or None,
                 max_tokens=request.max_tokens,
                 temperature=request.temperature,
+                **more,
             ):
                 prompt_tokens = piece.prompt_tokens
                 text += piece.text
@@ -99,6 +124,8 @@ class Backend:
                 elif piece.generation_tokens > len(ids):
                     tokens.tick()
                     ids.append(int(piece.token))
+                    if request.margins:
+                        margins.append(_margin(mx, piece.logprobs))
         finally:
             tokenizer.stopping_criteria = stops
         return Generation(
@@ -106,22 +133,25 @@ class Backend:
             token_times_s=tuple(tokens.times_s),
             e2e_s=tokens.elapsed_s(),
             prompt_tokens=prompt_tokens,
-            image_tokens=-1 if pictures else 0,
+            image_tokens=-1 if images or clips else 0,
             finish_reason="stop" if finish == "stop" else "length",
             token_ids=tuple(ids),
+            margins=tuple(margins),
         )
 
     def _prompt(self, messages: tuple[Message, ...], pictures: int) -> str:
         """The chat template applied as mlx-vlm's users do it.
 
-        Its documented call takes one question whose pictures come first and knows what each
-        family needs; given a list of parts, 0.3.9 wrote a picture's tokens twice. Any other
-        conversation goes to the processor's own template.
+        A template that takes parts gets them in their order. mlx-vlm's own call for one question
+        would put the pictures of some such families (Qwen2-VL, LLaVA) behind it, and given parts,
+        0.3.9 wrote a picture's tokens twice. That call is for the families whose template takes
+        one text: it knows how each marks its pictures in it.
         """
         from mlx_vlm.prompt_utils import apply_chat_template, get_chat_template
 
         kinds = [part.kind for part in messages[0].parts]
-        if len(messages) == 1 and kinds == ["image"] * pictures + ["text"]:
+        single = len(messages) == 1 and kinds == ["image"] * pictures + ["text"]
+        if single and self._model.config.model_type in _ONE_TEXT:
             question = messages[0].parts[-1].value
             prompt = apply_chat_template(
                 self._processor,
@@ -131,26 +161,43 @@ class Backend:
                 **self._template,
             )
         else:
-            chat = [_as_chat(message) for message in messages]
+            chat: list[Any] = [_as_chat(message) for message in messages]
+            if self._model.config.model_type == phi3_v_chat.MODEL_TYPE:
+                chat = list(phi3_v_chat.as_texts(messages))
             prompt = get_chat_template(
                 self._processor, chat, add_generation_prompt=True, **self._template
             )
         return str(prompt)
 
-    def unload(self) -> None:
+    def clean_up(self) -> None:
         """See :class:`qualification.backends.Backend`."""
         import gc
 
         import mlx.core as mx
 
-        self._model = self._processor = None
         gc.collect()
         mx.clear_cache()
+
+    def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+        self._model = self._processor = None
+        self.clean_up()
 
 
 def _device(mx: Any) -> str:
     """``gpu`` or ``cpu``, where MLX prints ``Device(gpu, 0)``."""
     return "gpu" if mx.default_device() == mx.Device(mx.gpu) else "cpu"
+
+
+def _handed_over(part: Part) -> Any:
+    if part.given_as == "bytes":
+        return io.BytesIO(Path(part.value).read_bytes())
+    return pictures.data_url(Path(part.value)) if part.given_as == "data_url" else part.value
+
+
+def _margin(mx: Any, logprobs: Any) -> float:
+    first, second = mx.sort(logprobs.astype(mx.float32).flatten())[-2:][::-1].tolist()
+    return float(first - second)
 
 
 def _never_stop(_token: object) -> bool:
@@ -159,7 +206,7 @@ def _never_stop(_token: object) -> bool:
 
 def _as_chat(message: Message) -> dict[str, Any]:
     parts = [
-        {"type": "image"} if part.kind == "image" else {"type": "text", "text": part.value}
+        {"type": "text", "text": part.value} if part.kind == "text" else {"type": part.kind}
         for part in message.parts
     ]
     return {"role": message.role, "content": parts}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import remote_code
+from qualification.backends import pictures, remote_code, video_frames
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
@@ -85,12 +86,14 @@ class Backend:
         sampling["repetition_penalty"] = 1.0
         if request.fixed_length:
             sampling["min_new_tokens"] = request.max_tokens
+        sampling.update(return_dict_in_generate=True, output_logits=request.margins)
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs, max_new_tokens=request.max_tokens, streamer=streamer, **sampling
             )
         e2e_s = tokens.elapsed_s()
-        ids = output[0, prompt_ids.shape[1] :].tolist()
+        ids = output.sequences[0, prompt_ids.shape[1] :].tolist()
+        margins = [_margin(logits[0]) for logits in output.logits or ()]
         stop_ids = self._stop_ids()
         stopped = bool(ids) and ids[-1] in stop_ids and not request.fixed_length
         if stopped:  # the token that ends the answer is not part of it, here as in the others
@@ -104,15 +107,20 @@ class Backend:
             image_tokens=-1 if image_id is None else int((prompt_ids == image_id).sum()),
             finish_reason="stop" if stopped else "length",
             token_ids=tuple(ids),
+            margins=tuple(margins[: len(ids)]),
         )
 
     def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`."""
+        self._model = self._processor = None
+        self.clean_up()
+
+    def clean_up(self) -> None:
         """See :class:`qualification.backends.Backend`."""
         import gc
 
         import torch
 
-        self._model = self._processor = None
         gc.collect()
         if self._device == "cuda":
             torch.cuda.empty_cache()
@@ -120,25 +128,29 @@ class Backend:
             torch.mps.empty_cache()
 
     def _inputs(self, request: GenerateRequest) -> Any:
-        from PIL import Image
-
-        pictures = []
+        images = [_opened(part) for part in pictures.of_kind(request.messages, "image")]
+        clips = [
+            video_frames.decoded(Path(part.value))
+            for part in pictures.of_kind(request.messages, "video")
+        ]
         chat = []
         for message in request.messages:
             parts = []
             for part in message.parts:
-                if part.kind == "image":
-                    with Image.open(Path(part.value)) as picture:
-                        pictures.append(picture.convert("RGB"))
-                    parts.append({"type": "image"})
-                else:
+                if part.kind == "text":
                     parts.append({"type": "text", "text": part.value})
+                else:
+                    parts.append({"type": part.kind})
             chat.append({"role": message.role, "content": parts})
         prompt = self._processor.apply_chat_template(
             chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
         )
         inputs = self._processor(
-            text=[prompt], images=pictures or None, return_tensors="pt", padding=False
+            text=[prompt],
+            images=images or None,
+            return_tensors="pt",
+            padding=False,
+            **video_frames.for_transformers(clips),
         )
         return inputs.to(self._device, dtype=self._model.dtype)
 
@@ -162,6 +174,23 @@ class _Streamer:
 
     def end(self) -> None:
         """Nothing to flush."""
+
+
+def _opened(part: Part) -> Any:
+    """The picture as transformers' own loader opens a path or a data URL, or Pillow its bytes."""
+    from transformers.image_utils import load_image
+
+    file = Path(part.value)
+    if part.given_as == "bytes":
+        from PIL import Image
+
+        return load_image(Image.open(io.BytesIO(file.read_bytes())))
+    return load_image(pictures.data_url(file) if part.given_as == "data_url" else part.value)
+
+
+def _margin(logits: Any) -> float:
+    first, second = logits.float().topk(2).values.tolist()
+    return float(first - second)
 
 
 def _best_device(torch: Any) -> str:

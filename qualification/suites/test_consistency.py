@@ -1,5 +1,6 @@
 """Is the same question answered alike, and equally fast, every time?"""
 
+from dataclasses import replace
 from statistics import mean, stdev
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 pytestmark = pytest.mark.consistency
 
 REPETITIONS = 3
+WARM, SEEDS = 0.7, 12
+RED, BLUE = (215, 40, 40), (45, 80, 215)
+HALVINGS = 7  # of 170 levels between the two
 
 
 @pytest.mark.needs("vision")
@@ -16,6 +20,34 @@ def test_greedy_answers_repeat(deployed, questions):
     pictures = question.images()
     runs = [deployed.generate(question.prompt, *pictures) for _ in range(REPETITIONS)]
     assert len({run.token_ids for run in runs}) == 1, [run.text for run in runs]
+
+
+@pytest.mark.needs("vision")
+def test_greedy_answers_repeat_in_another_process(two_processes):
+    """At temperature 0 a fresh process gives the same text."""
+    differ = [
+        f"{one.question.prompt!r} -> {one.generation.text!r}, then {other.generation.text!r}"
+        for one, other in two_processes()
+        if one.generation.text != other.generation.text
+    ]
+    assert not differ, "; ".join(differ)
+
+
+@pytest.mark.needs("vision")
+def test_a_seed_repeats(sampled):
+    """At temperature 0.7 the same seed gives the same tokens."""
+    once, again = sampled(1), sampled(1, again=True)
+    assert once.token_ids == again.token_ids, f"seed 1: {once.text!r}, then {again.text!r}"
+
+
+@pytest.mark.needs("vision")
+def test_temperature_has_an_effect(sampled):
+    """At temperature 0.7 what it is unsure of is not answered alike with every seed."""
+    first = sampled(1)
+    for seed in range(2, SEEDS + 1):
+        if sampled(seed).token_ids != first.token_ids:
+            return
+    pytest.fail(f"seeds 1 to {SEEDS} at temperature {WARM} all give {first.text!r}")
 
 
 @pytest.mark.needs("vision")
@@ -41,3 +73,40 @@ def test_speed_repeats(deployed, questions, fixed_length, speed_variation_limit)
             return
     shown = ", ".join(f"{speed:.1f}" for speed in seen)
     pytest.fail(f"decoding speed varies by {variation:.0%}, twice: {shown} tok/s")
+
+
+@pytest.fixture
+def sampled(once, ask, deployed, questions):
+    """``sampled(seed, again=)``: at temperature 0.7, asked what it is least sure of.
+
+    That is a shape's colour between red and blue, near where its greedy answer changes.
+    """
+    question = questions(seed=11, count=1, skills=["colour"])[0]
+
+    def coloured(share):
+        scene = question.scenes[0]
+        fill = tuple(round(one + share * (two - one)) for one, two in zip(RED, BLUE, strict=True))
+        return replace(
+            question, scenes=(replace(scene, marks=(replace(scene.marks[0], fill=fill),)),)
+        )
+
+    def doubtful():
+        low, high = 0.0, 1.0
+        red = ask(coloured(low)).generation.token_ids
+        tried = []
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            generation = ask(coloured(middle)).generation
+            tried.append((min(generation.margins, default=float("inf")), middle))
+            low, high = (middle, high) if generation.token_ids == red else (low, middle)
+        return coloured(min(tried)[1])
+
+    def with_seed(seed, *, again=False):
+        messages = deployed.messages(once("doubtful", doubtful))
+
+        def make():
+            return deployed.converse(*messages, temperature=WARM, seed=seed)
+
+        return make() if again else once(f"seed {seed}", make)
+
+    return with_seed
