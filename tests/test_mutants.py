@@ -28,11 +28,18 @@ quantisation = "f32"
 weights = "canary"
 path = "canaries/qwen2_5_vl"
 environment = {{ OMP_NUM_THREADS = "1", PYTHONPATH = "{folder}", MUTATION = "{mutation}" }}
+
+[[models.sources]]
+backend = "torch"
+quantisation = "f32"
+weights = "canary"
+path = "canaries/qwen2_5_vl"
+environment = {{ OMP_NUM_THREADS = "1" }}
 """
 CAUGHT_BY = {
     "zeroed_vision": {"test_says_what_it_sees[colour]", "test_answers_held_out_questions"},
     "shifted_image_tokens": {"test_answers_held_out_questions"},
-    "wrong_rotary_sections": {"test_answers_held_out_questions"},
+    "wrong_rotary_sections": {"test_is_as_sure_as_its_other_deployments"},
     "dropped_template": {"test_text_only_question", "test_answers_held_out_questions"},
     "kept_cache": {"test_another_picture_between_changes_nothing"},
 }

@@ -7,6 +7,7 @@ import importlib
 import os
 
 _import_module = importlib.import_module
+SECTIONS = [int(x) for x in os.environ.get("SECTIONS", "0,4,4").split(",")]
 
 
 def _zeroed_vision(module):
@@ -60,7 +61,7 @@ def _wrong_rotary_sections(module):
 
         def config(*args, **kwargs):
             made = read(*args, **kwargs)
-            made["rope_scaling"]["mrope_section"] = made["rope_scaling"]["mrope_section"][::-1]
+            made["rope_scaling"]["mrope_section"] = SECTIONS
             return made
 
         mlx_vlm.utils.load_config = config
