@@ -26,21 +26,25 @@ def known_bugs(
     versions: Mapping[str, str],
     tier: str,
 ) -> tuple[KnownBug, ...]:
-    """The known bugs that make ``test`` fail here: those in range of these versions.
+    """The known bugs that make ``test`` fail here, or may: those in range of these versions.
 
     ``test`` is a function's name, with its parameters in brackets if it has some: ``test_format``
     in bugs.toml means all of ``test_format[webp]`` and its siblings, or one of them by its full
     name.
     """
-    function = test.partition("[")[0]
     return tuple(
         bug
         for bug in bugs
-        if (test in bug.tests or _any_match(function, bug.tests))
+        if (must_fail(bug, test) or _names(bug.may_fail, test))
         and _any_match(deployment.identifier, bug.deployments)
         and (not bug.tiers or tier in bug.tiers)
         and in_range(versions.get(bug.package, ""), bug.versions)
     )
+
+
+def must_fail(bug: KnownBug, test: str) -> bool:
+    """Whether the success of ``test`` would show that the bug is gone."""
+    return _names(bug.tests, test)
 
 
 def in_range(version: str, specifier: str) -> bool:
@@ -71,6 +75,10 @@ def does_not_fit(deployment: Deployment, machine: Machine, tier: Tier | None) ->
 def critical_memory_bytes(machine: Machine, tier: Tier | None) -> float:
     """Bytes that a deployment may take at most: the critical mark of the tier, or the default."""
     return (tier.budget if tier else DEFAULT_BUDGET).critical_share * machine.memory_bytes
+
+
+def _names(patterns: tuple[str, ...], test: str) -> bool:
+    return test in patterns or _any_match(test.partition("[")[0], patterns)
 
 
 def _any_match(name: str, patterns: Iterable[str]) -> bool:

@@ -130,6 +130,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs_workaround(name): run only for deployments that declare the workaround"
     )
+    config.addinivalue_line(
+        "markers", "on_backends(name, ...): run only on backends that have what the test asks for"
+    )
     config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
     _check_vqa_options(config)
     qualification = Qualification(config)
@@ -137,6 +140,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
     config.pluginmanager.register(qualification, "qualification")
     config.pluginmanager.register(suite_fixtures, "qualification-suite-fixtures")
+
+
+def _asked_for(metafunc: pytest.Metafunc, marker: str) -> set[str]:
+    """Return all that the test's markers of that name have as arguments."""
+    return {name for found in metafunc.definition.iter_markers(marker) for name in found.args}
 
 
 def _check_vqa_options(config: pytest.Config) -> None:
@@ -226,19 +234,14 @@ class Qualification:
         if "deployed" not in metafunc.fixturenames:
             return
         test = metafunc.definition.name
-        needs = {
-            capability
-            for marker in metafunc.definition.iter_markers("needs")
-            for capability in marker.args
-        }
-        workarounds = {
-            name
-            for marker in metafunc.definition.iter_markers("needs_workaround")
-            for name in marker.args
-        }
+        needs = _asked_for(metafunc, "needs")
+        workarounds = _asked_for(metafunc, "needs_workaround")
+        backends = _asked_for(metafunc, "on_backends") or set(BACKENDS)
         cases = []
         for deployment in self.registry.deployments():
             if not workarounds <= set(deployment.source.workarounds):
+                continue
+            if deployment.source.backend not in backends:
                 continue
             bugs = plan.known_bugs(
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
@@ -268,17 +271,15 @@ class Qualification:
             if here and here in deployment.source.tiers:
                 item.add_marker(pytest.mark.here)
             item.add_marker(pytest.mark.xdist_group(deployment.model.name))
+            test = test_name(item, deployment)
             bugs = plan.known_bugs(
-                self.registry.bugs,
-                deployment,
-                test_name(item, deployment),
-                self.versions,
-                self._bug_tier,
+                self.registry.bugs, deployment, test, self.versions, self._bug_tier
             )
             item.stash[CASE] = (deployment, bugs)
             if bugs:
                 reason = "; ".join(f"{bug.identifier}: {bug.title} ({bug.cause})" for bug in bugs)
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+                strict = any(plan.must_fail(bug, test) for bug in bugs)
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=strict))
         # One load per deployment, and loading first: what it costs is not hidden by later tests.
         order = {d.identifier: n for n, d in enumerate(self.registry.deployments())}
         items.sort(
@@ -411,7 +412,9 @@ class Qualification:
         if CASE not in item.stash:
             return report  # type: ignore[return-value]
         deployment, bugs = item.stash[CASE]
-        bug, no_longer = hold_to_known_bugs(report, call, deployment, bugs, self.versions)
+        bug, no_longer = hold_to_known_bugs(
+            report, call, deployment, test_name(item, deployment), bugs, self.versions
+        )
         if self._session is None:
             return report  # type: ignore[return-value]
         if no_longer:

@@ -203,8 +203,10 @@ class KnownBug:
 
     ``versions`` is a PEP 440 specifier of ``package``; ``deployments`` and ``tests`` are shell
     patterns of deployment identifiers and of test function names; ``failure`` is a regular
-    expression that the failure's text must contain; anything else stays a failure. Where all of
-    ``unless_programs`` are on the PATH the defect does not show.
+    expression that the failure's text must contain; anything else stays a failure. ``may_fail``
+    are the tests that fail with it by chance, because they stand on what it makes uncertain: their
+    success proves nothing. Where all of ``unless_programs`` are on the PATH the defect does not
+    show.
     """
 
     identifier: str
@@ -216,6 +218,7 @@ class KnownBug:
     failure: str
     cause: str
     source: str
+    may_fail: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     workaround: str = ""
     issue: str = ""
@@ -298,6 +301,8 @@ class GenerateRequest:
     """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare.
 
     ``margins`` asks for the logits' margin of each token, which costs time: not for timed requests.
+    ``prefill_chunk`` is how many tokens of the prompt are computed at once at most (0: as the
+    library does by itself); a backend that has no such setting refuses it.
     """
 
     messages: tuple[Message, ...]
@@ -306,6 +311,7 @@ class GenerateRequest:
     seed: int = 0
     fixed_length: bool = False
     margins: bool = False
+    prefill_chunk: int = 0
 
 
 @dataclass(frozen=True)

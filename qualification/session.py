@@ -187,6 +187,7 @@ class Deployed:
         temperature: float = 0.0,
         seed: int = 0,
         margins: bool = False,
+        prefill_chunk: int = 0,
     ) -> Generation:
         """A conversation given in full; loads again if an earlier request ended the worker."""
         self._revive()
@@ -198,6 +199,7 @@ class Deployed:
             seed=seed,
             fixed_length=fixed_length,
             margins=margins,
+            prefill_chunk=prefill_chunk,
         )
         try:
             return self._worker.generate(request, deadline_s=self._deadline_s)

@@ -211,6 +211,25 @@ def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(house):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "outcomes"),
+    [
+        ("{}", {"passed": 2}),
+        ('{ second_picture = "axis remapping" }', {"passed": 1, "xfailed": 1}),
+        ('{ second_picture = "out of cheese" }', {"passed": 1, "failed": 1}),
+    ],
+)
+def test_a_test_that_may_fail_with_a_known_bug_passes_or_fails_in_its_way(house, options, outcomes):
+    """Its success ends no range, its failure is the bug's, another failure counts."""
+    bug = BUG.format(versions=">=1").replace(
+        'tests = ["test_second_picture"]',
+        'tests = ["test_elsewhere"]\nmay_fail = ["test_second_picture"]',
+    )
+    result = house(options=options, rewrite={"bugs.toml": bug})
+    result.assert_outcomes(**outcomes)
+    result.stdout.no_fnmatch_line("*no longer fail*")
+
+
 def test_a_known_bug_that_fails_in_another_way_stays_a_failure(house):
     """An expected failure excuses that failure only."""
     result = house(options='{ second_picture = "out of cheese" }', bug=">=1")

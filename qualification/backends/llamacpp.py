@@ -31,6 +31,7 @@ class Backend:
         self._tokens: TokenClock | None = None
         self._ids: list[int] = []
         self._prompt_tokens = 0
+        self._batch = 0
         self._margins: list[float] | None = None
         self._end_ids: frozenset[int] = frozenset()
 
@@ -56,6 +57,7 @@ class Backend:
             **request.options,
         )
         self._llama.generate = self._timed(self._llama.generate)
+        self._batch = self._llama.n_batch
         returned = clock() - start
         self.generate(_WARM_UP)
         materialised = clock() - start
@@ -86,6 +88,7 @@ class Backend:
         bias = {token: float("-inf") for token in self._end_ids} if request.fixed_length else None
         text = ""
         finish = None
+        self._llama.n_batch = min(self._batch, request.prefill_chunk or self._batch)
         for chunk in self._llama.create_chat_completion(
             [_as_chat(message) for message in request.messages],
             max_tokens=request.max_tokens,

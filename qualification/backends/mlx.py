@@ -96,6 +96,8 @@ class Backend:
         images = [_handed_over(part) for part in pictures.of_kind(messages, "image")]
         prompt = self._prompt(messages, len(images))
         mx.random.seed(request.seed)
+        if request.prefill_chunk:
+            more["prefill_step_size"] = request.prefill_chunk
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         stops = tokenizer.stopping_criteria
         if request.fixed_length:

@@ -8,6 +8,7 @@ from typing import Any
 
 from qualification.backends import pictures, remote_code, video_frames
 from qualification.backends.weights_files import resolve, total_bytes
+from qualification.errors import BackendFailed
 from qualification.libraries import library_versions
 from qualification.meter import TokenClock, clock, page_cache
 from qualification.records import (
@@ -74,6 +75,8 @@ class Backend:
         """See :class:`qualification.backends.Backend`."""
         import torch
 
+        if request.prefill_chunk:
+            raise BackendFailed("transformers computes a prompt with pictures in one piece")
         tokens = TokenClock(_synchronise(torch, self._device))
         inputs = self._inputs(request)
         prompt_ids = inputs["input_ids"]

@@ -26,6 +26,7 @@ OTHER_TEXTS = {
 }
 LIMITS = (1, 150, 300)
 LONG = 8000
+CHUNK = 16
 ENOUGH = 64
 ROOMY = 4096
 TOO_LONG = re.compile(r"context|n_ctx|token|length|long|position|exceed", re.IGNORECASE)
@@ -46,6 +47,17 @@ def test_wording(deployed, known, wording):
     if wording == "as_trained":
         right = deployed.is_right(question, text)
         assert right, f"{question.prompt} -> {text!r}, expected {question.answer!r}"
+
+
+@pytest.mark.needs("vision")
+@pytest.mark.on_backends("mlx", "llamacpp")
+def test_prefill_in_chunks(deployed, known):
+    """A prompt that is computed a few tokens at a time, the picture's too, is answered alike."""
+    question = known("both")
+    messages = deployed.messages(question)
+    whole = deployed.converse(*messages).text
+    pieces = deployed.converse(*messages, prefill_chunk=CHUNK).text
+    assert pieces == whole, f"{CHUNK} tokens at a time {pieces!r}, by default {whole!r}"
 
 
 @pytest.mark.needs("vision")
