@@ -23,8 +23,6 @@ SAID = {
     "llava-next-llamacpp-packing": "AssertionError: VQA accuracy 18.3% (10.6% to 29.9%, n = 60)",
     "llava-next-mlx-margins": "AssertionError: the margins of 13 equal answers are 7.7% from those",
     "llava-next-llamacpp-margins": "AssertionError: the margins of 11 equal answers are 6.6% from",
-    "moondream2-llamacpp-revision": "AssertionError: 91.7% (80.4% to 96.7%, n = 48) of the answers "
-    "equal those of moondream2-canary-f32@mlx",
     "transformers-cache-warning": "Failed: hub.py:110: FutureWarning: Using `TRANSFORMERS_CACHE` "
     "is deprecated and will be removed in v5 of Transformers.",
     "fast-processor-warning": "Failed: The image processor of type `Qwen2VLImageProcessor` is now "
