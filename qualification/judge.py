@@ -106,9 +106,7 @@ def judge(
     values, rejected = _accept(own)
     conditions = (
         *conditions,
-        *drift_conditions(
-            deployment, _all(values, "token_drift"), _all(values, "sentinel_drift")
-        ),
+        *drift_conditions(deployment, _all(values, "token_drift"), _all(values, "sentinel_drift")),
     )
     fit = all(condition.fit for condition in conditions)
     findings = [*check_findings(seen, fit), *condition_findings(conditions), *rejected]

@@ -55,7 +55,9 @@ def test_other_work_makes_the_run_unfit_by_its_mean() -> None:
         st.tuples(st.floats(0, 10), st.floats(0, 20), st.floats(0, 20)), min_size=0, max_size=8
     )
 )
-def test_whatever_the_counters_say_the_share_is_one(steps: list[tuple[float, float, float]]) -> None:
+def test_whatever_the_counters_say_the_share_is_one(
+    steps: list[tuple[float, float, float]],
+) -> None:
     """Counters of a kernel and of processes disagree by a tick; a share never leaves 0 to 1."""
     second = busy = own = 0.0
     samples = [sample(0, 0, {1: 0.0})]
@@ -130,7 +132,9 @@ def test_after_a_run_only_what_is_not_our_own_work_is_looked_at() -> None:
         "memory_pressure_after",
     }
     assert not any(condition.fit for condition in found.values())
-    assert not [c.name for c in conditions_after(RecordedHost("linux_cuda_busy")) if "use" in c.name]
+    assert not [
+        c.name for c in conditions_after(RecordedHost("linux_cuda_busy")) if "use" in c.name
+    ]
 
 
 def test_the_thread_takes_samples_and_ends() -> None:

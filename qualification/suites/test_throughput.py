@@ -21,9 +21,7 @@ def test_speed(once, deployed, pair, sentinel, benchmark, fixed_length):
 
     def request():
         runs.append(
-            deployed.generate(
-                pair.prompt, pair.picture, max_tokens=fixed_length, fixed_length=True
-            )
+            deployed.generate(pair.prompt, pair.picture, max_tokens=fixed_length, fixed_length=True)
         )
 
     benchmark.pedantic(request, rounds=ROUNDS, iterations=1)
