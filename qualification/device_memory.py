@@ -43,21 +43,21 @@ class DevicePeak:
 
     def _held(self, handle: Any) -> int:
         """On one GPU. A process with both kinds of work is in both lists with the same figure."""
-        lists: tuple[Callable[[Any], Any], ...] = (
-            self._library.nvmlDeviceGetComputeRunningProcesses,
-            self._library.nvmlDeviceGetGraphicsRunningProcesses,
-        )
-        most = 0
-        for ask in lists:
-            try:
-                processes = ask(handle)
-            except Exception:  # not supported on this GPU
-                continue
-            for process in processes:
-                # None where the driver keeps it to itself (Windows, some virtual GPUs).
-                if process.pid == self._pid and process.usedGpuMemory is not None:
-                    most = max(most, int(process.usedGpuMemory))
-        return most
+        library = self._library
+        listed = [
+            *_asked(library.nvmlDeviceGetComputeRunningProcesses, handle),
+            *_asked(library.nvmlDeviceGetGraphicsRunningProcesses, handle),
+        ]
+        # None where the driver keeps it to itself (Windows, some virtual GPUs).
+        ours = [one.usedGpuMemory or 0 for one in listed if one.pid == self._pid]
+        return max(map(int, ours), default=0)
+
+
+def _asked(function: Callable[[Any], Any], handle: Any) -> list[Any]:
+    try:
+        return list(function(handle))
+    except Exception:  # not supported on this GPU
+        return []
 
 
 def _nvml() -> Any:

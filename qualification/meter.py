@@ -73,10 +73,15 @@ class PhaseClock:
         self._now()
         return clock()
 
-    def add(self, part: str, since: float) -> None:
-        """Add the time since ``since`` to ``vision_encode_s`` or ``prefill_s``."""
-        self._now()
-        self._spans[part] = self._spans.get(part, 0.0) + clock() - since
+    def add(self, part: str, since: float, until: float | None = None) -> None:
+        """Add the time since ``since`` to ``vision_encode_s`` or ``prefill_s``.
+
+        Until the device is idle, or until a moment that was noted before.
+        """
+        if until is None:
+            self._now()
+            until = clock()
+        self._spans[part] = self._spans.get(part, 0.0) + until - since
 
     @contextlib.contextmanager
     def span(self, part: str) -> Iterator[None]:

@@ -88,8 +88,9 @@ def _linux_pss() -> dict[str, int]:
 
 
 def _linux_cgroup_peak(root: Path = Path("/sys/fs/cgroup")) -> dict[str, int]:
-    """``memory.peak`` of this process's own group (version 2): of all processes in it, page cache
-    included. Absent where the group is the root's or the kernel is older than 5.19.
+    """``memory.peak`` of this process's control group: all its processes, page cache included.
+
+    Of version 2; absent where the group is the root's or the kernel is older than 5.19.
     """
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()

@@ -10,6 +10,7 @@ the processors' busy time less that of our process tree.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -97,7 +98,7 @@ def _other_work(samples: Sequence[Sample]) -> Condition:
     name = "load_in_the_run"
     shares = []
     others = total = 0.0
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in itertools.pairwise(samples):
         if before.cpu is None or after.cpu is None or after.cpu.total <= before.cpu.total:
             continue
         ours = sum(

@@ -91,5 +91,9 @@ def test_what_is_not_known_is_not_guessed(tmp_path):
     assert ask(part) == 9
     assert ask(part, part) == 18
     assert ask(part, phases=False) == -1
+    assert (
+        expected(tmp_path, GenerateRequest((Message("user", (part,)),), 1, phases=True), (8, 4096))
+        == 9
+    )
     assert ask(Part("video", str(tmp_path))) == -1
     assert ask(Part("text", "no picture")) == 0

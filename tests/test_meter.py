@@ -125,7 +125,7 @@ def test_parts_are_told_apart_with_the_device_idle_at_each_end():
         pass
     parts = clock.phases()
     assert parts.preprocess_s >= 0.03
-    assert 0.02 <= parts.vision_encode_s
+    assert parts.vision_encode_s >= 0.02
     assert parts.prefill_s < 0.02
 
 

@@ -2,7 +2,10 @@
 
 The published arithmetic of each family, written out a second time so that a library which
 ignores a setting (``max_pixels`` has been, silently: 11,844 tokens in place of 972) is caught.
-Families whose arithmetic is not here give −1 and are compared between backends only.
+Families whose arithmetic is not here give −1.
+
+llama.cpp does not read ``preprocessor_config.json``. For Qwen's pictures it has limits of its own,
+written into its code and not into the GGUF: see :data:`LLAMA_CPP`.
 """
 
 from __future__ import annotations
@@ -16,11 +19,16 @@ from typing import Any
 from qualification.backends import pictures
 from qualification.records import GenerateRequest
 
+LLAMA_CPP = (8, 4096)
+"""Least and most tokens of a picture for Qwen2-VL and 2.5-VL: ``set_limit_image_tokens(8, 4096)``
+in its ``tools/mtmd/clip.cpp``, whatever the published files say."""
 
-def expected(folder: Path, request: GenerateRequest) -> int:
+
+def expected(folder: Path, request: GenerateRequest, limits: tuple[int, int] | None = None) -> int:
     """Image tokens of a request; −1 where it did not ask for phases, has a clip, or is unknown.
 
-    ``folder`` holds the model's ``config.json`` and ``preprocessor_config.json``.
+    ``folder`` holds the model's ``config.json`` and ``preprocessor_config.json``; ``limits`` in
+    tokens stand in for those of a Qwen's settings in pixels.
     """
     if not request.phases or pictures.of_kind(request.messages, "video"):
         return -1
@@ -29,6 +37,10 @@ def expected(folder: Path, request: GenerateRequest) -> int:
 
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        if limits is not None and "merge_size" in settings:
+            pixels = (settings["patch_size"] * settings["merge_size"]) ** 2
+            least, most = limits
+            settings |= {"min_pixels": least * pixels, "max_pixels": most * pixels}
         total = 0
         for part in pictures.of_kind(request.messages, "image"):
             with Image.open(part.value) as picture:
@@ -76,7 +88,7 @@ def _qwen(settings: Mapping[str, Any], width: int, height: int) -> int:
         scale = math.sqrt(least / (height * width))
         rows = math.ceil(height * scale / factor) * factor
         columns = math.ceil(width * scale / factor) * factor
-    return (rows // factor) * (columns // factor)
+    return int((rows // factor) * (columns // factor))
 
 
 def _idefics3(

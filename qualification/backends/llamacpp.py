@@ -145,7 +145,9 @@ class Backend:
             token_ids=tuple(ids),
             margins=tuple((self._margins or ())[: len(ids)]),
             phases=phases.phases() if phases is not None else None,
-            image_tokens_expected=image_arithmetic.expected(self._folder, request),
+            image_tokens_expected=image_arithmetic.expected(
+                self._folder, request, image_arithmetic.LLAMA_CPP
+            ),
         )
 
     def memory(self) -> dict[str, int]:

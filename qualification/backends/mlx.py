@@ -139,7 +139,10 @@ class Backend:
                 elif piece.generation_tokens > len(ids):
                     tokens.tick()
                     if not ids and self._prefill_since and self._phases is not None:
-                        self._phases.add("prefill_s", self._prefill_since)
+                        # Without waiting: the device is at work on the second token already.
+                        self._phases.add(
+                            "prefill_s", self._prefill_since, tokens.started + tokens.times_s[0]
+                        )
                     ids.append(int(piece.token))
                     if request.margins:
                         margins.append(_margin(mx, piece.logprobs))

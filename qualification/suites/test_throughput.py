@@ -1,5 +1,7 @@
 """How fast is it? Timed by pytest-benchmark, so its table, JSON and compare work."""
 
+from itertools import pairwise
+
 import pytest
 from PIL import Image
 
@@ -88,4 +90,4 @@ def test_image_tokens(deployed, pair, size):
 
 def _intervals(run):
     times = run.token_times_s
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
