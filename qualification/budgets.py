@@ -42,6 +42,10 @@ machine stay under 3 %, and 10 % is also the drift that makes a run doubtful."""
 CANARY_VARIATION = 0.60
 """A canary's request takes tens of milliseconds, of which one pause of the scheduler is much."""
 
+MAX_TOKEN_DRIFT, MAX_SENTINEL_DRIFT = 1.10, 1.05
+"""Ratios beyond which a machine was not in one state: a request's last quarter of tokens over its
+first, and the same request before and after everything else (MEASURING, "Preconditions")."""
+
 MIN_REPETITIONS = 3
 
 TIMED_TESTS = frozenset({"test_load_within_limit", "test_speed_repeats"})
@@ -75,21 +79,13 @@ def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]
     if not values:
         return [Finding(metric, "unknown", "Peak memory was not measured.")]
     peak, total = max(values), machine.memory_bytes
-    if any(device.kind == "cuda" for device in machine.accelerators):
-        text = f"Host memory peaks at {_gb(peak)}; what the GPU holds is not measured yet."
-        return [Finding(metric, "unknown", text)]
     if total <= 0:
         text = f"Peak memory is {_gb(peak)}, but this machine's memory is not known."
         return [Finding(metric, "unknown", text)]
     budget = tier.budget if tier else DEFAULT_BUDGET
-    text = f"Peak memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
-    if peak > budget.critical_share * total:
-        text = f"{text}: over the critical mark of {budget.critical_share:.0%}."
-        return [Finding(metric, "fail", text)]
-    findings = []
-    if peak > budget.warning_share * total:
-        mark = f"{text}: over the warning mark of {budget.warning_share:.0%}."
-        findings.append(Finding(metric, "warn", mark))
+    findings = _marks(metric, "Peak memory", peak, total, budget)
+    if any(finding.status == "fail" for finding in findings):
+        return findings
     left = total - budget.system - budget.server - budget.applications
     if peak > left:
         over = (
@@ -97,7 +93,43 @@ def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]
             " applications leave."
         )
         findings.append(Finding(metric, "warn", over))
-    return findings or [Finding(metric, "pass", f"{text}, within the budget.")]
+    if findings:
+        return findings
+    text = f"Peak memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
+    return [Finding(metric, "pass", f"{text}, within the budget.")]
+
+
+def device_memory_findings(
+    tier: Tier | None, machine: Machine, values: Sequence[float]
+) -> list[Finding]:
+    """Peak memory of the GPUs against the same marks; nothing where there is no such GPU."""
+    metric = "peak_device_bytes"
+    total = sum(device.memory_bytes for device in machine.accelerators if device.kind == "cuda")
+    if not any(device.kind == "cuda" for device in machine.accelerators):
+        return []
+    if not values or total <= 0:
+        text = "What the process held on the GPU was not told by the driver."
+        return [Finding(metric, "unknown", text)]
+    peak = max(values)
+    if findings := _marks(metric, "GPU memory", peak, total, tier.budget if tier else None):
+        return findings
+    text = f"GPU memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}, within the marks."
+    return [Finding(metric, "pass", text)]
+
+
+def _marks(
+    metric: str, name: str, peak: float, total: float, budget: MemoryBudget | None
+) -> list[Finding]:
+    """A failure over the critical mark, a warning over the other, nothing under both."""
+    budget = budget or DEFAULT_BUDGET
+    text = f"{name} is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
+    if peak > budget.critical_share * total:
+        mark = f"{text}: over the critical mark of {budget.critical_share:.0%}."
+        return [Finding(metric, "fail", mark)]
+    if peak > budget.warning_share * total:
+        mark = f"{text}: over the warning mark of {budget.warning_share:.0%}."
+        return [Finding(metric, "warn", mark)]
+    return []
 
 
 def speed_findings(
@@ -224,6 +256,30 @@ def check_findings(checks: Sequence[Check], fit: bool) -> list[Finding]:
         text = f"Left out: {', '.join(dict.fromkeys(tests))}{because}"
         findings.append(Finding("check", "unknown", text if text.endswith(".") else f"{text}."))
     return findings
+
+
+def drift_conditions(
+    deployment: Deployment, tokens: Sequence[float], sentinel: Sequence[float]
+) -> list[Condition]:
+    """The authority on the machine's state: its own speed, at the end against the beginning.
+
+    Of :func:`statistics.drift` and :func:`statistics.departure`. A canary's figures are recorded
+    and not judged: its requests take tens of milliseconds.
+    """
+    if deployment.source.weights == "canary":
+        return []
+    found = []
+    for name, values, limit in (
+        ("token_drift", tokens, MAX_TOKEN_DRIFT),
+        ("sentinel_drift", sentinel, MAX_SENTINEL_DRIFT),
+    ):
+        if not values:
+            continue
+        worst = max(values)
+        fit = worst <= limit
+        note = "" if fit else f"over {limit - 1:.0%}: the machine did not stay in one state"
+        found.append(Condition(name, f"{worst - 1:+.1%}", fit, note))
+    return found
 
 
 def condition_findings(conditions: Sequence[Condition]) -> list[Finding]:

@@ -27,6 +27,8 @@ SUITES = {
     "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
     "state": "a request leaves nothing behind",
     "known_bugs": "known nuisances that no other suite would notice",
+    "drift": "the same request as fast at the end as at the beginning",
+    "sustained": "speed after minutes without a pause, with --sustained",
 }
 
 CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()

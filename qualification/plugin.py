@@ -101,6 +101,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what the sample follows from (default: 2026)",
     )
     group.addoption(
+        "--sustained",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="also measure the speed after so many minutes without a pause, 5 or more: "
+        "what a machine without a fan keeps up",
+    )
+    group.addoption(
+        "--cold-load",
+        action="store_true",
+        help="also load with the files dropped from the page cache",
+    )
+    group.addoption(
         "--deadline",
         type=float,
         default=600.0,
@@ -135,6 +148,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
     _check_vqa_options(config)
+    if 0 != config.getoption("--sustained") < suite_fixtures.SUSTAINED_MINUTES:
+        least = suite_fixtures.SUSTAINED_MINUTES
+        raise pytest.UsageError(f"--sustained takes {least:g} minutes or more: less is a burst")
     qualification = Qualification(config)
     for tier in qualification.registry.tiers:
         config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")

@@ -23,6 +23,20 @@ from qualification.registry import Registry
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "reports/templates"
 NAMES = ("recommendations.md", "recommendations.html")
+PARTS = (
+    "prompt_tokens",
+    "image_tokens",
+    "preprocess_s",
+    "vision_encode_s",
+    "prefill_s",
+    "prefill_tps",
+    "load_cold_s",
+    "peak_device_bytes",
+    "token_drift",
+    "sentinel_drift",
+    "sustained_decode_tps",
+)
+"""What the table of parts shows."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,8 @@ class Row:
     accuracy: tuple[float, ...]
     bound_tps: float | None
     checks: tuple[Check, ...]
+    parts: dict[str, tuple[float, ...]]
+    """Metric of :data:`PARTS` -> its raw trials, for those that were measured."""
 
     @property
     def variation(self) -> float | None:
@@ -124,6 +140,7 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
                 accuracy=values("accuracy"),
                 bound_tps=_bound(deployment, results.session.machine.bandwidth),
                 checks=tuple(c for c in results.checks if c.deployment == identifier),
+                parts={metric: found for metric in PARTS if (found := values(metric))},
             )
         )
     return tuple(table)
@@ -156,6 +173,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         memory=memory,
         rate=rate,
         share=share,
+        change=change,
         middle=middle,
         plain=plain,
         code=code,
@@ -218,7 +236,7 @@ def _known_bugs(results: Results, registry: Registry) -> list[dict[str, Any]]:
     return found
 
 
-def middle(values: Sequence[float]) -> float | None:
+def middle(values: Sequence[float] | None) -> float | None:
     """The median, or None of nothing."""
     return statistics.median(values) if values else None
 
@@ -252,6 +270,11 @@ def rate(value: float | None) -> str:
 def share(value: float | None) -> str:
     """Per cent; ``–`` for None."""
     return "–" if value is None else f"{value:.1%}"
+
+
+def change(ratio: float | None) -> str:
+    """A ratio as per cent more or less: ``+12.0%``; ``–`` for None."""
+    return "–" if ratio is None else f"{ratio - 1:+.1%}"
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")

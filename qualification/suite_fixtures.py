@@ -28,6 +28,9 @@ CANARY_MARGINS = 0.03
 CANARY_ACCURACY = 0.98
 HARDWARE_TOKENS, CANARY_TOKENS = 128, 64
 
+SUSTAINED_MINUTES = 5.0
+"""Of load without a pause before a speed is called sustained (MEASURING, "Preconditions")."""
+
 VQA_FLOOR = 0.95
 VQA_SEED = 2026
 VQA_OFFICIAL, VQA_GENERATED = 100, 60
@@ -83,6 +86,22 @@ def accuracy_floor(deployed: Deployed) -> float:
 def fixed_length(deployed: Deployed) -> int:
     """Tokens of a request whose speed is measured."""
     return CANARY_TOKENS if deployed.is_canary else HARDWARE_TOKENS
+
+
+@pytest.fixture
+def sustained_minutes(request: pytest.FixtureRequest) -> float:
+    """Minutes of ``--sustained``; skipped without it."""
+    minutes = float(request.config.getoption("--sustained"))
+    if not minutes:
+        pytest.skip("takes minutes: ask for it with --sustained 5")
+    return minutes
+
+
+@pytest.fixture
+def cold_load(request: pytest.FixtureRequest) -> None:
+    """Skipped without ``--cold-load``."""
+    if not request.config.getoption("--cold-load"):
+        pytest.skip("reads all weights from the disk: ask for it with --cold-load")
 
 
 @pytest.fixture

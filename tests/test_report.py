@@ -64,6 +64,26 @@ def test_markdown_disarms_what_a_model_said(registry):
     assert plain(HOSTILE) in text
 
 
+def test_the_parts_of_a_request_are_shown_where_they_were_measured(registry):
+    """Each in its unit; a dash where a backend could not be hooked; no table without any."""
+    measured = (
+        trials("preprocess_s", 0.0351)
+        + trials("prefill_tps", 1715.0, 1725.0)
+        + trials("image_tokens", 972)
+        + trials("token_drift", 1.12)
+        + trials("sustained_decode_tps", 61.5)
+    )
+    (row,) = rows(results(trials=measured), registry)
+    assert row.parts["prefill_tps"] == (1715.0, 1725.0)
+    assert "vision_encode_s" not in row.parts
+    documents = render(results(trials=measured), registry)
+    for text in documents.values():
+        for shown in ("In parts", "35.1 ms", "1,720", "972", "+12.0%", "61.5"):
+            assert shown in text
+    for text in render(results(), registry).values():
+        assert "In parts" not in text
+
+
 @given(st.text(max_size=300))
 def test_plain_text_is_one_line_without_markup(text):
     """Whatever the text, no raw bracket, pipe or line break is left."""
