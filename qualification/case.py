@@ -28,6 +28,9 @@ SUITES = {
     "known_bugs": "known nuisances that no other suite would notice",
 }
 
+MEASURING = ("load", "throughput", "memory")
+"""Suites that ask for time and memory alone: random weights can be held to them."""
+
 CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 

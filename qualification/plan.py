@@ -19,6 +19,15 @@ def marks(deployment: Deployment) -> tuple[str, ...]:
     return (source.backend, source.weights, *source.tiers)
 
 
+def answers_at_random(deployment: Deployment) -> bool:
+    """Whether its weights are random, so that what it says means nothing.
+
+    The scripted fake has no weights at all and answers as its options say.
+    """
+    source = deployment.source
+    return source.weights == "synthetic" and source.backend != "fake"
+
+
 def known_bugs(
     bugs: Iterable[KnownBug],
     deployment: Deployment,

@@ -1,4 +1,4 @@
-"""Layouts: the declared sizes count to the declared parameters, the canaries' sizes to their files."""
+"""Layouts: declared sizes count to declared parameters, canaries' to their files."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
-from qualification.layouts import contents, declared, gguf_files, gguf_types, safetensors_files
-from qualification.layouts.families import parameters, published
+from qualification.layouts import contents, declared, gguf_files, safetensors_files
+from qualification.layouts.families import parameters
 from qualification.registry import load_registry
 
 CANARIES = Path(__file__).parent.parent / "fixtures/canaries"
@@ -28,8 +28,9 @@ def _file(path):
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     metadata = header.pop("__metadata__")
     return {
-        name: (tuple(entry["shape"]), entry["dtype"], entry["data_offsets"][1] - entry["data_offsets"][0])
+        name: (tuple(entry["shape"]), entry["dtype"], end - start)
         for name, entry in header.items()
+        for start, end in [entry["data_offsets"]]
     }, metadata
 
 

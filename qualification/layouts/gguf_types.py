@@ -1,7 +1,7 @@
 """Which type ``llama-quantize`` gives each matrix of a text model, and what the types weigh.
 
-After ``llama_tensor_get_type`` of llama.cpp (``src/llama-quant.cpp``) without an importance matrix,
-for dense models under 70 billion parameters: the mixtures give more bits to the output, and Q4_K_M to
+After ``llama_tensor_get_type`` of llama.cpp (``src/llama-quant.cpp``) without an importance
+matrix, for dense models under 70 billion parameters: the output gets more bits, and in Q4_K_M so do
 half of the value and down projections. Rows that are no multiple of a block fall back as there.
 """
 

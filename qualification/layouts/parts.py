@@ -1,4 +1,4 @@
-"""The parts that families share: linear layers, norms, a Llama-like decoder, CLIP's and SigLIP's tower.
+"""The parts that families share: linear layers, norms, a Llama-like decoder, a vision tower.
 
 Every function gives ``{name: shape}``, shapes as in safetensors (rows first).
 """

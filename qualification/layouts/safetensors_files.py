@@ -1,8 +1,8 @@
 """What a safetensors folder holds: as published for torch, or as ``mlx_vlm.convert`` makes it.
 
-The rules of the conversion are those of mlx-vlm 0.7.10: a matrix is quantised unless its rows are no
-multiple of the group or its module is one of ``skip_multimodal_module``. Older conversions on the
-hub (mlx-community's Qwen2-VL-2B, say) quantised the vision tower too: their files are smaller.
+The rules of the conversion are those of mlx-vlm 0.7.10: a matrix is quantised unless its rows are
+no multiple of the group or its module is one of ``skip_multimodal_module``. Older conversions on
+the hub may have quantised the vision tower too: their files are smaller.
 """
 
 from __future__ import annotations
