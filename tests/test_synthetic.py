@@ -22,6 +22,7 @@ from qualification import layouts
 from qualification.cli import main
 from qualification.errors import WeightsUnavailable
 from qualification.headers import TensorInfo
+from qualification.layouts import gguf_files
 from qualification.layouts.gguf_types import BLOCKS
 from qualification.layouts.safetensors_files import ITEM_BYTES
 from qualification.places import home
@@ -43,15 +44,19 @@ KINDS = [
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
-    """``tiny(family, backend, quantisation)``: a deployment at a canary's shape, more tokens."""
+    """``tiny(family, backend, quantisation)``: a deployment at a canary's shape, more tokens.
+
+    What else is named replaces figures of the config.
+    """
     configs = tmp_path / "configs"
     configs.mkdir()
     monkeypatch.setattr(layouts, "_CONFIGS", configs)
     monkeypatch.setenv("QUALIFY_CACHE", str(tmp_path / "cache"))
 
-    def of(family, backend, quantisation):
+    def of(family, backend, quantisation, **changes):
         canary = FIXTURES / "canaries" / family
         config = json.loads((canary / "config.json").read_text())
+        config |= changes
         for part in (config, config.get("text_config", {})):
             if "vocab_size" in part:
                 part["vocab_size"] = MORE_TOKENS
@@ -179,6 +184,28 @@ def test_every_id_has_a_text_and_the_canarys_keep_theirs(tiny, family):
         assert made.get_vocab() == made.get_vocab() | canary.get_vocab()
         assert all(made.id_to_token(number) for number in range(MORE_TOKENS))
         assert made.encode("What colour is it?").ids == canary.encode("What colour is it?").ids
+
+
+@pytest.mark.parametrize("width", [256, 320])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("quantisation", "number"), [("Q4_K_M", 15), ("Q4_0", 2), ("Q8_0", 7)])
+def test_types_are_those_that_llama_cpp_chooses(tiny, quantisation, number, tied, width):
+    """llama_model_quantize on an unquantised one of 16 layers gives the layout's types."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+    changes = {
+        "num_hidden_layers": 16, "hidden_size": width, "intermediate_size": 2 * width,
+        "tie_word_embeddings": tied,
+    }  # fmt: skip
+    deployment = tiny("qwen2_5_vl", "llamacpp", "f16", **changes)
+    source = cache.ready(deployment, FIXTURES) / "model.gguf"
+    target = source.with_name("quantised.gguf")
+    options = llama_cpp.llama_model_quantize_default_params()
+    options.ftype, options.nthread = number, 1
+    assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), options) == 0
+    found = {one.name: one.tensor_type.name for one in GGUFReader(target).tensors}
+    config = layouts.declared("tiny")["config.json"]
+    made = gguf_files.text_model(config, quantisation)
+    assert {one.name: one.dtype for one in made} == found
 
 
 def test_the_second_time_nothing_is_made(tiny, monkeypatch):

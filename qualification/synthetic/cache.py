@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qualification import layouts
-from qualification.errors import WeightsUnavailable
+from qualification.errors import DeclarationError, WeightsError, WeightsUnavailable
 from qualification.layouts.safetensors_files import BITS
 from qualification.places import cache as cache_folder
 from qualification.records import Deployment
@@ -83,14 +83,22 @@ def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float
 
 
 def entries(deployments: tuple[Deployment, ...]) -> list[Entry]:
-    """What is in the cache; ``deployments`` are those that this release would make."""
+    """What is in the cache; ``deployments`` are those that this release would make.
+
+    Raises WeightsError where a folder's manifest cannot be read.
+    """
     current = {_name(one) for one in deployments if _has_layout(one)}
     found = []
     for manifest in sorted((cache_folder() / "synthetic").glob(f"*/{MANIFEST}")):
-        content = json.loads(manifest.read_text(encoding="utf-8"))
         folder = manifest.parent
+        try:
+            name = str(json.loads(manifest.read_text(encoding="utf-8"))["deployment"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{manifest}: cannot be read ({error}); remove its folder"
+            ) from error
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        found.append(Entry(content["deployment"], folder, size, folder.name in current))
+        found.append(Entry(name, folder, size, folder.name in current))
     return found
 
 
@@ -147,8 +155,6 @@ def _name(deployment: Deployment) -> str:
 
 
 def _has_layout(deployment: Deployment) -> bool:
-    from qualification.errors import DeclarationError
-
     try:
         layouts.contents(deployment)
     except DeclarationError:
@@ -173,6 +179,10 @@ def _locked(file: Path) -> Iterator[Path]:
         with file.open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             # Whoever held it before may have removed the file: then it locks nothing any more.
-            if file.exists() and file.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+            try:
+                held = file.stat().st_ino == os.fstat(stream.fileno()).st_ino
+            except FileNotFoundError:
+                held = False
+            if held:
                 yield file
                 return

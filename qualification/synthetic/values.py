@@ -102,7 +102,8 @@ _FLOATS: dict[str, Callable[[_Array], _Array]] = {
 
 def _blocks(random: np.random.Generator, fields: _Fields, **scales: float) -> _Array:
     """Blocks of ggml: random bytes in every field, and f16 scales near those given."""
-    made = np.frombuffer(random.bytes(np.dtype(fields).itemsize * _ITEMS), np.dtype(fields)).copy()
+    kind = np.dtype(fields)
+    made: _Array = np.frombuffer(random.bytes(kind.itemsize * _ITEMS), kind).copy()
     factor = random.uniform(0.8, 1.2, _ITEMS)
     for name, value in scales.items():
         made[name] = (value * factor).astype(np.float16)
