@@ -39,14 +39,14 @@ def known_bugs(
 
     ``test`` is a function's name, with its parameters in brackets if it has some: ``test_format``
     in bugs.toml means all of ``test_format[webp]`` and its siblings, or one of them by its full
-    name.
+    name. What a library does wrong it does with random weights too.
     """
     function = test.partition("[")[0]
     return tuple(
         bug
         for bug in bugs
         if (test in bug.tests or _any_match(function, bug.tests))
-        and _any_match(deployment.identifier, bug.deployments)
+        and _any_match(deployment.declared_as, bug.deployments)
         and (not bug.tiers or tier in bug.tiers)
         and in_range(versions.get(bug.package, ""), bug.versions)
     )

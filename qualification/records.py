@@ -158,6 +158,11 @@ class Deployment:
         random = "-synthetic" if self.source.weights == "synthetic" else ""
         return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.backend}"
 
+    @property
+    def declared_as(self) -> str:
+        """The identifier of the deployment that synthetic weights stand for; else its own."""
+        return f"{self.model.name}-{self.source.quantisation}@{self.source.backend}"
+
 
 @dataclass(frozen=True)
 class MemoryBudget:
