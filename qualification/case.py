@@ -31,6 +31,9 @@ SUITES = {
     "sustained": "speed after minutes without a pause, with --sustained",
 }
 
+MEASURING = ("load", "throughput", "memory")
+"""Suites that ask for time and memory alone: random weights can be held to them."""
+
 CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 

@@ -19,6 +19,15 @@ def marks(deployment: Deployment) -> tuple[str, ...]:
     return (source.backend, source.weights, *source.tiers)
 
 
+def answers_at_random(deployment: Deployment) -> bool:
+    """Whether its weights are random, so that what it says means nothing.
+
+    The scripted fake has no weights at all and answers as its options say.
+    """
+    source = deployment.source
+    return source.weights == "synthetic" and source.backend != "fake"
+
+
 def known_bugs(
     bugs: Iterable[KnownBug],
     deployment: Deployment,
@@ -30,13 +39,13 @@ def known_bugs(
 
     ``test`` is a function's name, with its parameters in brackets if it has some: ``test_format``
     in bugs.toml means all of ``test_format[webp]`` and its siblings, or one of them by its full
-    name.
+    name. What a library does wrong it does with random weights too.
     """
     return tuple(
         bug
         for bug in bugs
         if (must_fail(bug, test) or _names(bug.may_fail, test))
-        and _any_match(deployment.identifier, bug.deployments)
+        and _any_match(deployment.declared_as, bug.deployments)
         and (not bug.tiers or tier in bug.tiers)
         and in_range(versions.get(bug.package, ""), bug.versions)
     )

@@ -20,6 +20,7 @@ import pytest
 from qualification import plan, suite_fixtures
 from qualification.case import (
     CASE,
+    MEASURING,
     SUITES,
     asks_another_skill,
     check,
@@ -37,7 +38,7 @@ from qualification.errors import (
     StoreError,
 )
 from qualification.places import home, results_url
-from qualification.records import Deployment, Machine, Tier, Verdict
+from qualification.records import Deployment, LoadRequest, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-remote-code",
         action="store_true",
         help="run the code that comes with a model's files, for deployments that declare it",
+    )
+    group.addoption(
+        "--weights",
+        choices=tuple(SOURCES),
+        help="only deployments of these weights; 'synthetic' takes the real models' deployments "
+        "with random weights of their shape, made here and cached (see docs/synthetic.md)",
     )
     group.addoption(
         "--declarations",
@@ -190,6 +197,8 @@ class Qualification:
             registry = load_registry(Path(folder) if folder else None)
         except DeclarationError as error:
             raise pytest.UsageError(str(error)) from error
+        if weights := config.getoption("--weights"):
+            registry = registry.with_weights(weights)
         bugs = tuple(
             bug
             for bug in registry.bugs
@@ -292,6 +301,9 @@ class Qualification:
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
             )
             item.stash[CASE] = (deployment, bugs)
+            suite = suite_of(item)
+            if plan.answers_at_random(deployment) and suite in SUITES and suite not in MEASURING:
+                item.add_marker(pytest.mark.skip(reason="random weights cannot answer"))
             if bugs:
                 reason = "; ".join(f"{bug.identifier}: {bug.title} ({bug.cause})" for bug in bugs)
                 strict = any(plan.must_fail(bug, test) for bug in bugs)
@@ -392,7 +404,6 @@ class Qualification:
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """A deployment, loaded once for all its tests in a process of its own."""
         from qualification.session import NotLoaded
-        from qualification.weights import load_request
 
         deployment: Deployment = request.param
         if deployment.source.weights != "canary" and _xdist_process(self._config):
@@ -409,7 +420,7 @@ class Qualification:
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
             pytest.skip("its files run their own code: say yes with --allow-remote-code")
         try:
-            deployed = session.deployed(deployment, load_request(deployment, home() / "fixtures"))
+            deployed = session.deployed(deployment, self._request(deployment))
         except NotLoaded as error:
             pytest.skip(str(error))
         except QualificationError as error:
@@ -418,6 +429,21 @@ class Qualification:
             raise
         deployed.suite = suite_of(request.node)
         return deployed
+
+    def _request(self, deployment: Deployment) -> LoadRequest:
+        """What a worker is asked to load; random weights are made first where they are missing."""
+        from qualification.weights import load_request
+
+        fixtures = home() / "fixtures"
+        request = load_request(deployment, fixtures)
+        if not plan.answers_at_random(deployment):
+            return request
+        from qualification.synthetic.cache import ready
+
+        limit = plan.critical_memory_bytes(self.machine, self.tier) or float("inf")
+        return dataclasses.replace(
+            request, path=str(ready(deployment, fixtures, memory_limit=limit))
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

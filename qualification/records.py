@@ -150,7 +150,17 @@ class Deployment:
 
     @property
     def identifier(self) -> str:
-        """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry."""
+        """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry.
+
+        ``qwen2.5-vl-7b-4bit-synthetic@mlx`` has random weights: no result of it, no baseline and
+        no report can be taken for one of the real model.
+        """
+        random = "-synthetic" if self.source.weights == "synthetic" else ""
+        return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.backend}"
+
+    @property
+    def declared_as(self) -> str:
+        """The identifier of the deployment that synthetic weights stand for; else its own."""
         return f"{self.model.name}-{self.source.quantisation}@{self.source.backend}"
 
 

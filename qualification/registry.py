@@ -11,7 +11,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -22,13 +22,24 @@ from pydantic import ConfigDict
 from qualification.declaration_file import read_declarations
 from qualification.errors import DeclarationError, SelectionError
 from qualification.footprint import BYTES_PER_WEIGHT, decode_bound_tps
-from qualification.records import Chip, Deployment, KnownBug, Model, Source, Tier
+from qualification.records import (
+    Chip,
+    Deployment,
+    KnownBug,
+    Model,
+    Source,
+    Tier,
+    WeightsSource,
+)
 
 DECLARATIONS = Path(__file__).parent / "declarations"
 
 # Nested dataclasses of records inherit this configuration.
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _T = TypeVar("_T")
+
+NOISE_TOKENS = 16
+"""Noise does not end by itself: answers that are not timed are cut off there."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,24 @@ class Registry:
     def tier(self, name: str) -> Tier:
         """Return the tier of that name; an unknown one is a SelectionError."""
         return _named({tier.name: tier for tier in self.tiers}, name, "tier")
+
+    def with_weights(self, weights: WeightsSource) -> Registry:
+        """The deployments of one source of weights.
+
+        ``synthetic`` is every real model that can be made, with random values instead of its own:
+        the same tiers and options, under an identifier that says so.
+        """
+        wanted = "hub" if weights == "synthetic" else weights
+        models = []
+        for model in self.models:
+            sources = tuple(source for source in model.sources if source.weights == wanted)
+            if weights == "synthetic":
+                sources = tuple(replace(source, weights=weights) for source in sources)
+                settings = replace(model.generation, max_tokens=NOISE_TOKENS)
+                model = replace(model, generation=settings)
+            if sources:
+                models.append(replace(model, sources=sources))
+        return replace(self, models=tuple(models))
 
     def bandwidth(self, chip_name: str, gpu_cores: int = 0) -> float | None:
         """Memory bandwidth in bytes/s of a chip, told from its variants by GPU cores.

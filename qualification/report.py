@@ -45,6 +45,7 @@ class Row:
 
     identifier: str
     is_canary: bool
+    is_synthetic: bool
     verdict: Verdict
     load: LoadReport | None
     load_s: tuple[float, ...]
@@ -114,7 +115,11 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
 
     A deployment that is no longer declared keeps its row, but has no bound.
     """
-    declared = {deployment.identifier: deployment for deployment in registry.deployments()}
+    declared = {
+        deployment.identifier: deployment
+        for known in (registry, registry.with_weights("synthetic"))
+        for deployment in known.deployments()
+    }
     table = []
     for verdict in results.verdicts:
         identifier = verdict.deployment
@@ -131,6 +136,7 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
             Row(
                 identifier=identifier,
                 is_canary=deployment is not None and deployment.source.weights == "canary",
+                is_synthetic=deployment is not None and deployment.source.weights == "synthetic",
                 verdict=verdict,
                 load=results.load_reports.get(identifier),
                 load_s=values("load_s"),
@@ -193,6 +199,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
             for advice in dict.fromkeys(row.verdict.advice for row in table)
         },
         "all_canaries": all(row.is_canary for row in table),
+        "any_synthetic": any(row.is_synthetic for row in table),
         "harness_version": __version__,
     }
     return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}

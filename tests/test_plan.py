@@ -48,6 +48,14 @@ def test_a_bug_may_be_for_some_tiers_only():
     assert known_bugs(bugs, three, "test_speed_repeats", versions, "air_m3") == ()
 
 
+def test_a_bug_of_a_model_holds_with_random_weights_too():
+    """bugs.toml names the real deployment; its synthetic one runs the same code."""
+    random = REGISTRY.with_weights("synthetic").deployment("qwen2.5-vl-3b-4bit-synthetic@mlx")
+    assert random.declared_as == "qwen2.5-vl-3b-4bit@mlx"
+    versions = {"mlx-vlm": "0.3.9"}
+    assert known_bugs(REGISTRY.bugs, random, "test_load_within_limit", versions, "") != ()
+
+
 @pytest.mark.parametrize(
     ("version", "inside"), [("", False), ("not-a-version", False), ("2", True)]
 )

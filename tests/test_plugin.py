@@ -119,7 +119,7 @@ def test_a_good_deployment_passes_and_is_kept(house):
     """Tests pass, a verdict line is printed, raw trials are in the database."""
     result = house()
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16@fake*"])
+    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16-synthetic@fake*"])
     with sqlite3.connect(house.path / "reports/results.sqlite") as database:
         trials = database.execute("select metric, value, unit from trials").fetchall()
         checks = database.execute("select test, outcome from checks").fetchall()
@@ -207,7 +207,10 @@ def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(house):
     result = house(bug=">=1")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["*known bugs that no longer fail*", "second-picture no longer fails on toy-bf16@fake*"]
+        [
+            "*known bugs that no longer fail*",
+            "second-picture no longer fails on toy-bf16-synthetic@fake*",
+        ]
     )
 
 
@@ -261,7 +264,7 @@ def test_a_deployment_that_does_not_load_fails_once(house):
     result = house(options='{ on_load = "raise" }')
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*not loaded: BackendFailed, see its first test*"])
-    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*failed*"])
 
 
 def test_a_run_that_could_try_nothing_is_not_green(house):
@@ -270,7 +273,7 @@ def test_a_run_that_could_try_nothing_is_not_green(house):
     result.assert_outcomes(skipped=2)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["*1 × toy/toy@main is not in the local hub cache"])
-    result.stdout.fnmatch_lines(["toy-bf16@fake*untested*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*untested*"])
 
 
 def test_what_could_not_be_tried_fails_the_run_where_all_is_required(house):
@@ -292,7 +295,7 @@ def test_a_failed_verdict_fails_a_run_whose_tests_are_green(house):
     """
     result = house(suite=suite)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*", "*fail:*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*failed*", "*fail:*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -442,7 +445,7 @@ def test_benchmark_json_carries_the_deployment(house):
     """
     house("--benchmark-json", "bench.json", suite=suite).assert_outcomes(passed=1)
     (entry,) = json.loads((house.path / "bench.json").read_text())["benchmarks"]
-    assert entry["extra_info"]["deployment"] == "toy-bf16@fake"
+    assert entry["extra_info"]["deployment"] == "toy-bf16-synthetic@fake"
     assert entry["stats"]["rounds"] == 2
 
 
@@ -475,11 +478,11 @@ def test_a_damaged_baseline_is_said_and_loses_no_results(house):
     """The file is named in the verdict, and what was measured is kept."""
     folder = house.path / "baselines/linux_cpu"
     folder.mkdir(parents=True)
-    file = folder / "toy-bf16@fake.json"
+    file = folder / "toy-bf16-synthetic@fake.json"
     file.write_text('{"schema_version": 1, "sess')
     result = house()
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*toy-bf16@fake*failed*", "*baseline cannot be read*"])
+    result.stdout.fnmatch_lines(["*toy-bf16-synthetic@fake*failed*", "*baseline cannot be read*"])
     assert file.read_text() == '{"schema_version": 1, "sess'
     assert (house.path / "reports/results.sqlite").exists()
 
