@@ -48,10 +48,12 @@ def test_declared_shapes_give_the_published_roofline(identifier: str) -> None:
     shape, quantisation = deployment.model.shape, deployment.source.quantisation
     assert shape is not None
     gigabytes, *bounds = ROOFLINE[identifier]
-    assert decode_bytes_per_token(shape, quantisation) / 1e9 == pytest.approx(gigabytes, rel=0.01)
+    assert decode_bytes_per_token(shape, quantisation, 1024) / 1e9 == pytest.approx(
+        gigabytes, rel=0.01
+    )
     for bandwidth, bound in zip(BANDWIDTHS, bounds, strict=True):
         if bound is not None:
-            got = decode_bound_tps(shape, quantisation, bandwidth)
+            got = decode_bound_tps(shape, quantisation, bandwidth, 1024)
             assert got == pytest.approx(bound, rel=0.01, abs=0.75)
 
 
