@@ -152,7 +152,7 @@ _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _LEAST_KEY, _LEAST_TENSOR, _MOST_DIMENSIONS = 13, 32, 4
 _LONGEST_NAME = 65_535
-_MOST_STEPS = 2_000_000  # about two seconds; the largest vocabularies take 800,000
+_MOST_STEPS = 1_500_000  # about two seconds; the largest vocabularies take 800,000
 
 
 class _Walk:

@@ -128,7 +128,7 @@ def found() -> list[Contradiction]:
         ("2025-07-28", 12, "weights", "7.57 billion at 0.5625 bytes are 4.26 GB"),
         ("2025-12-29", 126, "roofline", "takes 374 GB/s and it has 120 GB/s"),
         ("2025-12-29", 164, "roofline", "30.3 tok/s that the memory of an M4 Max allows"),
-        ("2025-12-29", 213, "roofline", "6.58 tok/s that the memory of air_m4 (M4) allows"),
+        ("2025-12-29", 213, "roofline", "6.67 tok/s that the memory of air_m4 (M4) allows"),
         ("2025-12-29", 363, "roofline", "over the 30.2 tok/s"),
         ("2025-12-29", 60, "investigate", "3% of what the memory of an M4 Max allows"),
         ("2025-12-29", 60, "ratio", "95.40 and 18.47 tok/s, 5.2 times"),
