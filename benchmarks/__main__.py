@@ -70,6 +70,7 @@ def keep(file: Path, row: Row) -> None:
     """Write a row into the list of ``file``, in the place of the one of that name."""
     registry = load_registry()
     machine = probe(registry.chips, registry.tiers)
+    memory_gb = machine.memory_bytes / 1e9
     low, high = row.interval
     made = {
         "id": row.id,
@@ -82,7 +83,7 @@ def keep(file: Path, row: Row) -> None:
         "n": len(row.values),
         "ours": row.ours,
         "theirs": row.theirs,
-        "machine": f"{machine.chip}, {machine.cpu_cores} cores, {machine.memory_bytes / 1e9:.1f} GB",
+        "machine": f"{machine.chip}, {machine.cpu_cores} cores, {round(memory_gb, 1)} GB",
         "environment": environment().versions,
         "date": datetime.date.today().isoformat(),
     }
@@ -98,8 +99,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "# Results",
         "",
         "Made by `make bench` from `results.json`; nothing here is typed in. Ratios are ours over",
-        "the peer's, a pair back to back in an order by coin; the value is the median of the pairs,",
-        "with the order statistics that enclose it with 95 %. Weights are synthetic.",
+        "the peer's, a pair back to back in an order by coin; the value is the median of the",
+        "pairs, with the order statistics that enclose it with 95 %. Weights are synthetic.",
         "",
         "| figure | value | interval | goal | reached | pairs | ours | peer | date |",
         "|---|--:|---|---|---|--:|---|---|---|",

@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+DECLARATIONS = Path(__file__).resolve().parent / "declarations"
+"""The declarations that ship with the package."""
+
 
 def home() -> Path:
     """The project's root: ``QUALIFY_HOME``, or the folder that holds this package."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from qualification.budgets import DEFAULT_BUDGET
-from qualification.footprint import predicted_weights_bytes
+from qualification.budgets import critical_bytes, left_bytes, model_limit_bytes
+from qualification.footprint import PICTURE, Footprint, footprint, gb, together
+from qualification.headers import TensorInfo
 from qualification.records import Deployment, KnownBug, Machine, Tier
+from qualification.registry import Registry
 
 
 def marks(deployment: Deployment) -> tuple[str, ...]:
@@ -64,26 +68,92 @@ def in_range(version: str, specifier: str) -> bool:
         return False
 
 
-def does_not_fit(deployment: Deployment, machine: Machine, tier: Tier | None) -> str:
-    """'' where the weights alone leave room, else one sentence with the sum.
+Answer = Literal["fits", "tight", "does not fit"]
 
-    The weights are a lower bound of what a deployment takes, so this never refuses one that fits.
+
+@dataclass(frozen=True)
+class Room:
+    """What one machine, or the machines of a tier with that much memory, has for models."""
+
+    name: str
+    memory_bytes: float
+    limit_bytes: float
+    left_bytes: float
+
+    def answer(self, need: float) -> Answer:
+        """``tight``: it fits, but only if applications give up some of their share."""
+        if need > self.limit_bytes:
+            return "does not fit"
+        return "fits" if need <= self.left_bytes else "tight"
+
+    def sentence(self, footprints: Sequence[Footprint]) -> str:
+        """Say whether these deployments fit together, with the sum and what is left or missing."""
+        need = together(footprints)
+        if len(footprints) == 1:
+            sums = footprints[0].sentence
+        else:
+            terms = " + ".join(f"{f.deployment} {gb(f.total_bytes)}" for f in footprints)
+            sums = f"{gb(need)} = {terms}"
+        limit = f"a model may take {gb(self.limit_bytes)} of {gb(self.memory_bytes)}"
+        answer = self.answer(need)
+        if answer == "does not fit":
+            return f"predicted {sums}; {limit}: {gb(need - self.limit_bytes)} too much"
+        room = f"{gb(self.limit_bytes - need)} to spare"
+        if answer == "tight":
+            room += f", but over the {gb(self.left_bytes)} that the applications' share leaves"
+        return f"predicted {sums}; {limit}: {room}"
+
+
+def room(name: str, tier: Tier | None, memory_bytes: float) -> Room:
+    """The room on ``memory_bytes`` under a tier's budget, or the default one."""
+    return Room(
+        name, memory_bytes, model_limit_bytes(tier, memory_bytes), left_bytes(tier, memory_bytes)
+    )
+
+
+def rooms(tier: Tier) -> tuple[Room, ...]:
+    """The smallest and the largest machine of a tier; none where any size belongs to it.
+
+    A range has one GiB on either side of what is sold.
+    """
+    smallest, largest = tier.memory_min + 2**30, tier.memory_max - 2**30
+    if tier.memory_min <= 0 or smallest > largest:
+        return ()
+    return tuple(
+        room(f"{tier.name} {size / 2**30:.0f} GiB", tier, size)
+        for size in dict.fromkeys((smallest, largest))
+    )
+
+
+def predict(
+    deployment: Deployment,
+    registry: Registry,
+    tensors: Sequence[TensorInfo] = (),
+    *,
+    context: int | None = None,
+    picture: tuple[int, int] = PICTURE,
+) -> Footprint:
+    """The footprint of a deployment with its backend's declared constants."""
+    backend = registry.backend(deployment.source.backend)
+    return footprint(deployment, backend, tensors, context=context, picture=picture)
+
+
+def does_not_fit(predicted: Footprint, machine: Machine, tier: Tier | None) -> str:
+    """'' where the prediction leaves room on this machine or its memory is not known.
+
+    Else one sentence with the sum.
     """
     if machine.memory_bytes <= 0:
         return ""
-    weights = predicted_weights_bytes(deployment.model, deployment.source)
-    limit = critical_memory_bytes(machine, tier)
-    if weights <= limit:
-        return ""
+    here = room("this machine", tier, machine.memory_bytes)
     return (
-        f"the weights alone take {weights / 1e9:.1f} GB and {limit / machine.memory_bytes:.0%} "
-        f"of this machine's {machine.memory_bytes / 1e9:.1f} GB are {limit / 1e9:.1f} GB"
+        "" if here.answer(predicted.total_bytes) != "does not fit" else here.sentence([predicted])
     )
 
 
 def critical_memory_bytes(machine: Machine, tier: Tier | None) -> float:
-    """Bytes that a deployment may take at most: the critical mark of the tier, or the default."""
-    return (tier.budget if tier else DEFAULT_BUDGET).critical_share * machine.memory_bytes
+    """Bytes at which a worker is ended: the critical mark of the tier, or the default."""
+    return critical_bytes(tier, machine.memory_bytes)
 
 
 def _names(patterns: tuple[str, ...], test: str) -> bool:

@@ -398,6 +398,18 @@ class Qualification:
             )
         return self._session
 
+    def _does_not_fit(self, deployment: Deployment) -> str:
+        """One sentence with the sum where a prediction exceeds this machine, else ''."""
+        from qualification.errors import WeightsError
+        from qualification.weights import tensors_here
+
+        try:
+            tensors = tensors_here(deployment, home() / "fixtures")
+        except WeightsError:  # the loading, which checks the files, says so as a failure
+            tensors = ()
+        predicted = plan.predict(deployment, self.registry, tensors)
+        return plan.does_not_fit(predicted, self.machine, self.tier)
+
     # The session keeps the loaded deployment; a fixture that lived as long would also keep a
     # failure to load and repeat it for every test.
     @pytest.fixture
@@ -414,7 +426,7 @@ class Qualification:
         session.deployments[deployment.identifier] = deployment
         if problem := self.not_ready.get(deployment.source.backend):
             pytest.skip(problem)
-        if problem := plan.does_not_fit(deployment, self.machine, self.tier):
+        if problem := self._does_not_fit(deployment):
             session.journal.does_not_fit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
         if deployment.source.remote_code and not self._config.option.allow_remote_code:

@@ -71,7 +71,11 @@ TokensPerSecond = Annotated[float, _Dimension("rate")]
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of the language model, as in its published ``config.json`` (counts)."""
+    """Dimensions of the language model, as in its published ``config.json`` (counts).
+
+    Of a mixture of experts ``intermediate_size`` is what one token reads: experts per token times
+    the width of one. ``Model.parameters`` still counts all of them, for memory.
+    """
 
     layers: int
     hidden_size: int
@@ -98,7 +102,8 @@ class Source:
     ``also_needs`` names repositories that its loader reads besides (a tokenizer's, say).
     ``options`` go to the library's own loader as they are, ``environment`` to the worker's
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
-    are tried and measured beside the ordinary one.
+    are tried and measured beside the ordinary one. ``speculative``: tokens are drafted by another
+    model, so several come of one reading of the weights and no roofline holds.
     """
 
     backend: BackendName
@@ -117,6 +122,7 @@ class Source:
     environment: dict[str, str] = field(default_factory=dict)
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
     workarounds: tuple[Workaround, ...] = ()
+    speculative: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,31 @@ class Chip:
     gpu_cores_min: int
     gpu_cores_max: int
     bandwidth: BytesPerSecond
+
+
+@dataclass(frozen=True)
+class BackendMemory:
+    """What a backend's process holds besides one copy of weights and cache, as ``source`` measured.
+
+    ``process``: the libraries imported and a model of no size loaded. ``weights_copies``: how
+    often the bytes of all weights count; ``repacked_copies``: how often those of block-quantised
+    weights count again, because the backend packs them anew.
+    """
+
+    name: BackendName
+    process: Bytes
+    weights_copies: float
+    activations_per_1000_image_tokens: Bytes
+    source: str
+    repacked_copies: float = 0.0
+
+
+@dataclass(frozen=True)
+class Together:
+    """Deployments that are meant to run at the same time on one machine, each in its process."""
+
+    name: str
+    deployments: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,16 @@ def test_a_short_context_is_not_called_impossible() -> None:
     assert of(verdict({"decode_tps": [29.9] * 3}), "decode_tps")[0][0] == "warn"
 
 
+def test_far_under_the_roofline_the_software_is_to_be_investigated() -> None:
+    """3B or more on one die, whatever the floor; the words are the same everywhere."""
+    low = replace(REAL, source=replace(REAL.source, speed_floors={"air_m4": 5.0}))
+    ((status, sentence),) = of(verdict({"decode_tps": [9.0] * 3}, of=low), "decode_tps")
+    assert status == "pass"
+    assert "30% of the roofline of 30.2 tok/s (under 45%: investigate the software)" in sentence
+    small = of(verdict({"decode_tps": [9.0] * 3}, of=replace(REAL, model=SMALL)), "decode_tps")
+    assert "investigate" not in small[0][1]
+
+
 def test_a_model_under_3b_or_two_dies_only_warns_under_the_floor() -> None:
     """They do not fill the memory bus; a larger model on one die fails."""
     slow = {"decode_tps": [9.0] * 3}
@@ -191,10 +201,10 @@ def test_a_declared_floor_comes_before_the_share() -> None:
     source = replace(REAL.source, speed_floors={"air_m4": 25.0, "cuda": 1.0})
     declared = replace(REAL, source=source)
     for machine in (MACHINE, replace(MACHINE, bandwidth=None)):
-        found = verdict(of=declared, machine=machine)
-        assert of(found, "decode_tps") == [
-            ("fail", "Decoding runs at 20.2 tok/s; the declared floor is 25.0 tok/s.")
-        ]
+        ((status, sentence),) = of(verdict(of=declared, machine=machine), "decode_tps")
+        assert status == "fail"
+        assert "at 20.2 tok/s" in sentence
+        assert "the declared floor is 25.0 tok/s" in sentence
 
 
 @pytest.mark.parametrize(
@@ -353,10 +363,10 @@ def test_a_canary_that_works_is_usable_and_never_recommended() -> None:
 
 
 def test_a_canary_may_be_slow_and_vary() -> None:
-    """Its requests take milliseconds; only the impossible fails."""
+    """Its requests take milliseconds, and it fits a cache: no roofline holds."""
     found = verdict({"decode_tps": [5.0, 5.1, 9.0]}, of=CANARY)
     assert found.name == "no_baseline"
-    assert verdict({"decode_tps": [1e6] * 3}, of=CANARY).name == "failed"
+    assert verdict({"decode_tps": [1e6] * 3}, of=CANARY).name == "no_baseline"
     wide = {"decode_tps": [1.0, 2.0, 20.0]}
     assert of(verdict(wide, of=CANARY), "consistency")[0][0] == "warn"
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 import textwrap
 import time
@@ -125,6 +126,16 @@ def test_a_good_deployment_passes_and_is_kept(house):
         checks = database.execute("select test, outcome from checks").fetchall()
     assert trials == [("decode_tps", 10.0, "tok/s"), ("decode_tps", 11.0, "tok/s")]
     assert sorted(checks) == [("test_second_picture", "passed"), ("test_text", "passed")]
+
+
+def test_what_is_predicted_not_to_fit_is_never_loaded(house):
+    """The verdict is `does_not_fit`, and the sum is shown; no worker is asked."""
+    models = MODELS.format(options="{}", tiers='["linux_cpu"]')
+    huge = re.sub(r"parameters = [0-9_]+", "parameters = 1_000_000_000_000", models)
+    result = house(rewrite={"models.toml": huge})
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*does not fit: predicted 2000.03 GB = weights 2000.00 GB*"])
+    result.stdout.fnmatch_lines(["toy-bf16@fake  does_not_fit (does not fit)"])
 
 
 def test_nothing_is_kept_when_asked_to(house):
