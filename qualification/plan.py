@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Literal
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from qualification import layouts
 from qualification.budgets import critical_bytes, left_bytes, model_limit_bytes
+from qualification.errors import DeclarationError
 from qualification.footprint import PICTURE, Footprint, footprint, gb, together
 from qualification.headers import TensorInfo
 from qualification.records import Deployment, KnownBug, Machine, Tier
@@ -133,8 +136,14 @@ def predict(
     context: int | None = None,
     picture: tuple[int, int] = PICTURE,
 ) -> Footprint:
-    """The footprint of a deployment with its backend's declared constants."""
+    """The footprint of a deployment with its backend's declared constants.
+
+    Without ``tensors``, those of the layout that the model's committed config gives, if it has one.
+    """
     backend = registry.backend(deployment.source.backend)
+    if not tensors:
+        with contextlib.suppress(DeclarationError):
+            tensors = [one for file in layouts.contents(deployment).values() for one in file]
     return footprint(deployment, backend, tensors, context=context, picture=picture)
 
 
