@@ -54,6 +54,18 @@ def asks_another_skill(item: pytest.Item) -> bool:
     return "skill" in parameters and parameters["skill"] not in deployment.model.skills
 
 
+def is_not_asked_for(item: pytest.Item) -> bool:
+    """Whether a test takes what an option asks for that was not given.
+
+    Such tests are left out and not skipped: with ``--require-all`` a skip fails the run.
+    """
+    fixtures = getattr(item, "fixturenames", ())
+    option = item.config.getoption
+    return ("sustained_minutes" in fixtures and not option("--sustained")) or (
+        "cold_load" in fixtures and not option("--cold-load")
+    )
+
+
 def suite_of(item: pytest.Item) -> str:
     """The suite by marker, or by the name of the file for a test of a user's own."""
     for name in SUITES:

@@ -26,6 +26,7 @@ from qualification.case import (
     check,
     deployment_of,
     hold_to_known_bugs,
+    is_not_asked_for,
     suite_of,
     suite_rank,
     test_name,
@@ -288,7 +289,9 @@ class Qualification:
         here = None
         if "here" in _names(self._config.option.markexpr):
             here = self.machine.tier
-        items[:] = [item for item in items if not asks_another_skill(item)]
+        items[:] = [
+            item for item in items if not asks_another_skill(item) and not is_not_asked_for(item)
+        ]
         for item in items:
             deployment = deployment_of(item)
             if deployment is None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Union
 
 from qualification.errors import QualificationError, WorkerError
 from qualification.plan import critical_memory_bytes
-from qualification.preconditions import conditions_after, conditions_between, counters
 from qualification.records import (
     METRICS,
     Check,
@@ -215,11 +214,7 @@ class Deployed:
             raise
 
     def reload(self, *, cold: bool = False) -> LoadReport:
-        """End the process and load again in a fresh one, as users do who distrust what is left.
-
-        ``cold`` has the system drop the files from its page cache first; whether it did is the
-        report's ``page_cache``.
-        """
+        """End the process and load in a fresh one; ``cold``: files dropped from the page cache."""
         self.close()
         self.load_report = self._load(cold=cold)
         return self.load_report
@@ -344,7 +339,6 @@ class QualificationSession:
         self._current: Deployed | None = None
         self._failures: dict[str, str] = {}
         self._pictures = Path(tempfile.mkdtemp(prefix="qualify-pictures-"))
-        self._counters = counters()
         self._watch = Watch()
 
     @property
@@ -388,11 +382,7 @@ class QualificationSession:
     def close(self, *, interrupted: bool = False) -> None:
         """Unload, remove the temporary pictures, and note what happened to the machine."""
         self.release()
-        during = (
-            *conditions_between(self._counters, counters()),
-            *self._watch.stop(),
-            *conditions_after(),
-        )
+        during = self._watch.stop()
         if interrupted:
             during = (*during, Condition("run", "interrupted", False, "not all of it was tried"))
         self.record = dataclasses.replace(

@@ -22,6 +22,9 @@ from qualification.host import CpuTimes, Host, LocalHost, nvidia_gpus
 from qualification.preconditions import (
     MAX_LOAD_SHARE,
     UNKNOWN,
+    conditions_after,
+    conditions_between,
+    counters,
     pressure_condition,
     pressure_level,
     thermal_condition,
@@ -130,6 +133,8 @@ class Watch:
         self._host = host or LocalHost()
         self._own = own
         self._period_s = period_s
+        self._found: tuple[Condition, ...] | None = None
+        self._counters = counters(self._host)
         self._samples = [look(self._host, own)]
         self._stopped = threading.Event()
         # A daemon: a run that is torn down must not wait for it.
@@ -137,12 +142,17 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> tuple[Condition, ...]:
-        """End the thread and return what was seen; a second call returns the same."""
-        if not self._stopped.is_set():
+        """End the thread; what was seen during and is seen after. A second call says the same."""
+        if self._found is None:
             self._stopped.set()
             self._thread.join()
             self._samples.append(look(self._host, self._own))
-        return conditions_during(self._samples)
+            self._found = (
+                *conditions_between(self._counters, counters(self._host)),
+                *conditions_during(self._samples),
+                *conditions_after(self._host),
+            )
+        return self._found
 
     def _run(self) -> None:
         while not self._stopped.wait(self._period_s):

@@ -511,3 +511,32 @@ def test_a_foreign_tier_beside_this_machines_is_refused_too(house):
     house("-m", "linux_cpu or air_m4", tiers='["linux_cpu"]').assert_outcomes(passed=2)
     result = house("-m", "linux_cpu or air_m4", tiers='["air_m4"]')
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_less_than_five_minutes_is_not_called_sustained(house):
+    """One sentence, and no test runs."""
+    result = house("--sustained", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert "5 minutes or more" in line
+
+
+def test_what_takes_minutes_or_empties_a_cache_is_asked_for(house):
+    """Left out without its option, so that --require-all does not miss it; with it, it runs."""
+    suite = """
+    def test_short(deployed): pass
+    def test_long(sustained_minutes, deployed): assert sustained_minutes == 7
+    def test_cold(cold_load, deployed): assert deployed.reload(cold=True).page_cache == "unknown"
+    """
+    result = house("--require-all", suite=suite)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    house("--sustained", "7", "--cold-load", suite=suite).assert_outcomes(passed=3)
+
+
+def test_the_machine_is_looked_at_during_and_after_a_run(house):
+    """The session's record has what other programs did in it."""
+    house()
+    store = Store(f"sqlite:///{house.path}/reports/results.sqlite")
+    names = {one.name for one in store.results(store.latest()).session.conditions}
+    assert {"load_in_the_run", "swap_growth", "memory_pressure_after"} <= names
