@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy.stats import binom
+
 from qualification.statistics import median
 
 
@@ -45,8 +47,6 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
     By the sign test; under six values there is none so sure, and the extremes are returned.
     """
-    from scipy.stats import binom
-
     ordered = sorted(values)
     count = len(ordered)
     skip = 0
