@@ -23,13 +23,17 @@ def deployment(identifier: str) -> Deployment:
 
 
 class Ours:
-    """A loaded deployment; a context manager that ends its worker."""
+    """A loaded deployment; a context manager that ends its worker.
 
-    def __init__(self, identifier: str, *, python: str = "") -> None:
+    ``context`` tokens stand in for the declared ones where the peer has another context.
+    """
+
+    def __init__(self, identifier: str, *, python: str = "", context: int = 0) -> None:
         self.deployment = deployment(identifier)
         fixtures = home() / "fixtures"
         self.folder = ready(self.deployment, fixtures)
         request = replace(load_request(self.deployment, fixtures), path=str(self.folder))
+        request = replace(request, context=context or request.context)
         self.worker = Worker(**({"python": python} if python else {}))
         try:
             self.load_report = self.worker.load(request, deadline_s=DEADLINE_S)
