@@ -10,7 +10,7 @@ import datetime
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ GGUF = "smolvlm-500m-Q8_0-synthetic@llamacpp"
 MLX = "smolvlm2-500m-video-bf16-synthetic@mlx"
 TORCH = "smolvlm2-500m-video-f32-synthetic@torch"
 
-Made = Callable[[argparse.Namespace], list[Row]]
+Made = Callable[[argparse.Namespace], Iterable[Row]]
 
 GROUPS: dict[str, Made] = {
     "llama_bench": lambda a: pairs.against_llama_bench(GGUF, a.rounds, 64, a.seed),
@@ -32,10 +32,10 @@ GROUPS: dict[str, Made] = {
         pairs.against_bare("decode_vs_bare_llamacpp", GGUF, "llamacpp", a.rounds, 64, a.seed)
     ],
     "bare_mlx": lambda a: [
-        pairs.against_bare("decode_vs_bare_mlx", MLX, "mlx", a.rounds, 32, a.seed)
+        pairs.against_bare("decode_vs_bare_mlx", MLX, "mlx", a.rounds, 16, a.seed)
     ],
     "mlx_stats": lambda a: [
-        pairs.against_bare("decode_vs_mlx_vlm_stats", MLX, "mlx_stats", a.rounds, 32, a.seed)
+        pairs.against_bare("decode_vs_mlx_vlm_stats", MLX, "mlx_stats", a.rounds, 16, a.seed)
     ],
     "bare_torch": lambda a: [
         pairs.against_bare("decode_vs_bare_torch", TORCH, "torch", a.rounds, 32, a.seed)

@@ -1,4 +1,4 @@
-"""A bare loop of each library: ``python -m benchmarks.bare BACKEND FOLDER``.
+"""Each library's own loop, bare: ``python -m benchmarks.bare BACKEND FOLDER``.
 
 It shares with the harness the weights and what makes the library start here at all. For each line
 of input, ``[prompt, tokens]``, it decodes and prints ``{"decode_tps": ...}``, which is
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,17 +80,25 @@ def _torch(folder: Path) -> Speed:
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto")
     model.eval()
 
-    def steps(ids: Any, tokens: int) -> Iterator[int]:
-        cache = None
-        for _ in range(tokens):
-            with torch.inference_mode():
-                made = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache = made.past_key_values
-            ids = made.logits[:, -1:].argmax(-1)
-            yield int(ids)
+    class Times(list[float]):
+        def put(self, _token: object) -> None:
+            self.append(time.perf_counter())
+
+        def end(self) -> None:
+            pass
 
     def speed(prompt: str, tokens: int) -> float:
-        return _timed(steps(tokenizer(prompt, return_tensors="pt").input_ids, tokens))
+        times = Times()  # the first is that of the prompt, which generate hands over too
+        asked = tokenizer(prompt, return_tensors="pt")
+        with torch.inference_mode():
+            model.generate(
+                **asked,
+                streamer=times,
+                do_sample=False,
+                max_new_tokens=tokens,
+                min_new_tokens=tokens,
+            )
+        return (len(times) - 2) / (times[-1] - times[1])
 
     return speed
 

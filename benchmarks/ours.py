@@ -13,8 +13,8 @@ from qualification.weights import load_request
 from qualification.worker import Worker
 
 DEADLINE_S = 900.0
-WORDS = 60
-"""Words of the text prompt; what they are as tokens is the tokenizer's affair."""
+LONG, SHORT = 60, 8
+"""Words of a text prompt; what they are as tokens is the tokenizer's affair."""
 
 
 def deployment(identifier: str) -> Deployment:
@@ -28,8 +28,8 @@ class Ours:
     ``context`` tokens stand in for the declared ones where the peer has another context.
     """
 
-    def __init__(self, identifier: str, *, python: str = "", context: int = 0) -> None:
-        self.deployment = deployment(identifier)
+    def __init__(self, chosen: str | Deployment, *, python: str = "", context: int = 0) -> None:
+        self.deployment = deployment(chosen) if isinstance(chosen, str) else chosen
         fixtures = home() / "fixtures"
         self.folder = ready(self.deployment, fixtures)
         request = replace(load_request(self.deployment, fixtures), path=str(self.folder))
@@ -47,13 +47,13 @@ class Ours:
     def __exit__(self, *_: object) -> None:
         self.worker.close()
 
-    def ask(self, number: int, tokens: int, **more: Any) -> Generation:
+    def ask(self, number: int, tokens: int, words: int = SHORT, **more: Any) -> Generation:
         """Answer the prompt of that number, exactly ``tokens`` tokens."""
-        message = Message("user", (Part("text", prompt(number)),))
+        message = Message("user", (Part("text", prompt(number, words)),))
         request = GenerateRequest((message,), max_tokens=tokens, fixed_length=True, **more)
         return self.worker.generate(request, deadline_s=DEADLINE_S)
 
 
-def prompt(number: int) -> str:
+def prompt(number: int, words: int) -> str:
     """Return a prompt; two of different numbers part at the first word, so nothing is cached."""
-    return f"{number % 10} " + " ".join(str((number + word) % 10) for word in range(WORDS))
+    return f"{number % 10} " + " ".join(str((number + word) % 10) for word in range(words))

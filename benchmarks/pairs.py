@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ours import Ours, prompt
+from benchmarks.ours import LONG, SHORT, Ours, prompt
 from benchmarks.rows import Row
 from fixtures.make_llama_tools import program
 from qualification.places import home
@@ -69,7 +69,7 @@ def against_bare(
             assert peer.stdout is not None
 
             def theirs(number: int) -> float:
-                print(json.dumps([prompt(number), tokens]), file=peer.stdin, flush=True)
+                print(json.dumps([prompt(number, SHORT), tokens]), file=peer.stdin, flush=True)
                 for line in peer.stdout:  # type: ignore[union-attr]
                     if line.startswith('{"decode_tps"'):
                         return float(json.loads(line)["decode_tps"])
@@ -98,7 +98,7 @@ def against_llama_bench(deployment: str, rounds: int, tokens: int, seed: int) ->
     # llama-bench makes its context just large enough; a large one costs 7 % of the prefill here.
     with Ours(deployment, context=CONTEXT) as ours:
         model = next(file for file in ours.folder.rglob("*.gguf") if "mmproj" not in file.name)
-        prompt_tokens = ours.ask(WARM_UP, 2).prompt_tokens
+        prompt_tokens = ours.ask(WARM_UP, 2, LONG).prompt_tokens
         threads = _threads(ours)
         common = [str(bench), "-m", str(model), "-o", "json", "-r", "1", "-fa", "0", "-ngl", "0"]
         common += ["-b", "512", "-ub", "512"]
@@ -118,8 +118,8 @@ def against_llama_bench(deployment: str, rounds: int, tokens: int, seed: int) ->
             return speeds[0], speeds[1]
 
         def mine(number: int) -> tuple[float, float]:
-            prefill = ours.ask(number, 2, phases=True).prefill_tps
-            return prefill, ours.ask(number + 1, tokens).decode_tps
+            prefill = ours.ask(number, 2, LONG, phases=True).prefill_tps
+            return prefill, ours.ask(number + 1, tokens, LONG).decode_tps
 
         found = in_pairs(rounds, seed, mine, theirs)
     names = [deployment, f"llama-bench, {prompt_tokens} prompt and {tokens} generated tokens"]

@@ -339,6 +339,7 @@ class QualificationSession:
         self._current: Deployed | None = None
         self._failures: dict[str, str] = {}
         self._pictures = Path(tempfile.mkdtemp(prefix="qualify-pictures-"))
+        self._kernels = Path(tempfile.mkdtemp(prefix="qualify-kernels-"))
         self._watch = Watch()
 
     @property
@@ -388,7 +389,8 @@ class QualificationSession:
         self.record = dataclasses.replace(
             self.record, conditions=(*self.record.conditions, *during)
         )
-        shutil.rmtree(self._pictures, ignore_errors=True)
+        for folder in (self._pictures, self._kernels):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _check(self, request: LoadRequest) -> None:
         if request.weights == "canary" and request.path:
@@ -398,4 +400,8 @@ class QualificationSession:
 
     def _start_worker(self, deployment: Deployment) -> Worker:
         limit = critical_memory_bytes(self.machine, self.tier) or None
-        return Worker(memory_limit=limit, environment=deployment.source.environment)
+        # Loading a real model is a figure, and what compiling takes belongs to it.
+        kernels = self._kernels if deployment.source.weights == "canary" else None
+        return Worker(
+            memory_limit=limit, environment=deployment.source.environment, kernels=kernels
+        )
