@@ -26,6 +26,11 @@ TORCH = "smolvlm2-500m-video-f32-synthetic@torch"
 
 Made = Callable[[argparse.Namespace], Iterable[Row]]
 
+
+def _predicted(number: int) -> Made:
+    return lambda _: [predicted.row(number)]
+
+
 GROUPS: dict[str, Made] = {
     "llama_bench": lambda a: pairs.against_llama_bench(GGUF, a.rounds, 64, a.seed),
     "bare_llamacpp": lambda a: [
@@ -41,7 +46,7 @@ GROUPS: dict[str, Made] = {
         pairs.against_bare("decode_vs_bare_torch", TORCH, "torch", a.rounds, 32, a.seed)
     ],
     "peak": lambda _: [pairs.peak_against_kernel([GGUF, MLX, TORCH], 16)],
-    "predicted": lambda _: predicted.rows(),
+    **{f"predicted_{n}": _predicted(n) for n in range(1, predicted.COUNT + 1)},
     "plugin": lambda a: [whole.plugin_startup(2 * a.rounds, a.seed)],
     "three_b": lambda _: [whole.three_b()],
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qualification.errors import DeclarationError
 from qualification.headers import TensorInfo
-from qualification.picture_tokens import FAMILIES, picture_tokens
+from qualification.picture_tokens import FAMILIES, TILE_PATCHES, picture_tokens
 from qualification.records import BackendMemory, Deployment, Model, Shape, Source
 
 # MLX affine quantisation keeps one 16-bit scale and one 16-bit bias per group of 64 weights.
@@ -43,6 +43,9 @@ BYTES_PER_WEIGHT: dict[str, float] = {
 """Quantisation, as it is written in a declaration -> bytes per weight."""
 
 _KV_BYTES = 2.0
+
+_PATCHES_PER_TOKEN = 4
+"""Of Qwen-VL, with which activations per image token were measured."""
 
 PICTURE = (1355, 710)
 """Width and height in pixels of the picture that a footprint is predicted for unless another is
@@ -195,8 +198,12 @@ def _activations(model: Model, backend: BackendMemory, picture: tuple[int, int])
     if model.family not in FAMILIES:
         return Term("activations", 0.0, f"left out: image tokens of {model.family} are not known")
     tokens = picture_tokens(model.family, *picture)
-    size = tokens * backend.activations_per_1000_image_tokens / 1000
     how = f"{tokens:,} image tokens of {picture[0]} x {picture[1]} px"
+    if backend.tile_by_tile and model.family in TILE_PATCHES:
+        patches = TILE_PATCHES[model.family]
+        tokens = patches // _PATCHES_PER_TOKEN
+        how += f", encoded {patches:,} patches at a time, as many as of {tokens:,} tokens"
+    size = tokens * backend.activations_per_1000_image_tokens / 1000
     return Term("activations", size, how)
 
 

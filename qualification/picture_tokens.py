@@ -142,6 +142,9 @@ def moondream2(_width: int, _height: int) -> int:
     return 27 * 27
 
 
+TILE_PATCHES = {"smolvlm": 1024, "smolvlm2": 1024, "llava_next": 576, "phi3_v": 576}
+"""Patches of one tile, for families that cut a picture into tiles of one size."""
+
 FAMILIES: dict[str, Callable[[int, int], int]] = {
     "qwen2_vl": qwen_vl,
     "qwen2_5_vl": qwen_vl,

@@ -219,7 +219,8 @@ class BackendMemory:
 
     ``process``: the libraries imported and a model of no size loaded. ``weights_copies``: how
     often the bytes of all weights count; ``repacked_copies``: how often those of block-quantised
-    weights count again, because the backend packs them anew.
+    weights count again, because the backend packs them anew. ``tile_by_tile``: the tiles of a
+    picture are encoded one after the other.
     """
 
     name: BackendName
@@ -228,6 +229,7 @@ class BackendMemory:
     activations_per_1000_image_tokens: Bytes
     source: str
     repacked_copies: float = 0.0
+    tile_by_tile: bool = False
 
 
 @dataclass(frozen=True)

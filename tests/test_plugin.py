@@ -135,7 +135,7 @@ def test_what_is_predicted_not_to_fit_is_never_loaded(house):
     result = house(rewrite={"models.toml": huge})
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*does not fit: predicted 2000.03 GB = weights 2000.00 GB*"])
-    result.stdout.fnmatch_lines(["toy-bf16@fake  does_not_fit (does not fit)"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake  does_not_fit (does not fit)"])
 
 
 def test_nothing_is_kept_when_asked_to(house):
