@@ -2,6 +2,7 @@
 PYTHON ?= python3
 EXTRAS ?= mlx torch llamacpp dev
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -9,12 +10,13 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: help install qualify test lint canaries clean
+.PHONY: help install qualify test lint llama-tools bench canaries clean
 
 help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
 	@echo "make canaries   train the canaries again (about an hour on 2 cores)"
 
 install: $(VENV)/installed
@@ -46,6 +48,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Programs of the llama.cpp that llama-cpp-python has, once for each version; about 10 minutes.
+llama-tools: install
+	$(BIN)/python -m fixtures.make_llama_tools
+
+bench: llama-tools
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 canaries: install
 	$(BIN)/python -m fixtures.make_canaries all

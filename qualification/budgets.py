@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from qualification.errors import DeclarationError
-from qualification.footprint import decode_bound_tps
 from qualification.records import (
     Check,
     Condition,
@@ -18,6 +15,12 @@ from qualification.records import (
     Machine,
     MemoryBudget,
     Tier,
+)
+from qualification.roofline import (
+    INVESTIGATE_SHARE,
+    SUSPICIOUS_SHARE,
+    fills_the_bus,
+    roofline,
 )
 from qualification.statistics import coefficient_of_variation, median
 
@@ -28,12 +31,6 @@ DEFAULT_LOAD_LIMIT_S = 10.0
 DEFAULT_BUDGET = MemoryBudget(0.0, 0.0, 0.0)
 """For a machine of no tier: the marks hold, and nothing is set aside."""
 
-FLOOR_PARAMETERS = 3e9
-"""Under this a model does not fill the memory bus, and its floor warns where a larger fails."""
-
-SUSPICIOUS_SHARE = 0.92
-"""Of the roofline; public figures end at 0.89."""
-
 CONSISTENT_VARIATION = 0.10
 """Coefficient of variation of equal requests. The seeds' consistent runs (94.58, 95.37, 96.26
 tok/s) have 0.9 %, their inconsistent ones (8.77, 12.28, 34.36) 75 %; repetitions on a quiet
@@ -41,6 +38,10 @@ machine stay under 3 %, and 10 % is also the drift that makes a run doubtful."""
 
 CANARY_VARIATION = 0.60
 """A canary's request takes tens of milliseconds, of which one pause of the scheduler is much."""
+
+MAX_TOKEN_DRIFT, MAX_SENTINEL_DRIFT = 1.10, 1.05
+"""Ratios beyond which a machine was not in one state: a request's last quarter of tokens over its
+first, and the same request before and after everything else (MEASURING, "Preconditions")."""
 
 MIN_REPETITIONS = 3
 
@@ -65,6 +66,27 @@ def load_findings(
     return [_timing("load_s", took <= limit, text, fit)]
 
 
+def critical_bytes(tier: Tier | None, total: float) -> float:
+    """Bytes of ``total`` at the critical mark: a worker over it is ended."""
+    return (tier.budget if tier else DEFAULT_BUDGET).critical_share * total
+
+
+def model_limit_bytes(tier: Tier | None, total: float) -> float:
+    """Bytes that a model may take at most of ``total``, every application closed.
+
+    Under the critical mark, and not what system and server are given.
+    """
+    budget = tier.budget if tier else DEFAULT_BUDGET
+    return max(0.0, min(critical_bytes(tier, total), total - budget.system - budget.server))
+
+
+def left_bytes(tier: Tier | None, total: float) -> float:
+    """Bytes of ``total`` that system, server and applications leave, up to the warning mark."""
+    budget = tier.budget if tier else DEFAULT_BUDGET
+    left = total - budget.system - budget.server - budget.applications
+    return max(0.0, min(left, budget.warning_share * total))
+
+
 def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]) -> list[Finding]:
     """Peak memory against the marks and against what the budget leaves.
 
@@ -75,21 +97,13 @@ def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]
     if not values:
         return [Finding(metric, "unknown", "Peak memory was not measured.")]
     peak, total = max(values), machine.memory_bytes
-    if any(device.kind == "cuda" for device in machine.accelerators):
-        text = f"Host memory peaks at {_gb(peak)}; what the GPU holds is not measured yet."
-        return [Finding(metric, "unknown", text)]
     if total <= 0:
         text = f"Peak memory is {_gb(peak)}, but this machine's memory is not known."
         return [Finding(metric, "unknown", text)]
     budget = tier.budget if tier else DEFAULT_BUDGET
-    text = f"Peak memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
-    if peak > budget.critical_share * total:
-        text = f"{text}: over the critical mark of {budget.critical_share:.0%}."
-        return [Finding(metric, "fail", text)]
-    findings = []
-    if peak > budget.warning_share * total:
-        mark = f"{text}: over the warning mark of {budget.warning_share:.0%}."
-        findings.append(Finding(metric, "warn", mark))
+    findings = _marks(metric, "Peak memory", peak, total, budget)
+    if any(finding.status == "fail" for finding in findings):
+        return findings
     left = total - budget.system - budget.server - budget.applications
     if peak > left:
         over = (
@@ -97,7 +111,43 @@ def memory_findings(tier: Tier | None, machine: Machine, values: Sequence[float]
             " applications leave."
         )
         findings.append(Finding(metric, "warn", over))
-    return findings or [Finding(metric, "pass", f"{text}, within the budget.")]
+    if findings:
+        return findings
+    text = f"Peak memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
+    return [Finding(metric, "pass", f"{text}, within the budget.")]
+
+
+def device_memory_findings(
+    tier: Tier | None, machine: Machine, values: Sequence[float]
+) -> list[Finding]:
+    """Peak memory of the GPUs against the same marks; nothing where there is no such GPU."""
+    metric = "peak_device_bytes"
+    total = sum(device.memory_bytes for device in machine.accelerators if device.kind == "cuda")
+    if not any(device.kind == "cuda" for device in machine.accelerators):
+        return []
+    if not values or total <= 0:
+        text = "What the process held on the GPU was not told by the driver."
+        return [Finding(metric, "unknown", text)]
+    peak = max(values)
+    if findings := _marks(metric, "GPU memory", peak, total, tier.budget if tier else None):
+        return findings
+    text = f"GPU memory is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}, within the marks."
+    return [Finding(metric, "pass", text)]
+
+
+def _marks(
+    metric: str, name: str, peak: float, total: float, budget: MemoryBudget | None
+) -> list[Finding]:
+    """A failure over the critical mark, a warning over the other, nothing under both."""
+    budget = budget or DEFAULT_BUDGET
+    text = f"{name} is {_gb(peak)}, {_share(peak, total)} of {_gb(total)}"
+    if peak > budget.critical_share * total:
+        mark = f"{text}: over the critical mark of {budget.critical_share:.0%}."
+        return [Finding(metric, "fail", mark)]
+    if peak > budget.warning_share * total:
+        mark = f"{text}: over the warning mark of {budget.warning_share:.0%}."
+        return [Finding(metric, "warn", mark)]
+    return []
 
 
 def speed_findings(
@@ -109,66 +159,45 @@ def speed_findings(
 ) -> list[Finding]:
     """Decoding speed against what physics allows and against the floor.
 
-    The ceiling is the roofline with an empty cache, so that a short context is not called
-    impossible; the floor is a share of the roofline at 1,024 tokens, or the declared speed. A
-    canary is too small for a floor to mean anything.
+    The floor is a share of the roofline, or the declared speed. A canary is too small for either
+    to mean anything. Far under the roofline a model that fills the memory bus is to be looked at.
     """
     metric = "decode_tps"
     if not values:
         return [Finding(metric, "unknown", "Decoding speed was not measured.")]
     middle, fastest = median(values), max(values)
     speed = f"Decoding runs at {figure(middle)} tok/s"
-    ceiling, bound, why = _roofline(deployment, machine)
-    if ceiling and fastest > ceiling:
-        text = (
-            f"A repetition at {figure(fastest)} tok/s is over {figure(ceiling)} tok/s, which this"
-            " machine's memory bandwidth cannot exceed, so the record is rejected."
-        )
-        return [Finding(metric, "fail", text)]
+    roof = roofline(deployment, machine)
+    bound = roof.bound_tps
+    if rejected := roof.rejects(values):
+        return [Finding(metric, "fail", rejected)]
     findings = []
-    if ceiling and fastest > SUSPICIOUS_SHARE * ceiling:
+    if bound and fastest > SUSPICIOUS_SHARE * bound:
         text = (
-            f"A repetition at {figure(fastest)} tok/s is {_share(fastest, ceiling)} of the"
-            f" {figure(ceiling)} tok/s that the memory bandwidth allows, more than real runs reach."
+            f"A repetition at {figure(fastest)} tok/s is {_share(fastest, bound)} of the"
+            f" {figure(bound)} tok/s that the memory bandwidth allows, more than real runs reach."
         )
         findings.append(Finding(metric, "warn", text))
     if deployment.source.weights == "canary":
-        text = f"{speed}; {why or 'a canary has no floor'}."
-        return [*findings, Finding(metric, "unknown" if why else "pass", text)]
+        text = f"{speed}; {roof.why}."
+        return [*findings, Finding(metric, "pass" if machine.bandwidth else "unknown", text)]
     declared = deployment.source.speed_floors.get(tier.name, 0.0) if tier else 0.0
+    large = fills_the_bus(deployment, machine)
+    if bound:
+        speed += f", {_share(middle, bound)} of the roofline of {figure(bound)} tok/s"
+        if large and middle < INVESTIGATE_SHARE * bound:
+            speed += f" (under {INVESTIGATE_SHARE:.0%}: investigate the software)"
     if declared:
         text = f"{speed}; the declared floor is {figure(declared)} tok/s"
         return [*findings, _timing(metric, middle >= declared, text, fit)]
-    if why or not bound:
-        return [*findings, Finding(metric, "unknown", f"{speed}; {why}.")]
+    if not bound:
+        return [*findings, Finding(metric, "unknown", f"{speed}; {roof.why}.")]
     share = tier.speed_floor_share if tier else 0.0
     if not share:
-        text = f"{speed}, {_share(middle, bound)} of the roofline of {figure(bound)} tok/s; "
-        return [*findings, Finding(metric, "unknown", f"{text}no tier declares a floor.")]
+        return [*findings, Finding(metric, "unknown", f"{speed}; no tier declares a floor.")]
     floor = share * bound
-    text = (
-        f"{speed}, {_share(middle, bound)} of the roofline of {figure(bound)} tok/s; the floor is"
-        f" {share:.0%}, {figure(floor)} tok/s"
-    )
-    small = deployment.model.parameters < FLOOR_PARAMETERS or "ultra" in machine.chip.casefold()
-    return [*findings, _timing(metric, middle >= floor, text, fit, "warn" if small else "fail")]
-
-
-def _roofline(deployment: Deployment, machine: Machine) -> tuple[float, float, str]:
-    """The ceiling and the bound at 1,024 tokens in tok/s, or 0, 0 and why they are not known."""
-    if machine.bandwidth is None or not 0 < machine.bandwidth < math.inf:
-        chip = machine.chip or "this chip"
-        return 0.0, 0.0, f"the memory bandwidth of {chip} is not known, so neither is the roofline"
-    shape = deployment.model.shape
-    if shape is None:
-        return 0.0, 0.0, "the model's shape is not declared, so the roofline is not known"
-    quantisation = deployment.source.quantisation
-    try:
-        ceiling = decode_bound_tps(shape, quantisation, machine.bandwidth, context_tokens=0)
-        bound = decode_bound_tps(shape, quantisation, machine.bandwidth)
-    except (DeclarationError, ZeroDivisionError):
-        return 0.0, 0.0, f"the bytes per weight of {quantisation} are not known"
-    return ceiling, bound, ""
+    text = f"{speed}; the floor is {share:.0%}, {figure(floor)} tok/s"
+    return [*findings, _timing(metric, middle >= floor, text, fit, "fail" if large else "warn")]
 
 
 def consistency_findings(
@@ -224,6 +253,30 @@ def check_findings(checks: Sequence[Check], fit: bool) -> list[Finding]:
         text = f"Left out: {', '.join(dict.fromkeys(tests))}{because}"
         findings.append(Finding("check", "unknown", text if text.endswith(".") else f"{text}."))
     return findings
+
+
+def drift_conditions(
+    deployment: Deployment, tokens: Sequence[float], sentinel: Sequence[float]
+) -> list[Condition]:
+    """The authority on the machine's state: its own speed, at the end against the beginning.
+
+    Of :func:`statistics.drift` and :func:`statistics.departure`. A canary's figures are recorded
+    and not judged: its requests take tens of milliseconds.
+    """
+    if deployment.source.weights == "canary":
+        return []
+    found = []
+    for name, values, limit in (
+        ("token_drift", tokens, MAX_TOKEN_DRIFT),
+        ("sentinel_drift", sentinel, MAX_SENTINEL_DRIFT),
+    ):
+        if not values:
+            continue
+        worst = max(values)
+        fit = worst <= limit
+        note = "" if fit else f"over {limit - 1:.0%}: the machine did not stay in one state"
+        found.append(Condition(name, f"{worst - 1:+.1%}", fit, note))
+    return found
 
 
 def condition_findings(conditions: Sequence[Condition]) -> list[Finding]:

@@ -27,7 +27,12 @@ SUITES = {
     "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
     "state": "a request leaves nothing behind",
     "known_bugs": "known nuisances that no other suite would notice",
+    "drift": "the same request as fast at the end as at the beginning",
+    "sustained": "speed after minutes without a pause, with --sustained",
 }
+
+MEASURING = ("load", "throughput", "memory")
+"""Suites that ask for time and memory alone: random weights can be held to them."""
 
 CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
@@ -47,6 +52,18 @@ def asks_another_skill(item: pytest.Item) -> bool:
         return False
     parameters = cast(pytest.Function, item).callspec.params
     return "skill" in parameters and parameters["skill"] not in deployment.model.skills
+
+
+def is_not_asked_for(item: pytest.Item) -> bool:
+    """Whether a test takes what an option asks for that was not given.
+
+    Such tests are left out and not skipped: with ``--require-all`` a skip fails the run.
+    """
+    fixtures = getattr(item, "fixturenames", ())
+    option = item.config.getoption
+    return ("sustained_minutes" in fixtures and not option("--sustained")) or (
+        "cold_load" in fixtures and not option("--cold-load")
+    )
 
 
 def suite_of(item: pytest.Item) -> str:

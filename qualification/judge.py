@@ -5,7 +5,8 @@ The name of a verdict is the first of these that applies:
 1. ``does_not_fit``  predicted not to fit, so it was never loaded;
 2. ``failed``        a check failed, a budget is broken, a metric has no valid number, or a figure
                      is physically impossible; wrong answers fail on any machine in any state;
-3. ``unfit``         the machine was in no state for timing, so nothing is said about speed;
+3. ``unfit``         the machine was in no state for timing, by its conditions or by its own speed
+                     at the end against the beginning, so nothing is said about speed;
 4. ``inconclusive``  a stored baseline makes it suspect or cannot tell, or nothing was measured;
 5. ``no_baseline``   budgets hold, and there is no earlier session to compare with;
 6. ``pass``          budgets hold, and every metric compared is consistent with the baseline.
@@ -25,6 +26,8 @@ from qualification.budgets import (
     check_findings,
     condition_findings,
     consistency_findings,
+    device_memory_findings,
+    drift_conditions,
     load_findings,
     load_limit_s,
     memory_findings,
@@ -53,6 +56,7 @@ BASELINE_LIMITS: dict[str, tuple[float, float]] = {
     "ttft_s": (0.02, 0.20),
     "load_s": (0.03, 0.30),
     "peak_memory_bytes": (0.005, 0.05),
+    "peak_device_bytes": (0.005, 0.05),
 }
 """Metric -> δ₀ and m of JUDGING's table (last column), as shares."""
 
@@ -64,6 +68,7 @@ _NAMES = {
     "ttft_s": "Time to first token",
     "load_s": "Load time",
     "peak_memory_bytes": "Peak memory",
+    "peak_device_bytes": "Peak GPU memory",
 }
 _LEAST, _MOST = 1e-9, 1e18
 """A number outside of these is no measurement of anything, in the units of METRICS."""
@@ -98,14 +103,19 @@ def judge(
         return Verdict(identifier, "does_not_fit", "does not fit", (finding,))
     own = [trial for trial in trials if trial.deployment == identifier]
     seen = [check for check in checks if check.deployment == identifier]
-    fit = all(condition.fit for condition in conditions)
     values, rejected = _accept(own)
+    conditions = (
+        *conditions,
+        *drift_conditions(deployment, _all(values, "token_drift"), _all(values, "sentinel_drift")),
+    )
+    fit = all(condition.fit for condition in conditions)
     findings = [*check_findings(seen, fit), *condition_findings(conditions), *rejected]
     measured = bool(values) or any(check.outcome != "skipped" for check in seen)
     compared: list[Finding] = []
     if measured:
         findings += load_findings(deployment, tier, _all(values, "load_s"), fit)
         findings += memory_findings(tier, machine, _all(values, "peak_memory_bytes"))
+        findings += device_memory_findings(tier, machine, _all(values, "peak_device_bytes"))
         findings += speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit)
         findings += consistency_findings(deployment, values.get("decode_tps", {}), fit)
         earlier = [
@@ -170,7 +180,7 @@ def _advice(
         and proven
         and name in ("pass", "no_baseline")
         and essential <= kept
-        and not (essential | {"known_bug"}) & doubted
+        and not (essential | {"known_bug", "peak_device_bytes"}) & doubted
     ):
         return "recommended"
     return "usable"
@@ -241,7 +251,7 @@ def _compare(values: _Values, sessions: Sequence[_Values], fit: bool) -> list[Fi
             continue
         if metric == "accuracy":
             findings.append(_compare_accuracy(current, stored))
-        elif fit or metric == "peak_memory_bytes":
+        elif fit or metric in ("peak_memory_bytes", "peak_device_bytes"):
             findings.append(_compare_metric(metric, current, stored))
     return findings
 

@@ -20,11 +20,13 @@ import pytest
 from qualification import plan, suite_fixtures
 from qualification.case import (
     CASE,
+    MEASURING,
     SUITES,
     asks_another_skill,
     check,
     deployment_of,
     hold_to_known_bugs,
+    is_not_asked_for,
     suite_of,
     suite_rank,
     test_name,
@@ -37,7 +39,7 @@ from qualification.errors import (
     StoreError,
 )
 from qualification.places import home, results_url
-from qualification.records import Deployment, Machine, Tier, Verdict
+from qualification.records import Deployment, LoadRequest, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -71,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the code that comes with a model's files, for deployments that declare it",
     )
     group.addoption(
+        "--weights",
+        choices=tuple(SOURCES),
+        help="only deployments of these weights; 'synthetic' takes the real models' deployments "
+        "with random weights of their shape, made here and cached (see docs/synthetic.md)",
+    )
+    group.addoption(
         "--declarations",
         metavar="DIR",
         help="folder with models.toml, tiers.toml, chips.toml and bugs.toml",
@@ -99,6 +107,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2026,
         metavar="SEED",
         help="what the sample follows from (default: 2026)",
+    )
+    group.addoption(
+        "--sustained",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="also measure the speed after so many minutes without a pause, 5 or more: "
+        "what a machine without a fan keeps up",
+    )
+    group.addoption(
+        "--cold-load",
+        action="store_true",
+        help="also load with the files dropped from the page cache",
     )
     group.addoption(
         "--deadline",
@@ -135,6 +156,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
     _check_vqa_options(config)
+    if 0 != config.getoption("--sustained") < suite_fixtures.SUSTAINED_MINUTES:
+        least = suite_fixtures.SUSTAINED_MINUTES
+        raise pytest.UsageError(f"--sustained takes {least:g} minutes or more: less is a burst")
     qualification = Qualification(config)
     for tier in qualification.registry.tiers:
         config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
@@ -174,6 +198,8 @@ class Qualification:
             registry = load_registry(Path(folder) if folder else None)
         except DeclarationError as error:
             raise pytest.UsageError(str(error)) from error
+        if weights := config.getoption("--weights"):
+            registry = registry.with_weights(weights)
         bugs = tuple(
             bug
             for bug in registry.bugs
@@ -263,7 +289,9 @@ class Qualification:
         here = None
         if "here" in _names(self._config.option.markexpr):
             here = self.machine.tier
-        items[:] = [item for item in items if not asks_another_skill(item)]
+        items[:] = [
+            item for item in items if not asks_another_skill(item) and not is_not_asked_for(item)
+        ]
         for item in items:
             deployment = deployment_of(item)
             if deployment is None:
@@ -276,6 +304,9 @@ class Qualification:
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
             )
             item.stash[CASE] = (deployment, bugs)
+            suite = suite_of(item)
+            if plan.answers_at_random(deployment) and suite in SUITES and suite not in MEASURING:
+                item.add_marker(pytest.mark.skip(reason="random weights cannot answer"))
             if bugs:
                 reason = "; ".join(f"{bug.identifier}: {bug.title} ({bug.cause})" for bug in bugs)
                 strict = any(plan.must_fail(bug, test) for bug in bugs)
@@ -370,13 +401,24 @@ class Qualification:
             )
         return self._session
 
+    def _does_not_fit(self, deployment: Deployment) -> str:
+        """One sentence with the sum where a prediction exceeds this machine, else ''."""
+        from qualification.errors import WeightsError
+        from qualification.weights import tensors_here
+
+        try:
+            tensors = tensors_here(deployment, home() / "fixtures")
+        except WeightsError:  # the loading, which checks the files, says so as a failure
+            tensors = ()
+        predicted = plan.predict(deployment, self.registry, tensors)
+        return plan.does_not_fit(predicted, self.machine, self.tier)
+
     # The session keeps the loaded deployment; a fixture that lived as long would also keep a
     # failure to load and repeat it for every test.
     @pytest.fixture
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """A deployment, loaded once for all its tests in a process of its own."""
         from qualification.session import NotLoaded
-        from qualification.weights import load_request
 
         deployment: Deployment = request.param
         if deployment.source.weights != "canary" and _xdist_process(self._config):
@@ -387,13 +429,13 @@ class Qualification:
         session.deployments[deployment.identifier] = deployment
         if problem := self.not_ready.get(deployment.source.backend):
             pytest.skip(problem)
-        if problem := plan.does_not_fit(deployment, self.machine, self.tier):
+        if problem := self._does_not_fit(deployment):
             session.journal.does_not_fit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
             pytest.skip("its files run their own code: say yes with --allow-remote-code")
         try:
-            deployed = session.deployed(deployment, load_request(deployment, home() / "fixtures"))
+            deployed = session.deployed(deployment, self._request(deployment))
         except NotLoaded as error:
             pytest.skip(str(error))
         except QualificationError as error:
@@ -402,6 +444,21 @@ class Qualification:
             raise
         deployed.suite = suite_of(request.node)
         return deployed
+
+    def _request(self, deployment: Deployment) -> LoadRequest:
+        """What a worker is asked to load; random weights are made first where they are missing."""
+        from qualification.weights import load_request
+
+        fixtures = home() / "fixtures"
+        request = load_request(deployment, fixtures)
+        if not plan.answers_at_random(deployment):
+            return request
+        from qualification.synthetic.cache import ready
+
+        limit = plan.critical_memory_bytes(self.machine, self.tier) or float("inf")
+        return dataclasses.replace(
+            request, path=str(ready(deployment, fixtures, memory_limit=limit))
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -3,6 +3,8 @@
 ``preconditions`` looks at one moment and must be called before our own work begins, because the
 load average remembers that work. ``counters`` before and after a run give ``conditions_between``,
 which sees what a moment cannot: swap that grew, processor time that a hypervisor took.
+``conditions_after`` looks once more at what may have changed; :mod:`qualification.watch` looks
+while figures are taken.
 
 Every :class:`Condition` has a value in words. What cannot be read is "unknown", is not held
 against the machine, and is never guessed. Limits are those of MEASURING: heavy thermal level,
@@ -16,7 +18,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qualification.host import CpuTimes, Host, LocalHost, first_count, nvidia_gpus
 from qualification.records import Condition
@@ -85,6 +87,18 @@ def preconditions(host: Host | None = None) -> tuple[Condition, ...]:
             *_nvidia(host),
         ]
     return tuple(readings)
+
+
+def conditions_after(host: Host | None = None) -> tuple[Condition, ...]:
+    """Power, heat, memory and throttling after a run; not what our own work has left behind."""
+    host = host or LocalHost()
+    if host.system == "macos":
+        checks: tuple[Callable[[Host], Condition], ...] = _MACOS[:4]
+        found = [check(host) for check in checks]
+    else:
+        found = [check(host) for check in (_linux_power, _linux_low_power, _linux_memory)]
+        found += [one for one in _nvidia(host) if one.name.startswith("gpu_throttle")]
+    return tuple(replace(one, name=f"{one.name}_after") for one in found)
 
 
 def counters(host: Host | None = None) -> Counters:
@@ -203,25 +217,47 @@ def _macos_low_power(host: Host) -> Condition:
 
 
 def _macos_thermal(host: Host) -> Condition:
-    text = host.run(sys.executable, "-c", THERMAL_HELPER) or ""
+    return thermal_condition("thermal", thermal_level(host))
+
+
+def thermal_level(host: Host, *, helper: bool = True) -> int | None:
+    """macOS's thermal pressure level; ``None`` where it cannot be read.
+
+    Asked from a fresh Python, else from ``notifyutil``; ``helper=False`` takes the latter only,
+    which is a fresh process too and a much smaller one.
+    """
+    key = "com.apple.system.thermalpressurelevel"
+    text = (host.run(sys.executable, "-c", THERMAL_HELPER) or "") if helper else ""
     if not text.strip().isdigit():
-        text = host.run("notifyutil", "-g", "com.apple.system.thermalpressurelevel") or ""
+        text = host.run("notifyutil", "-g", key) or ""
     last = text.split()[-1:] or [""]
-    if not last[0].isdigit():
-        return Condition("thermal", UNKNOWN)
-    level = int(last[0])
-    name = _THERMAL[level] if level < len(_THERMAL) else f"level {level}"
+    return int(last[0]) if last[0].isdigit() else None
+
+
+def thermal_condition(name: str, level: int | None) -> Condition:
+    """From :func:`thermal_level`: heavy and worse is unfit."""
+    if level is None:
+        return Condition(name, UNKNOWN)
+    value = _THERMAL[level] if level < len(_THERMAL) else f"level {level}"
     note = {0: "", 1: "warm: watch the drift test"}.get(level, "let the machine cool down first")
-    return Condition("thermal", name, level < 2, note)
+    return Condition(name, value, level < 2, note)
 
 
 def _macos_memory(host: Host) -> Condition:
-    level = first_count(host.run("sysctl", "-n", "kern.memorystatus_vm_pressure_level"))
-    name = _PRESSURE.get(level)
-    if name is None:
-        return Condition("memory_pressure", UNKNOWN)
-    note = "" if level == 1 else "close other applications"
-    return Condition("memory_pressure", name, level < 4, note)
+    return pressure_condition("memory_pressure", pressure_level(host))
+
+
+def pressure_level(host: Host) -> int:
+    """macOS's memory pressure: 1 normal, 2 warning, 4 critical; 0 where it cannot be read."""
+    return first_count(host.run("sysctl", "-n", "kern.memorystatus_vm_pressure_level"))
+
+
+def pressure_condition(name: str, level: int) -> Condition:
+    """From :func:`pressure_level`: critical is unfit."""
+    value = _PRESSURE.get(level)
+    if value is None:
+        return Condition(name, UNKNOWN)
+    return Condition(name, value, level < 4, "" if level == 1 else "close other applications")
 
 
 # --------------------------------------------------------------------------- Linux
@@ -307,11 +343,12 @@ def _nvidia(host: Host) -> list[Condition]:
             fit = gpu.busy_percent <= MAX_GPU_BUSY_PERCENT
             note = "" if fit else "another process is using the GPU"
             found.append(Condition(f"gpu_use{suffix}", f"{gpu.busy_percent} %", fit, note))
-        found.append(_gpu_throttle(f"gpu_throttle{suffix}", gpu.clock_limits))
+        found.append(throttle_condition(f"gpu_throttle{suffix}", gpu.clock_limits))
     return found
 
 
-def _gpu_throttle(name: str, limits: int | None) -> Condition:
+def throttle_condition(name: str, limits: int | None) -> Condition:
+    """From NVML's bits of reasons for which a GPU's clocks are held down."""
     if limits is None:
         return Condition(name, UNKNOWN)
     active = [(text, slows) for bit, text, slows in _CLOCK_LIMITS if limits & bit]

@@ -71,7 +71,11 @@ TokensPerSecond = Annotated[float, _Dimension("rate")]
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of the language model, as in its published ``config.json`` (counts)."""
+    """Dimensions of the language model, as in its published ``config.json`` (counts).
+
+    Of a mixture of experts ``intermediate_size`` is what one token reads: experts per token times
+    the width of one. ``Model.parameters`` still counts all of them, for memory.
+    """
 
     layers: int
     hidden_size: int
@@ -98,7 +102,8 @@ class Source:
     ``also_needs`` names repositories that its loader reads besides (a tokenizer's, say).
     ``options`` go to the library's own loader as they are, ``environment`` to the worker's
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
-    are tried and measured beside the ordinary one.
+    are tried and measured beside the ordinary one. ``speculative``: tokens are drafted by another
+    model, so several come of one reading of the weights and no roofline holds.
     """
 
     backend: BackendName
@@ -117,6 +122,7 @@ class Source:
     environment: dict[str, str] = field(default_factory=dict)
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
     workarounds: tuple[Workaround, ...] = ()
+    speculative: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,17 @@ class Deployment:
 
     @property
     def identifier(self) -> str:
-        """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry."""
+        """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry.
+
+        ``qwen2.5-vl-7b-4bit-synthetic@mlx`` has random weights: no result of it, no baseline and
+        no report can be taken for one of the real model.
+        """
+        random = "-synthetic" if self.source.weights == "synthetic" else ""
+        return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.backend}"
+
+    @property
+    def declared_as(self) -> str:
+        """The identifier of the deployment that synthetic weights stand for; else its own."""
         return f"{self.model.name}-{self.source.quantisation}@{self.source.backend}"
 
 
@@ -198,6 +214,33 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class BackendMemory:
+    """What a backend's process holds besides one copy of weights and cache, as ``source`` measured.
+
+    ``process``: the libraries imported and a model of no size loaded. ``weights_copies``: how
+    often the bytes of all weights count; ``repacked_copies``: how often those of block-quantised
+    weights count again, because the backend packs them anew. ``tile_by_tile``: the tiles of a
+    picture are encoded one after the other.
+    """
+
+    name: BackendName
+    process: Bytes
+    weights_copies: float
+    activations_per_1000_image_tokens: Bytes
+    source: str
+    repacked_copies: float = 0.0
+    tile_by_tile: bool = False
+
+
+@dataclass(frozen=True)
+class Together:
+    """Deployments that are meant to run at the same time on one machine, each in its process."""
+
+    name: str
+    deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class KnownBug:
     """A defect held as data: where it applies and the failure that it must show.
 
@@ -230,7 +273,11 @@ class KnownBug:
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What a worker needs to load a deployment. Paths are absolute."""
+    """What a worker needs to load a deployment. Paths are absolute.
+
+    ``cold`` has the files' pages dropped from the page cache first, as far as the system does so;
+    what was reached is the report's ``page_cache``.
+    """
 
     backend: BackendName
     weights: WeightsSource
@@ -246,6 +293,7 @@ class LoadRequest:
     chat_template: str = ""
     device: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    cold: bool = False
 
 
 def _require_times(*values: float) -> None:
@@ -303,6 +351,9 @@ class GenerateRequest:
     ``margins`` asks for the logits' margin of each token, which costs time: not for timed requests.
     ``prefill_chunk`` is how many tokens of the prompt are computed at once at most (0: as the
     library does by itself); a backend that has no such setting refuses it.
+    ``phases`` asks for the parts of the time to first token and the expected number of image
+    tokens. To tell the parts apart the device is waited for between them, which costs time too:
+    a request with ``phases`` is never one whose decoding speed or time to first token is kept.
     """
 
     messages: tuple[Message, ...]
@@ -312,6 +363,28 @@ class GenerateRequest:
     fixed_length: bool = False
     margins: bool = False
     prefill_chunk: int = 0
+    phases: bool = False
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Parts of one request's time to first token, in seconds; ``None`` where it was not seen.
+
+    ``preprocess_s``: the prompt rendered, pictures opened and resized, all of it tokenised.
+    ``vision_encode_s``: pictures to embeddings, vision tower and projector. ``prefill_s``: the
+    language model over the prompt, text and picture tokens. What lies between (sampling, merging)
+    belongs to none, so their sum is less than the time to first token. A backend that cannot be
+    hooked at a place leaves that part out; no part is had by subtracting.
+    """
+
+    preprocess_s: float | None = None
+    vision_encode_s: float | None = None
+    prefill_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives."""
+        seen = (self.preprocess_s, self.vision_encode_s, self.prefill_s)
+        _require_times(*(value for value in seen if value is not None))
 
 
 @dataclass(frozen=True)
@@ -319,9 +392,10 @@ class Generation:
     """One answer. ``token_times_s[i]`` is when token *i* came, from the start of the request.
 
     The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
-    as the backend does, ``image_tokens`` of them stand for pictures (−1: the backend cannot say).
-    ``margins[i]`` is the largest logit less the second largest where token *i* was chosen; empty
-    where it was not asked for.
+    as the backend does, ``image_tokens`` of them stand for pictures (−1: the backend cannot say);
+    ``image_tokens_expected`` is what the settings in the model's files make of those pictures
+    (−1: not asked for, or the arithmetic is not known). ``margins[i]`` is the largest logit less
+    the second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
     """
 
     text: str
@@ -332,6 +406,8 @@ class Generation:
     finish_reason: Literal["stop", "length"]
     token_ids: tuple[int, ...] = ()
     margins: tuple[float, ...] = ()
+    phases: Phases | None = None
+    image_tokens_expected: int = -1
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives, and those that run backwards."""
@@ -352,14 +428,25 @@ class Generation:
             return float("nan")
         return (len(times) - 1) / (times[-1] - times[0])
 
+    @property
+    def prefill_tps(self) -> float:
+        """Text and picture tokens of the prompt over the prefill's seconds; NaN where not seen."""
+        took = None if self.phases is None else self.phases.prefill_s
+        return self.prompt_tokens / took if took else float("nan")
+
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """``peak_memory_bytes`` is the platform's asserted metric; ``details`` stand beside it."""
+    """``peak_memory_bytes`` is the platform's asserted metric; ``details`` stand beside it.
+
+    ``peak_device_bytes`` is the most that the driver (NVML) was seen to have given the process on
+    all GPUs; 0 where there is no such GPU, or the driver does not say.
+    """
 
     peak_memory_bytes: int
     metric: str
     details: dict[str, int] = field(default_factory=dict)
+    peak_device_bytes: int = 0
 
 
 # --------------------------------------------------------------------------- results
@@ -415,11 +502,22 @@ class Condition:
 METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
     "load_s": ("s", "lower"),
     "load_return_s": ("s", "lower"),
+    "load_cold_s": ("s", "lower"),
     "ttft_s": ("s", "lower"),
+    "preprocess_s": ("s", "lower"),
+    "vision_encode_s": ("s", "lower"),
+    "prefill_s": ("s", "lower"),
     "e2e_s": ("s", "lower"),
+    "prompt_tokens": ("tokens", "lower"),
+    "image_tokens": ("tokens", "lower"),
     "prefill_tps": ("tok/s", "higher"),
     "decode_tps": ("tok/s", "higher"),
+    "sustained_decode_tps": ("tok/s", "higher"),
+    "sustained_ttft_s": ("s", "lower"),
+    "token_drift": ("ratio", "lower"),
+    "sentinel_drift": ("ratio", "lower"),
     "peak_memory_bytes": ("B", "lower"),
+    "peak_device_bytes": ("B", "lower"),
     "reload_s": ("s", "lower"),
     "accuracy": ("share", "higher"),
     "context_retention": ("share", "higher"),

@@ -11,7 +11,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -22,13 +22,25 @@ from pydantic import ConfigDict
 from qualification.declaration_file import read_declarations
 from qualification.errors import DeclarationError, SelectionError
 from qualification.footprint import BYTES_PER_WEIGHT, decode_bound_tps
-from qualification.records import Chip, Deployment, KnownBug, Model, Source, Tier
-
-DECLARATIONS = Path(__file__).parent / "declarations"
+from qualification.places import DECLARATIONS
+from qualification.records import (
+    BackendMemory,
+    Chip,
+    Deployment,
+    KnownBug,
+    Model,
+    Source,
+    Tier,
+    WeightsSource,
+)
+from qualification.records import Together as Combination
 
 # Nested dataclasses of records inherit this configuration.
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _T = TypeVar("_T")
+
+NOISE_TOKENS = 16
+"""Noise does not end by itself: answers that are not timed are cut off there."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,13 @@ class _Bugs:
 
 
 @dataclass(frozen=True)
+class _Memory:
+    __pydantic_config__ = _STRICT
+    backends: tuple[BackendMemory, ...]
+    together: tuple[Combination, ...] = ()
+
+
+@dataclass(frozen=True)
 class Registry:
     """Everything that is declared, in the order of the files."""
 
@@ -63,6 +82,8 @@ class Registry:
     tiers: tuple[Tier, ...]
     chips: tuple[Chip, ...]
     bugs: tuple[KnownBug, ...]
+    backends: tuple[BackendMemory, ...] = ()
+    together: tuple[Combination, ...] = ()
 
     @cached_property
     def _deployments(self) -> dict[str, Deployment]:
@@ -80,6 +101,28 @@ class Registry:
     def tier(self, name: str) -> Tier:
         """Return the tier of that name; an unknown one is a SelectionError."""
         return _named({tier.name: tier for tier in self.tiers}, name, "tier")
+
+    def with_weights(self, weights: WeightsSource) -> Registry:
+        """The deployments of one source of weights.
+
+        ``synthetic`` is every real model that can be made, with random values instead of its own:
+        the same tiers and options, under an identifier that says so.
+        """
+        wanted = "hub" if weights == "synthetic" else weights
+        models = []
+        for model in self.models:
+            sources = tuple(source for source in model.sources if source.weights == wanted)
+            if weights == "synthetic":
+                sources = tuple(replace(source, weights=weights) for source in sources)
+                settings = replace(model.generation, max_tokens=NOISE_TOKENS)
+                model = replace(model, generation=settings)
+            if sources:
+                models.append(replace(model, sources=sources))
+        return replace(self, models=tuple(models))
+
+    def backend(self, name: str) -> BackendMemory:
+        """Return what a backend holds besides a model; an unknown one is a SelectionError."""
+        return _named({one.name: one for one in self.backends}, name, "backend of memory.toml")
 
     def bandwidth(self, chip_name: str, gpu_cores: int = 0) -> float | None:
         """Memory bandwidth in bytes/s of a chip, told from its variants by GPU cores.
@@ -99,12 +142,18 @@ class Registry:
 
 
 def load_registry(folder: Path | None = None) -> Registry:
-    """Read ``chips``, ``tiers``, ``models`` and ``bugs`` (.toml) from a folder and check them.
+    """Read ``chips``, ``tiers``, ``models``, ``bugs``, ``memory`` (.toml) of a folder; check them.
+
+    A folder without ``memory.toml`` has the constants that ship with the package.
 
     Raises DeclarationError; without ``folder`` the declarations that ship with the package.
     """
     folder = DECLARATIONS if folder is None else Path(folder)
+    own = (folder / "memory.toml").exists()
+    memory = read_declarations((folder if own else DECLARATIONS) / "memory.toml", _Memory)
     registry = Registry(
+        backends=memory.backends,
+        together=memory.together if own else (),
         chips=read_declarations(folder / "chips.toml", _Chips).chips,
         tiers=read_declarations(folder / "tiers.toml", _Tiers).tiers,
         models=read_declarations(folder / "models.toml", _Models).models,
@@ -114,6 +163,7 @@ def load_registry(folder: Path | None = None) -> Registry:
     _check_tiers(_File(folder / "tiers.toml"), registry)
     _check_models(_File(folder / "models.toml"), registry)
     _check_bugs(_File(folder / "bugs.toml"), registry)
+    _check_memory(_File((folder if own else DECLARATIONS) / "memory.toml"), registry)
     return registry
 
 
@@ -340,6 +390,30 @@ def _check_bugs(file: _File, registry: Registry) -> None:
                 "tiers",
                 f"names the unknown tier {tier!r}: correct it or declare it in tiers.toml",
             )
+
+
+def _check_memory(file: _File, registry: Registry) -> None:
+    file.unique("backend", "name", (backend.name for backend in registry.backends))
+    file.unique("combination", "name", (one.name for one in registry.together))
+    present = {backend.name for backend in registry.backends}
+    for deployment in registry.deployments():
+        file.require(
+            deployment.source.backend in present,
+            f"backend {deployment.source.backend!r}",
+            "name",
+            f"is not declared, but {deployment.identifier} uses it: measure it and add it",
+        )
+    for backend in registry.backends:
+        for key in ("weights_copies", "repacked_copies"):
+            copies, problem = getattr(backend, key), "is no count of copies: write 0 to 4"
+            file.require(0 <= copies <= 4, f"backend {backend.name!r}", key, problem)
+    known = {deployment.identifier for deployment in registry.deployments()}
+    for one in registry.together:
+        entry = f"combination {one.name!r}"
+        file.require(len(one.deployments) > 1, entry, "deployments", "names fewer than two")
+        for name in one.deployments:
+            problem = f"names the unknown deployment {name!r}"
+            file.require(name in known, entry, "deployments", problem)
 
 
 def _named(table: dict[str, _T], name: str, kind: str) -> _T:

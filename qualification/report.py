@@ -6,6 +6,7 @@ said is hostile text: Jinja2 escapes it in HTML, ``plain`` disarms it in Markdow
 
 from __future__ import annotations
 
+import contextlib
 import re
 import statistics
 from collections.abc import Sequence
@@ -14,15 +15,32 @@ from pathlib import Path
 from typing import Any
 
 from qualification import __version__
-from qualification.footprint import decode_bound_tps
+from qualification.errors import SelectionError
+from qualification.footprint import Footprint, Term
 from qualification.judge import is_valid
 from qualification.matrix import matrices
-from qualification.plan import in_range
-from qualification.records import Check, Deployment, Finding, LoadReport, Results, Verdict
+from qualification.plan import Answer, Room, in_range, predict, room, rooms
+from qualification.projection import Projection, project
+from qualification.records import Check, Finding, LoadReport, Machine, Results, Trial, Verdict
 from qualification.registry import Registry
+from qualification.roofline import Roofline, roofline
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "reports/templates"
 NAMES = ("recommendations.md", "recommendations.html")
+PARTS = (
+    "prompt_tokens",
+    "image_tokens",
+    "preprocess_s",
+    "vision_encode_s",
+    "prefill_s",
+    "prefill_tps",
+    "load_cold_s",
+    "peak_device_bytes",
+    "token_drift",
+    "sentinel_drift",
+    "sustained_decode_tps",
+)
+"""What the table of parts shows."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Row:
 
     identifier: str
     is_canary: bool
+    is_synthetic: bool
     verdict: Verdict
     load: LoadReport | None
     load_s: tuple[float, ...]
@@ -40,6 +59,9 @@ class Row:
     accuracy: tuple[float, ...]
     bound_tps: float | None
     checks: tuple[Check, ...]
+    parts: dict[str, tuple[float, ...]]
+    """Metric of :data:`PARTS` -> its raw trials, for those that were measured."""
+    rejected: str = ""
 
     @property
     def variation(self) -> float | None:
@@ -59,6 +81,8 @@ class Row:
     def why(self) -> tuple[str, ...]:
         """What speaks against the deployment, else what could not be decided; worst first."""
         findings = self.findings
+        if self.rejected:
+            return (self.rejected,)
         if self.verdict.name == "unfit":
             return tuple(f.sentence for f in self.verdict.findings if f.metric == "conditions")
         for status in ("fail", "suspect", "warn"):
@@ -96,9 +120,14 @@ class Row:
 def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
     """The comparison table, in the order of the verdicts.
 
-    A deployment that is no longer declared keeps its row, but has no bound.
+    A deployment that is no longer declared keeps its row, but has no bound. A record with a speed
+    over its bound is rejected: none of its speeds is shown, a sentence stands in their place.
     """
-    declared = {deployment.identifier: deployment for deployment in registry.deployments()}
+    declared = {
+        deployment.identifier: deployment
+        for known in (registry, registry.with_weights("synthetic"))
+        for deployment in known.deployments()
+    }
     table = []
     for verdict in results.verdicts:
         identifier = verdict.deployment
@@ -111,22 +140,36 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
                 if (t.deployment, t.metric) == (of, metric) and is_valid(t)
             )
 
+        roof = roofline(deployment, results.session.machine) if deployment else Roofline(0.0)
+        rejected = roof.rejects(values("decode_tps"))
         table.append(
             Row(
                 identifier=identifier,
                 is_canary=deployment is not None and deployment.source.weights == "canary",
+                is_synthetic=deployment is not None and deployment.source.weights == "synthetic",
                 verdict=verdict,
                 load=results.load_reports.get(identifier),
                 load_s=values("load_s"),
                 ttft_s=values("ttft_s"),
-                decode_tps=values("decode_tps"),
+                decode_tps=() if rejected else values("decode_tps"),
                 peak_memory_bytes=values("peak_memory_bytes"),
                 accuracy=values("accuracy"),
-                bound_tps=_bound(deployment, results.session.machine.bandwidth),
+                bound_tps=roof.bound_tps or None,
                 checks=tuple(c for c in results.checks if c.deployment == identifier),
+                parts={metric: found for metric in PARTS if (found := values(metric))},
+                rejected=rejected,
             )
         )
     return tuple(table)
+
+
+def rejected(identifier: str, trials: Sequence[Trial], machine: Machine, registry: Registry) -> str:
+    """One sentence where a decoding speed among the trials is over its bound, else ''."""
+    declared = {one.identifier: one for one in registry.deployments()}
+    if identifier not in declared:
+        return ""
+    speeds = [t.value for t in trials if t.metric == "decode_tps" and is_valid(t)]
+    return roofline(declared[identifier], machine).rejects(speeds)
 
 
 def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES) -> dict[str, str]:
@@ -142,6 +185,8 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         for deployment in registry.deployments()
         if machine.tier in deployment.source.tiers and deployment.identifier not in ran
     ]
+    places = fit_rooms(registry, machine)
+    single, combined = fits(registry, places)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
@@ -156,6 +201,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         memory=memory,
         rate=rate,
         share=share,
+        change=change,
         middle=middle,
         plain=plain,
         code=code,
@@ -167,6 +213,10 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "tier": tier,
         "rows": table,
         "untested": untested,
+        "rooms": places,
+        "fits": single,
+        "combined": combined,
+        "projections": projections(table, results, registry),
         "matrices": matrices(results.checks, registry.deployments()),
         "known_bugs": _known_bugs(results, registry),
         "unfit": [condition for condition in results.session.conditions if not condition.fit],
@@ -175,6 +225,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
             for advice in dict.fromkeys(row.verdict.advice for row in table)
         },
         "all_canaries": all(row.is_canary for row in table),
+        "any_synthetic": any(row.is_synthetic for row in table),
         "harness_version": __version__,
     }
     return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}
@@ -193,10 +244,63 @@ def write(documents: dict[str, str], folder: Path) -> list[Path]:
     return files
 
 
-def _bound(deployment: Deployment | None, bandwidth: float | None) -> float | None:
-    if deployment is None or deployment.model.shape is None or not bandwidth:
-        return None
-    return decode_bound_tps(deployment.model.shape, deployment.source.quantisation, bandwidth)
+@dataclass(frozen=True)
+class Fit:
+    """One real deployment: its predicted peak, and the answer for each machine of ``fit_rooms``."""
+
+    footprint: Footprint
+    answers: tuple[tuple[Answer, float], ...]
+
+
+def fit_rooms(registry: Registry, machine: Machine) -> tuple[Room, ...]:
+    """This machine, and the smallest and largest one of each tier that is meant for pictures."""
+    tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
+    own = (room("this machine", tier, machine.memory_bytes),) if machine.memory_bytes > 0 else ()
+    return (*own, *(each for one in registry.tiers if one.vision for each in rooms(one)))
+
+
+def fits(registry: Registry, places: Sequence[Room]) -> tuple[tuple[Fit, ...], tuple[Fit, ...]]:
+    """Each real deployment, and each declared combination, on each of these machines."""
+
+    def fit(name: str, parts: Sequence[Footprint]) -> Fit:
+        terms = tuple(Term(one.deployment, one.total_bytes, "together") for one in parts)
+        whole = parts[0] if len(parts) == 1 else Footprint(name, terms)
+        need = whole.total_bytes
+        answers = tuple((place.answer(need), place.limit_bytes - need) for place in places)
+        return Fit(whole, answers)
+
+    real = [one for one in registry.deployments() if one.source.weights != "canary"]
+    single = tuple(fit(one.identifier, [predict(one, registry)]) for one in real)
+    combined = tuple(
+        fit(one.name, [predict(registry.deployment(name), registry) for name in one.deployments])
+        for one in registry.together
+    )
+    return single, combined
+
+
+def projections(
+    table: Sequence[Row], results: Results, registry: Registry
+) -> tuple[Projection, ...]:
+    """Measured speeds carried to the deployment's other tiers, where both bounds are known."""
+    declared = {one.identifier: one for one in registry.deployments()}
+    found = []
+    for row in table:
+        if row.identifier not in declared or not row.decode_tps or not row.bound_tps:
+            continue
+        deployment = declared[row.identifier]
+        for name in deployment.source.tiers:
+            if name != results.session.machine.tier:
+                with contextlib.suppress(SelectionError):
+                    found.append(
+                        project(
+                            deployment,
+                            row.decode_tps,
+                            results.session.machine,
+                            registry.tier(name),
+                            registry,
+                        )
+                    )
+    return tuple(found)
 
 
 def _known_bugs(results: Results, registry: Registry) -> list[dict[str, Any]]:
@@ -218,7 +322,7 @@ def _known_bugs(results: Results, registry: Registry) -> list[dict[str, Any]]:
     return found
 
 
-def middle(values: Sequence[float]) -> float | None:
+def middle(values: Sequence[float] | None) -> float | None:
     """The median, or None of nothing."""
     return statistics.median(values) if values else None
 
@@ -252,6 +356,11 @@ def rate(value: float | None) -> str:
 def share(value: float | None) -> str:
     """Per cent; ``–`` for None."""
     return "–" if value is None else f"{value:.1%}"
+
+
+def change(ratio: float | None) -> str:
+    """A ratio as per cent more or less: ``+12.0%``; ``–`` for None."""
+    return "–" if ratio is None else f"{ratio - 1:+.1%}"
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")

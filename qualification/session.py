@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Union
 
 from qualification.errors import QualificationError, WorkerError
 from qualification.plan import critical_memory_bytes
-from qualification.preconditions import conditions_between, counters
 from qualification.records import (
     METRICS,
     Check,
@@ -34,6 +33,7 @@ from qualification.records import (
     Tier,
     Trial,
 )
+from qualification.watch import Watch
 from qualification.weights import check_files, check_manifest
 from qualification.worker import Worker
 
@@ -167,6 +167,7 @@ class Deployed:
         fixed_length: bool = False,
         temperature: float = 0.0,
         seed: int = 0,
+        phases: bool = False,
     ) -> Generation:
         """One user turn: the pictures, then the question. 0 tokens: the model's own setting."""
         parts = [Part("image", str(self._file(picture)), given_as) for picture in pictures]
@@ -177,6 +178,7 @@ class Deployed:
             fixed_length=fixed_length,
             temperature=temperature,
             seed=seed,
+            phases=phases,
         )
 
     def converse(
@@ -188,6 +190,7 @@ class Deployed:
         seed: int = 0,
         margins: bool = False,
         prefill_chunk: int = 0,
+        phases: bool = False,
     ) -> Generation:
         """A conversation given in full; loads again if an earlier request ended the worker."""
         self._revive()
@@ -200,6 +203,7 @@ class Deployed:
             fixed_length=fixed_length,
             margins=margins,
             prefill_chunk=prefill_chunk,
+            phases=phases,
         )
         try:
             return self._worker.generate(request, deadline_s=self._deadline_s)
@@ -209,10 +213,10 @@ class Deployed:
                 self._worker = None
             raise
 
-    def reload(self) -> LoadReport:
-        """End the process and load again in a fresh one, as users do who distrust what is left."""
+    def reload(self, *, cold: bool = False) -> LoadReport:
+        """End the process and load in a fresh one; ``cold``: files dropped from the page cache."""
         self.close()
-        self.load_report = self._load()
+        self.load_report = self._load(cold=cold)
         return self.load_report
 
     def clean_up(self) -> None:
@@ -261,12 +265,13 @@ class Deployed:
             self.close()
             self.load_report = self._load()
 
-    def _load(self) -> LoadReport:
+    def _load(self, *, cold: bool = False) -> LoadReport:
         self._worker = self._start_worker()
+        request = dataclasses.replace(self._request, cold=cold)
         try:
             if not self._request.path and self._request.repository:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
-            report = self._worker.load(self._request, deadline_s=self._load_deadline_s)
+            report = self._worker.load(request, deadline_s=self._load_deadline_s)
         except BaseException:
             self._log = self._worker.log()
             self._worker.close()
@@ -334,7 +339,8 @@ class QualificationSession:
         self._current: Deployed | None = None
         self._failures: dict[str, str] = {}
         self._pictures = Path(tempfile.mkdtemp(prefix="qualify-pictures-"))
-        self._counters = counters()
+        self._kernels = Path(tempfile.mkdtemp(prefix="qualify-kernels-"))
+        self._watch = Watch()
 
     @property
     def run(self) -> Run:
@@ -377,13 +383,14 @@ class QualificationSession:
     def close(self, *, interrupted: bool = False) -> None:
         """Unload, remove the temporary pictures, and note what happened to the machine."""
         self.release()
-        during = conditions_between(self._counters, counters())
+        during = self._watch.stop()
         if interrupted:
             during = (*during, Condition("run", "interrupted", False, "not all of it was tried"))
         self.record = dataclasses.replace(
             self.record, conditions=(*self.record.conditions, *during)
         )
-        shutil.rmtree(self._pictures, ignore_errors=True)
+        for folder in (self._pictures, self._kernels):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _check(self, request: LoadRequest) -> None:
         if request.weights == "canary" and request.path:
@@ -393,4 +400,8 @@ class QualificationSession:
 
     def _start_worker(self, deployment: Deployment) -> Worker:
         limit = critical_memory_bytes(self.machine, self.tier) or None
-        return Worker(memory_limit=limit, environment=deployment.source.environment)
+        # Loading a real model is a figure, and what compiling takes belongs to it.
+        kernels = self._kernels if deployment.source.weights == "canary" else None
+        return Worker(
+            memory_limit=limit, environment=deployment.source.environment, kernels=kernels
+        )

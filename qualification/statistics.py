@@ -224,6 +224,40 @@ def is_beyond_chance(right: int, count: int, chance: float) -> bool:
     return bool(binom.sf(right - 1, count, chance) < RARE)
 
 
+def drift(intervals: Sequence[float]) -> float:
+    """Latency between tokens at the end over that at the beginning: 1.1 is 10 % slower.
+
+    The median of the last quarter over that of the first, of intervals in the order in which they
+    were seen (equal requests may be put one behind the other). Medians, because a pause of the
+    scheduler is no drift. ValueError for fewer than eight, or for one that is not positive.
+
+    Source: the project's MEASURING ("The drift test is the authority"): sensors have said
+    "nominal" while a machine throttled.
+
+    >>> drift([0.01] * 30 + [0.012] * 10)
+    1.2
+    """
+    if len(intervals) < 8 or not all(0 < one < math.inf for one in intervals):
+        raise ValueError("a drift needs eight or more positive intervals")
+    quarter = len(intervals) // 4
+    return median(intervals[-quarter:]) / median(intervals[:quarter])
+
+
+def departure(before: Sequence[float], after: Sequence[float]) -> float:
+    """How far two runs of one request are apart, as a ratio of 1 or more, whichever is larger.
+
+    Medians; ValueError for no value or one that is not positive. A machine that was slower at the
+    beginning was as little in one state as one that was slower at the end.
+
+    >>> departure([100.0, 101.0, 99.0], [95.0])
+    1.0526315789473684
+    """
+    if not all(0 < value < math.inf for value in (*before, *after)):
+        raise ValueError("a departure needs positive values")
+    one, other = median(before), median(after)
+    return max(one / other, other / one)
+
+
 def _log_level(values: Sequence[float]) -> float:
     if not values or not all(0 < value < math.inf for value in values):
         raise ValueError("a session needs one or more positive finite values")

@@ -26,7 +26,11 @@ CANARY_MARGINS = 0.03
 """Median of |ln(ratio)|. Right backends stay under it; rotary sections that are wrong give 4 %."""
 
 CANARY_ACCURACY = 0.98
-HARDWARE_TOKENS, CANARY_TOKENS = 128, 64
+HARDWARE_TOKENS, SLOW_TOKENS, CANARY_TOKENS = 128, 32, 64
+"""Of a timed request: where models are used, where there is no accelerator, and of canaries."""
+
+SUSTAINED_MINUTES = 5.0
+"""Of load without a pause before a speed is called sustained (MEASURING, "Preconditions")."""
 
 VQA_FLOOR = 0.95
 VQA_SEED = 2026
@@ -82,7 +86,21 @@ def accuracy_floor(deployed: Deployed) -> float:
 @pytest.fixture
 def fixed_length(deployed: Deployed) -> int:
     """Tokens of a request whose speed is measured."""
-    return CANARY_TOKENS if deployed.is_canary else HARDWARE_TOKENS
+    if deployed.is_canary:
+        return CANARY_TOKENS
+    slow = deployed.tier is not None and deployed.tier.accelerator == "none"
+    return SLOW_TOKENS if slow else HARDWARE_TOKENS
+
+
+@pytest.fixture
+def sustained_minutes(request: pytest.FixtureRequest) -> float:
+    """Minutes of ``--sustained``; a test that takes them is left out without it."""
+    return float(request.config.getoption("--sustained"))
+
+
+@pytest.fixture
+def cold_load() -> None:
+    """What takes this is left out without ``--cold-load``: it reads all weights from the disk."""
 
 
 @pytest.fixture

@@ -1,18 +1,22 @@
 """Looks at the files of weights before any library does: a damaged file is one clear error.
 
 A truncated safetensors or GGUF makes some libraries abort the process without a word, so headers
-are checked here, in the parent, with the formats' own readers.
+are checked here, in the parent (``headers``). Weights that are on this machine already, in a local
+folder or in the hub's cache, tell their tensors without being loaded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from qualification.errors import WeightsError
-from qualification.records import Deployment, LoadRequest
+from qualification.headers import TensorInfo, read_file, read_folder, read_gguf
+from qualification.records import Deployment, LoadRequest, Source
 
 
 def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
@@ -57,10 +61,45 @@ def check_file(file: Path) -> None:
     """Raise :class:`WeightsError` unless one safetensors or GGUF file is whole."""
     if not file.is_file():
         raise WeightsError(f"{file}: no such file of weights; is the checkout complete?")
-    if file.suffix == ".gguf":
-        _check_gguf(file)
-    else:
-        _check_safetensors(file)
+    read_file(file)
+
+
+def tensors_here(deployment: Deployment, fixtures: Path) -> tuple[TensorInfo, ...]:
+    """Return the tensors of a deployment whose files are on this machine, () where they are not.
+
+    Nothing is downloaded. Raises WeightsError where the files are there but damaged.
+    """
+    source = deployment.source
+    folder: Path | None = fixtures / source.path if source.path else cached_folder(source)
+    if folder is None or not folder.is_dir():
+        return ()
+    if source.backend != "llamacpp":
+        present = any(folder.glob("*.safetensors"))
+        return read_folder(folder) if present else ()
+    model, mmproj = folder / source.model_file, folder / source.mmproj_file
+    if not (model.is_file() and mmproj.is_file()):
+        return ()
+    return read_gguf(model, mmproj)
+
+
+def cached_folder(source: Source) -> Path | None:
+    """Return the snapshot of a hub repository in the local cache, None where there is none.
+
+    The layout is huggingface_hub's: ``models--owner--name/snapshots/<commit>``, with the commit of
+    a branch or tag in ``refs/``. https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    if not source.repository:
+        return None
+    place = cache / f"models--{source.repository.replace('/', '--')}"
+    commit = source.revision
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # the revision is a commit itself, or was never fetched
+        commit = (place / "refs" / commit).read_text(encoding="utf-8").strip() or commit
+    folder = place / "snapshots" / commit
+    return folder if folder.is_dir() else None
 
 
 def check_manifest(canaries: Path, folder: Path) -> None:
@@ -84,25 +123,6 @@ def check_manifest(canaries: Path, folder: Path) -> None:
             raise WeightsError(
                 f"{file}: differs from the manifest; take it from the repository again"
             )
-
-
-def _check_safetensors(file: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            tensors.keys()
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{file}: damaged or truncated safetensors file ({error})") from error
-
-
-def _check_gguf(file: Path) -> None:
-    from gguf import GGUFReader
-
-    try:
-        GGUFReader(file)
-    except Exception as error:  # the reader raises whatever numpy does on a short file
-        raise WeightsError(f"{file}: damaged or truncated GGUF file ({error})") from error
 
 
 def _check_json(file: Path) -> Any:

@@ -58,7 +58,8 @@ class Worker:
 
     ``python`` is the interpreter of the environment to qualify (default: this one).
     ``memory_limit`` in bytes is held against the resident memory of the whole process tree;
-    beyond it the worker is killed and the request fails as out of memory.
+    beyond it the worker is killed and the request fails as out of memory. ``kernels`` is a folder
+    where MLX's CPU build keeps what it compiled (g++, seconds for each load) for other workers.
     """
 
     def __init__(
@@ -67,12 +68,15 @@ class Worker:
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
         memory_limit: float | None = None,
+        kernels: Path | None = None,
     ) -> None:
         self._memory_limit = memory_limit
         self._buffer = bytearray()
         self._requests = 0
         self._closed = False
         self.scratch = Path(tempfile.mkdtemp(prefix="qualify-worker-"))
+        if kernels is not None:
+            (self.scratch / "mlx").symlink_to(kernels)  # MLX writes to $TMPDIR/mlx/<version>/cpu
         self._log_path = self.scratch / "worker.log"
         ours, theirs = socket.socketpair()
         self._channel = ours

@@ -22,6 +22,7 @@ worker ends at once, whatever it was doing.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -49,7 +50,7 @@ if __name__ == "__main__":
         sys.modules["qualification"] = _package
         _spec.loader.exec_module(_package)
 
-from qualification import backends, process_memory
+from qualification import backends, device_memory, process_memory
 from qualification.backends import weights_files
 from qualification.errors import WORKER_ERRORS, WorkerError
 from qualification.libraries import install_command
@@ -70,6 +71,7 @@ class _Service:
     def __init__(self) -> None:
         self._backend: backends.Backend | None = None
         self._name = ""
+        self._device = device_memory.DevicePeak()
 
     def fetch(self, params: dict[str, Any]) -> Any:
         weights_files.resolve(LoadRequest(**params))
@@ -81,6 +83,7 @@ class _Service:
         backend = backends.create(request.backend)
         report = backend.load(request)
         self._backend = backend
+        self._device.look()
         return to_json(report)
 
     def generate(self, params: dict[str, Any]) -> Any:
@@ -90,10 +93,16 @@ class _Service:
         )
         if self._backend is None:
             raise RuntimeError("generate was asked before load")
-        return to_json(self._backend.generate(GenerateRequest(messages=messages, **params)))
+        generation = self._backend.generate(GenerateRequest(messages=messages, **params))
+        self._device.look()  # the answer's times are taken already
+        return to_json(generation)
 
     def memory(self, _params: dict[str, Any]) -> Any:
-        return to_json(process_memory.peak_memory())
+        self._device.look()
+        report = process_memory.peak_memory()
+        details = report.details | (self._backend.memory() if self._backend is not None else {})
+        peak = self._device.bytes
+        return to_json(dataclasses.replace(report, details=details, peak_device_bytes=peak))
 
     def clean_up(self, _params: dict[str, Any]) -> Any:
         if self._backend is not None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from qualification.cli import main
 from qualification.places import home
 from qualification.store import Store
-from tests.sample import DEPLOYMENT, results, session
+from tests.sample import DEPLOYMENT, results, session, trials
 
 
 @pytest.fixture
@@ -84,6 +84,94 @@ def test_a_failed_deployment_is_never_accepted(project):
     done = qualify("accept", "--any-machine")
     assert f"left out: {DEPLOYMENT} (failed)" in done.output
     assert not (project / "baselines").exists()
+
+
+SEVEN = "qwen2.5-vl-7b-4bit@mlx"
+
+
+def test_a_speed_over_the_roofline_is_never_accepted(project):
+    """Whatever the stored verdict says of it."""
+    Store(f"sqlite:///{project / 'reports/results.sqlite'}").keep(
+        results(
+            session=session(
+                "later", "2026-02-02T00:00:00+00:00", bandwidth=120e9, tier="air_m4", chip="M4"
+            ),
+            verdicts=(results().verdicts[0].__class__(SEVEN, "no_baseline", "usable"),),
+            trials=trials("decode_tps", 94.13, deployment=SEVEN),
+            load_reports={},
+        )
+    )
+    done = qualify("accept", "--any-machine")
+    assert f"left out: {SEVEN} (A repetition at 94.1 tok/s is over 30.2 tok/s" in done.output
+    assert not (project / "baselines").exists()
+    refused = qualify("project", "--any-machine", "--to", "studio")
+    assert refused.exit_code == 2
+    assert "so the record is rejected" in refused.output
+
+
+def test_project_carries_a_measured_speed(project):
+    """One sentence for each deployment and tier."""
+    Store(f"sqlite:///{project / 'reports/results.sqlite'}").keep(
+        results(
+            session=session(
+                "later", "2026-02-02T00:00:00+00:00", bandwidth=546e9, chip="Apple M4 Max"
+            ),
+            verdicts=(results().verdicts[0].__class__(SEVEN, "no_baseline", "usable"),),
+            trials=trials("decode_tps", 95.4, deployment=SEVEN),
+            load_reports={},
+        )
+    )
+    done = qualify("project", "--any-machine", "--to", "air_m4", "--to", "pro_m4")
+    assert done.exit_code == 0, done.output
+    lines = done.output.strip().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("Projection, not measured: ") for line in lines)
+
+
+def test_footprint_speaks_json():
+    """Parts that add up, and an answer for each machine."""
+    done = qualify("footprint", SEVEN, "--tier", "air_m4", "--context", "1000", "--json")
+    assert done.exit_code == 0, done.output
+    (one,) = json.loads(done.output)["footprints"]
+    assert one["total_bytes"] == pytest.approx(sum(part["bytes"] for part in one["parts"]), abs=4)
+    assert one["machines"]["air_m4 32 GiB"]["answer"] == "fits"
+
+
+def test_footprint_sums_what_runs_together():
+    """By names, or by a declared combination."""
+    named = qualify("footprint", SEVEN, SEVEN, "--together", "--tier", "studio", "--json")
+    declared = qualify("footprint", "7B twice", "--tier", "studio", "--json")
+    assert named.output == declared.output
+    found = json.loads(named.output)
+    assert found["together"]["total_bytes"] == pytest.approx(
+        2 * found["footprints"][0]["total_bytes"], abs=2
+    )
+
+
+def test_footprint_shows_a_person_what_fits():
+    """All real deployments in a table, one as a sum, a refit beside what is declared."""
+    assert "Room after loading" in qualify("footprint").output
+    alone = qualify("footprint", SEVEN, "--tier", "air_m4").output
+    assert "key/value" in alone
+    assert "to spare" in alone
+    assert "Refitted constants" in qualify("footprint", "--fit").output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nope",),
+        ("--tier", "nope"),
+        ("--image", "3"),
+        ("--image", "0x5"),
+        ("--fit", "/nowhere.toml"),
+    ],
+)
+def test_a_wrong_question_to_footprint_is_one_sentence(arguments):
+    """Exit code 2."""
+    done = qualify("footprint", *arguments)
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
 
 
 def test_doctor_speaks_json():

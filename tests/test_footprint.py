@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,18 @@ from hypothesis import strategies as st
 from qualification.errors import DeclarationError
 from qualification.footprint import (
     BYTES_PER_WEIGHT,
+    Footprint,
     bytes_per_weight,
     decode_bound_tps,
     decode_bytes_per_token,
+    footprint,
     predicted_weights_bytes,
+    together,
 )
-from qualification.records import Shape
+from qualification.footprint_fit import Observation, fit, predicted_bytes, read_observations
+from qualification.headers import TensorInfo
+from qualification.places import DECLARATIONS
+from qualification.records import BackendMemory, BackendName, Shape, Source
 from qualification.registry import load_registry
 
 # The M3 column was computed from the memory's 102.4 GB/s; the chip is sold as 100.
@@ -48,10 +55,12 @@ def test_declared_shapes_give_the_published_roofline(identifier: str) -> None:
     shape, quantisation = deployment.model.shape, deployment.source.quantisation
     assert shape is not None
     gigabytes, *bounds = ROOFLINE[identifier]
-    assert decode_bytes_per_token(shape, quantisation) / 1e9 == pytest.approx(gigabytes, rel=0.01)
+    assert decode_bytes_per_token(shape, quantisation, 1024) / 1e9 == pytest.approx(
+        gigabytes, rel=0.01
+    )
     for bandwidth, bound in zip(BANDWIDTHS, bounds, strict=True):
         if bound is not None:
-            got = decode_bound_tps(shape, quantisation, bandwidth)
+            got = decode_bound_tps(shape, quantisation, bandwidth, 1024)
             assert got == pytest.approx(bound, rel=0.01, abs=0.75)
 
 
@@ -101,3 +110,149 @@ def test_predicted_weights_are_a_lower_bound(identifier: str, published: float) 
     deployment = load_registry().deployment(identifier)
     predicted = predicted_weights_bytes(deployment.model, deployment.source)
     assert 0.75 * published < predicted <= published
+
+
+# --------------------------------------------------------------------------- footprints
+
+BACKEND = BackendMemory("mlx", 4e8, 1.0, 1.5e8, "assumed", repacked_copies=1.0)
+SEVEN = load_registry().deployment("qwen2.5-vl-7b-4bit@mlx")
+
+
+def terms(prediction: Footprint) -> dict[str, float]:
+    """Return the parts by name."""
+    return {part.name: part.bytes for part in prediction.parts}
+
+
+def test_a_footprint_is_the_sum_of_four_parts_counted_by_hand() -> None:
+    """Weights, cache, activations and process of the 7B."""
+    found = footprint(SEVEN, BACKEND, context=1000, picture=(280, 280))
+    assert terms(found) == pytest.approx(
+        {
+            "weights": 8_292_166_656 * 0.5625,
+            "key/value cache": 2 * 28 * 4 * 128 * 2 * 1000,
+            "activations": 0.1 * 1.5e8,
+            "process": 4e8,
+        }
+    )
+    assert found.total_bytes == pytest.approx(sum(terms(found).values()))
+
+
+def test_the_sentence_shows_the_sum() -> None:
+    """A reader can add it up."""
+    sentence = footprint(SEVEN, BACKEND, context=1000, picture=(280, 280)).sentence
+    total, *parts = [float(size) for size in re.findall(r"([0-9.]+) GB", sentence)]
+    assert total == pytest.approx(sum(parts), abs=0.03)
+    assert "1,000 tokens at 2 bytes" in sentence
+    assert "100 image tokens of 280 x 280 px" in sentence
+
+
+def test_headers_come_before_the_declared_parameters() -> None:
+    """Files keep tensors at 16 bits that a declaration counts at four."""
+    tensors = [TensorInfo("a", (10,), "F16", 20), TensorInfo("b", (64,), "Q4_0", 36)]
+    assert terms(footprint(SEVEN, BACKEND, tensors))["weights"] == 20 + 36 + 36
+    once = replace(BACKEND, repacked_copies=0.0)
+    assert terms(footprint(SEVEN, once, tensors))["weights"] == 56
+
+
+@pytest.mark.parametrize(
+    ("backend", "quantisation", "size"),
+    [("torch", "f32", 4), ("torch", "bf16", 2), ("llamacpp", "f32", 2), ("mlx", "4bit", 2)],
+)
+def test_the_cache_has_the_type_that_a_backend_computes_in(
+    backend: BackendName, quantisation: str, size: int
+) -> None:
+    """llama.cpp keeps f16 whatever the weights are."""
+    one = replace(SEVEN, source=Source(backend, quantisation))
+    found = footprint(one, BACKEND, context=10)
+    assert terms(found)["key/value cache"] == 2 * 28 * 4 * 128 * size * 10
+
+
+def test_a_family_whose_pictures_are_not_known_says_so() -> None:
+    """It is left out of the sum in words and not silently."""
+    other = replace(SEVEN, model=replace(SEVEN.model, family="other"))
+    found = footprint(other, BACKEND)
+    assert terms(found)["activations"] == 0
+    assert "image tokens of other are not known" in found.sentence
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000), st.integers(1, 4000), st.integers(1, 4000))
+def test_a_longer_context_takes_more_and_nothing_is_negative(
+    context: int, more: int, width: int, height: int
+) -> None:
+    """Each part is nought or more; only the cache grows with the context."""
+    small = footprint(SEVEN, BACKEND, context=context, picture=(width, height))
+    large = footprint(SEVEN, BACKEND, context=context + more, picture=(width, height))
+    assert all(part.bytes >= 0 for part in small.parts)
+    assert large.total_bytes > small.total_bytes
+    assert together([small, large]) == pytest.approx(small.total_bytes + large.total_bytes)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "published"),
+    [
+        ("qwen2.5-vl-7b-4bit@mlx", (5.79e9, 5.79e9)),
+        ("qwen2.5-vl-3b-4bit@mlx", (3.51e9, 3.51e9)),
+        ("qwen2.5-vl-32b-4bit@mlx", (24e9, 28e9)),
+        ("qwen2.5-vl-7b-8bit@mlx", (12e9, 12e9)),
+    ],
+)
+def test_predictions_are_near_the_published_memory(
+    identifier: str, published: tuple[float, float]
+) -> None:
+    """The 2025-12-29 recommendations' figures of a Mac, some of them estimates: within 15 %."""
+    registry = load_registry()
+    one = registry.deployment(identifier)
+    found = footprint(one, registry.backend("mlx")).total_bytes
+    assert 0.85 * published[0] < found < 1.15 * published[1]
+
+
+# --------------------------------------------------------------------------- the refit
+
+MEASURED = DECLARATIONS / "memory_measured.toml"
+
+
+@pytest.mark.parametrize("name", ["torch", "mlx", "llamacpp"])
+def test_declared_constants_are_those_that_fit_what_was_measured(name: str) -> None:
+    """No constant is typed in from nowhere."""
+    declared = load_registry().backend(name)
+    fitted = fit(read_observations(MEASURED), declared)
+    assert declared.process == pytest.approx(fitted.process, rel=0.02)
+    assert declared.weights_copies == pytest.approx(fitted.weights_copies, abs=0.01)
+    assert declared.activations_per_1000_image_tokens == pytest.approx(
+        fitted.activations_per_1000_image_tokens, rel=0.02
+    )
+
+
+def test_every_measured_worker_is_predicted_within_ten_per_cent() -> None:
+    """Or 40 MB: a canary is smaller than what its process varies by."""
+    registry = load_registry()
+    for one in read_observations(MEASURED):
+        off = abs(predicted_bytes(one, registry.backend(one.backend)) - one.peak)
+        assert off < max(0.1 * one.peak, 40e6), one.what
+
+
+@given(
+    st.floats(1e7, 1e9),
+    st.floats(0.5, 2.5),
+    st.floats(0, 1e9),
+    st.lists(st.tuples(st.floats(1e8, 1e10), st.integers(0, 4000)), min_size=4, max_size=9),
+)
+def test_a_fit_finds_what_made_its_observations(
+    process: float, copies: float, activations: float, seen: list[tuple[float, int]]
+) -> None:
+    """Observations without noise are predicted again."""
+    truth = BackendMemory("mlx", process, copies, activations, "")
+    blank = [Observation("mlx", "", weights, 1e6, tokens, 1.0) for weights, tokens in seen]
+    observations = [replace(one, peak=predicted_bytes(one, truth)) for one in blank]
+    found = fit(observations, replace(truth, process=0.0))
+    for one in observations:
+        assert predicted_bytes(one, found) == pytest.approx(one.peak, rel=1e-3)
+
+
+def test_what_cannot_be_told_apart_is_kept_as_declared() -> None:
+    """One size of weights and no picture: only the process is fitted; nothing: nothing is."""
+    before = BackendMemory("mlx", 4e8, 1.1, 2e8, "")
+    found = fit([Observation("mlx", "", 1e9, 0.0, 0, 1.5e9)], before)
+    assert (found.weights_copies, found.activations_per_1000_image_tokens) == (1.1, 2e8)
+    assert found.process == pytest.approx(4e8)
+    assert fit([], before) == before

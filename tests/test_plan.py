@@ -3,8 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qualification.plan import does_not_fit, in_range, known_bugs, marks
+from qualification.plan import (
+    does_not_fit,
+    in_range,
+    known_bugs,
+    marks,
+    predict,
+    room,
+    rooms,
+)
 from qualification.registry import load_registry
 from tests.sample import session
 
@@ -48,6 +58,14 @@ def test_a_bug_may_be_for_some_tiers_only():
     assert known_bugs(bugs, three, "test_speed_repeats", versions, "air_m3") == ()
 
 
+def test_a_bug_of_a_model_holds_with_random_weights_too():
+    """bugs.toml names the real deployment; its synthetic one runs the same code."""
+    random = REGISTRY.with_weights("synthetic").deployment("qwen2.5-vl-3b-4bit-synthetic@mlx")
+    assert random.declared_as == "qwen2.5-vl-3b-4bit@mlx"
+    versions = {"mlx-vlm": "0.3.9"}
+    assert known_bugs(REGISTRY.bugs, random, "test_load_within_limit", versions, "") != ()
+
+
 @pytest.mark.parametrize(
     ("version", "inside"), [("", False), ("not-a-version", False), ("2", True)]
 )
@@ -60,7 +78,59 @@ def test_what_cannot_fit_is_said_with_its_sum():
     """72B at 4 bit is over 40 GB: not on 32 GB; the 7B is not refused."""
     machine = session(memory_bytes=34_359_738_368).machine
     tier = REGISTRY.tier("air_m4")
-    sentence = does_not_fit(BIG, machine, tier)
-    assert "GB" in sentence
-    assert "34.4 GB" in sentence
-    assert does_not_fit(SEVEN, machine, tier) == ""
+    sentence = does_not_fit(predict(BIG, REGISTRY), machine, tier)
+    assert "34.36 GB" in sentence
+    for part in ("weights", "key/value cache", "activations", "process", "too much"):
+        assert part in sentence
+    assert does_not_fit(predict(SEVEN, REGISTRY), machine, tier) == ""
+
+
+def test_a_machine_of_unknown_memory_refuses_nothing():
+    """Nothing is held against nothing."""
+    machine = session(memory_bytes=0).machine
+    assert does_not_fit(predict(BIG, REGISTRY), machine, None) == ""
+
+
+def test_what_system_and_server_take_is_not_a_models():
+    """Applications can be closed; the system cannot."""
+    place = room("an Air", REGISTRY.tier("air_m4"), 32e9)
+    assert place.limit_bytes == 22e9
+    assert place.left_bytes == 6e9
+    assert place.answer(5e9) == "fits"
+    assert place.answer(6.5e9) == "tight"
+    assert place.answer(22.1e9) == "does not fit"
+
+
+@given(st.floats(0, 1e12), st.sampled_from(REGISTRY.tiers), st.floats(0, 1e12))
+def test_what_fits_never_exceeds_the_machine(need, tier, memory):
+    """The limit is under the memory, and what fits is under the limit."""
+    place = room("any", tier, memory)
+    assert 0 <= place.left_bytes <= memory
+    assert 0 <= place.limit_bytes <= memory
+    if place.answer(need) != "does not fit":
+        assert need <= memory
+
+
+def test_every_declared_tier_has_room_for_its_deployments_on_its_largest_machine():
+    """A source that names a tier fits there; a tier of any size has no machine to check."""
+    for deployment in REGISTRY.deployments():
+        need = predict(deployment, REGISTRY).total_bytes
+        for name in deployment.source.tiers:
+            for place in rooms(REGISTRY.tier(name))[-1:]:
+                assert place.answer(need) != "does not fit", (deployment.identifier, name)
+
+
+def test_two_at_once_are_summed_as_the_recommendations_do():
+    """7B twice was said to take 12 GB, 7B and 32B 34 GB: at least their weights, 11.3 and 25.5."""
+    twice, both = (
+        sum(predict(REGISTRY.deployment(name), REGISTRY).total_bytes for name in one.deployments)
+        for one in REGISTRY.together
+    )
+    assert twice == pytest.approx(12e9, rel=0.2)
+    assert both == pytest.approx(34e9, rel=0.2)
+    studio = rooms(REGISTRY.tier("studio"))[-1]
+    air = rooms(REGISTRY.tier("air_m4"))[-1]
+    seven = predict(SEVEN, REGISTRY)
+    thirty_two = predict(REGISTRY.deployment("qwen2.5-vl-32b-4bit@mlx"), REGISTRY)
+    assert "to spare" in studio.sentence([seven, thirty_two])
+    assert "too much" in air.sentence([seven, thirty_two])

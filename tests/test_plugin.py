@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 import textwrap
 import time
@@ -119,12 +120,22 @@ def test_a_good_deployment_passes_and_is_kept(house):
     """Tests pass, a verdict line is printed, raw trials are in the database."""
     result = house()
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16@fake*"])
+    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16-synthetic@fake*"])
     with sqlite3.connect(house.path / "reports/results.sqlite") as database:
         trials = database.execute("select metric, value, unit from trials").fetchall()
         checks = database.execute("select test, outcome from checks").fetchall()
     assert trials == [("decode_tps", 10.0, "tok/s"), ("decode_tps", 11.0, "tok/s")]
     assert sorted(checks) == [("test_second_picture", "passed"), ("test_text", "passed")]
+
+
+def test_what_is_predicted_not_to_fit_is_never_loaded(house):
+    """The verdict is `does_not_fit`, and the sum is shown; no worker is asked."""
+    models = MODELS.format(options="{}", tiers='["linux_cpu"]')
+    huge = re.sub(r"parameters = [0-9_]+", "parameters = 1_000_000_000_000", models)
+    result = house(rewrite={"models.toml": huge})
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*does not fit: predicted 2000.03 GB = weights 2000.00 GB*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake  does_not_fit (does not fit)"])
 
 
 def test_nothing_is_kept_when_asked_to(house):
@@ -207,7 +218,10 @@ def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(house):
     result = house(bug=">=1")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["*known bugs that no longer fail*", "second-picture no longer fails on toy-bf16@fake*"]
+        [
+            "*known bugs that no longer fail*",
+            "second-picture no longer fails on toy-bf16-synthetic@fake*",
+        ]
     )
 
 
@@ -261,7 +275,7 @@ def test_a_deployment_that_does_not_load_fails_once(house):
     result = house(options='{ on_load = "raise" }')
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*not loaded: BackendFailed, see its first test*"])
-    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*failed*"])
 
 
 def test_a_run_that_could_try_nothing_is_not_green(house):
@@ -270,7 +284,7 @@ def test_a_run_that_could_try_nothing_is_not_green(house):
     result.assert_outcomes(skipped=2)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["*1 × toy/toy@main is not in the local hub cache"])
-    result.stdout.fnmatch_lines(["toy-bf16@fake*untested*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*untested*"])
 
 
 def test_what_could_not_be_tried_fails_the_run_where_all_is_required(house):
@@ -292,7 +306,7 @@ def test_a_failed_verdict_fails_a_run_whose_tests_are_green(house):
     """
     result = house(suite=suite)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["toy-bf16@fake*failed*", "*fail:*"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*failed*", "*fail:*"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
@@ -442,7 +456,7 @@ def test_benchmark_json_carries_the_deployment(house):
     """
     house("--benchmark-json", "bench.json", suite=suite).assert_outcomes(passed=1)
     (entry,) = json.loads((house.path / "bench.json").read_text())["benchmarks"]
-    assert entry["extra_info"]["deployment"] == "toy-bf16@fake"
+    assert entry["extra_info"]["deployment"] == "toy-bf16-synthetic@fake"
     assert entry["stats"]["rounds"] == 2
 
 
@@ -475,11 +489,11 @@ def test_a_damaged_baseline_is_said_and_loses_no_results(house):
     """The file is named in the verdict, and what was measured is kept."""
     folder = house.path / "baselines/linux_cpu"
     folder.mkdir(parents=True)
-    file = folder / "toy-bf16@fake.json"
+    file = folder / "toy-bf16-synthetic@fake.json"
     file.write_text('{"schema_version": 1, "sess')
     result = house()
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*toy-bf16@fake*failed*", "*baseline cannot be read*"])
+    result.stdout.fnmatch_lines(["*toy-bf16-synthetic@fake*failed*", "*baseline cannot be read*"])
     assert file.read_text() == '{"schema_version": 1, "sess'
     assert (house.path / "reports/results.sqlite").exists()
 
@@ -497,3 +511,32 @@ def test_a_foreign_tier_beside_this_machines_is_refused_too(house):
     house("-m", "linux_cpu or air_m4", tiers='["linux_cpu"]').assert_outcomes(passed=2)
     result = house("-m", "linux_cpu or air_m4", tiers='["air_m4"]')
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_less_than_five_minutes_is_not_called_sustained(house):
+    """One sentence, and no test runs."""
+    result = house("--sustained", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert "5 minutes or more" in line
+
+
+def test_what_takes_minutes_or_empties_a_cache_is_asked_for(house):
+    """Left out without its option, so that --require-all does not miss it; with it, it runs."""
+    suite = """
+    def test_short(deployed): pass
+    def test_long(sustained_minutes, deployed): assert sustained_minutes == 7
+    def test_cold(cold_load, deployed): assert deployed.reload(cold=True).page_cache == "unknown"
+    """
+    result = house("--require-all", suite=suite)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    house("--sustained", "7", "--cold-load", suite=suite).assert_outcomes(passed=3)
+
+
+def test_the_machine_is_looked_at_during_and_after_a_run(house):
+    """The session's record has what other programs did in it."""
+    house()
+    store = Store(f"sqlite:///{house.path}/reports/results.sqlite")
+    names = {one.name for one in store.results(store.latest()).session.conditions}
+    assert {"load_in_the_run", "swap_growth", "memory_pressure_after"} <= names

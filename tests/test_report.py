@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qualification.records import Verdict
 from qualification.registry import load_registry
 from qualification.report import NAMES, plain, render, rows, seconds, size, write
 from tests.sample import DEPLOYMENT, HOSTILE, results, session, trials
@@ -64,6 +65,26 @@ def test_markdown_disarms_what_a_model_said(registry):
     assert plain(HOSTILE) in text
 
 
+def test_the_parts_of_a_request_are_shown_where_they_were_measured(registry):
+    """Each in its unit; a dash where a backend could not be hooked; no table without any."""
+    measured = (
+        trials("preprocess_s", 0.0351)
+        + trials("prefill_tps", 1715.0, 1725.0)
+        + trials("image_tokens", 972)
+        + trials("token_drift", 1.12)
+        + trials("sustained_decode_tps", 61.5)
+    )
+    (row,) = rows(results(trials=measured), registry)
+    assert row.parts["prefill_tps"] == (1715.0, 1725.0)
+    assert "vision_encode_s" not in row.parts
+    documents = render(results(trials=measured), registry)
+    for text in documents.values():
+        for shown in ("In parts", "35.1 ms", "1,720", "972", "+12.0%", "61.5"):
+            assert shown in text
+    for text in render(results(), registry).values():
+        assert "In parts" not in text
+
+
 @given(st.text(max_size=300))
 def test_plain_text_is_one_line_without_markup(text):
     """Whatever the text, no raw bracket, pipe or line break is left."""
@@ -109,6 +130,51 @@ def test_a_speed_is_shown_as_share_of_the_roofline(registry):
     text = render(shown, registry)["recommendations.md"]
     assert "canary" not in text.split("## Known bugs")[0]
     assert "## Untested" in text
+
+
+SEVEN = "qwen2.5-vl-7b-4bit@mlx"
+
+
+def measured(*speeds, **machine):
+    """A session of the 7B with these decoding speeds."""
+    return results(
+        session=session(**machine),
+        verdicts=(Verdict(SEVEN, "no_baseline", "recommended"),),
+        trials=trials("decode_tps", *speeds, deployment=SEVEN),
+        checks=(),
+        load_reports={},
+    )
+
+
+def test_a_speed_over_the_bound_is_never_shown_as_a_figure(registry):
+    """One impossible repetition rejects the record: a sentence instead of its speeds."""
+    shown = measured(20.5, 94.13, chip="Apple M4", bandwidth=120e9, tier="air_m4")
+    (row,) = rows(shown, registry)
+    assert row.decode_tps == ()
+    for text in render(shown, registry).values():
+        assert "20.5" not in text
+        assert "94.1 tok/s is over 30.2 tok/s" in text
+        assert "Projection, not measured" not in text
+
+
+def test_a_measured_speed_is_projected_and_called_a_projection(registry):
+    """To the deployment's other tiers, with the machine that was measured."""
+    shown = measured(95.4, chip="Apple M4 Max", bandwidth=546e9, tier="max_m4")
+    for text in render(shown, registry).values():
+        plain_text = text.replace("\\_", "_")
+        assert f"Projection, not measured: {SEVEN} on air_m4 at 21.0 tok/s" in plain_text
+        assert "Apple M4 Max (95.4 tok/s measured)" in plain_text
+
+
+def test_the_documents_show_what_fits_where_with_the_sums(registry):
+    """Every real deployment and combination; a machine of unknown memory has no column."""
+    for text in render(results(), registry).values():
+        assert "What fits where" in text
+        assert "key/value cache" in text
+        assert "this machine" in text
+        assert "7B and 32B" in text
+    unknown = results(session=session(memory_bytes=0))
+    assert "this machine, of" not in render(unknown, registry)["recommendations.md"]
 
 
 def test_documents_are_written_whole(tmp_path):

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from qualification.statistics import (
     baseline_interval,
     coefficient_of_variation,
+    departure,
+    drift,
     hodges_lehmann,
     is_beyond_chance,
     median,
@@ -209,3 +211,44 @@ def test_the_module_alone_does_not_import_scipy() -> None:
     """The plugin's start-up time depends on it."""
     code = "import sys, qualification.statistics; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.lists(st.floats(1e-4, 1.0), min_size=8, max_size=60), st.floats(0.5, 2.0))
+def test_a_drift_does_not_depend_on_the_unit_and_turns_round_with_the_order(
+    intervals: list[float], scale: float
+) -> None:
+    """Seconds or milliseconds; backwards it is the inverse."""
+    assert drift([scale * one for one in intervals]) == pytest.approx(drift(intervals))
+    assert drift(intervals[::-1]) == pytest.approx(1 / drift(intervals))
+
+
+def test_one_pause_of_the_scheduler_is_no_drift() -> None:
+    """A hundred times as long, once, in the last quarter."""
+    assert drift([0.01] * 39 + [1.0]) == 1
+
+
+@pytest.mark.parametrize("intervals", [[], [0.1] * 7, [0.1] * 8 + [0.0], [0.1] * 8 + [math.nan]])
+def test_a_drift_of_too_little_is_refused(intervals: list[float]) -> None:
+    """A quarter needs two."""
+    with pytest.raises(ValueError, match="eight or more"):
+        drift(intervals)
+
+
+@given(
+    st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9),
+    st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9),
+)
+def test_a_departure_is_one_or_more_either_way_round(
+    before: list[float], after: list[float]
+) -> None:
+    """It has no direction."""
+    assert departure(before, after) == departure(after, before) >= 1
+    assert departure(before, before) == 1
+
+
+def test_a_departure_from_nothing_is_refused() -> None:
+    """No value, or a speed that is not one."""
+    with pytest.raises(ValueError, match="no values"):
+        departure([], [1.0])
+    with pytest.raises(ValueError, match="positive"):
+        departure([1.0], [math.nan])

@@ -7,7 +7,7 @@ import pytest
 
 from qualification.questions import Question
 from qualification.records import Deployment, Generation, Model, Source
-from qualification.suites import conftest, test_memory, test_parity
+from qualification.suites import conftest, test_memory, test_parity, test_sustained
 
 LIMIT = 64_000
 
@@ -139,3 +139,18 @@ def test_other_models_and_what_was_not_asked_are_left_alone():
     ours = (deployment("mlx"), answers(*["rod"] * 60))
     hold(ours, (deployment("torch", model="other"), answers(*RED)))
     hold(ours, (deployment("torch"), ()))
+
+
+@pytest.mark.parametrize(
+    ("each", "first", "count"), [(1.0, 240, 60), (50.0, 250, 1), (400.0, 0, 1)]
+)
+def test_a_sustained_speed_is_that_of_the_last_minute(each, first, count):
+    """What ran before it is the way there; a request longer than all of it counts too."""
+    now = [0.0]
+
+    def ask():
+        now[0] += each
+        return now[0] - each
+
+    kept = test_sustained.last_of(ask, 300.0, clock=lambda: now[0])
+    assert (kept[0], len(kept)) == (first, count)

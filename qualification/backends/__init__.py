@@ -28,6 +28,9 @@ class Backend(Protocol):
     def generate(self, request: GenerateRequest) -> Generation:
         """Answer one request, with the time at which each token came."""
 
+    def memory(self) -> dict[str, int]:
+        """What the library itself says of its memory, in bytes; names say whose words they are."""
+
     def clean_up(self) -> None:
         """Give back what the library keeps between requests, as its users do; no weights."""
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from qualification.errors import WeightsUnavailable
 from qualification.meter import TokenClock, clock
-from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest
+from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest, Phases
 
 
 class Backend:
@@ -76,7 +76,12 @@ class Backend:
             image_tokens=sum(part.kind == "image" for part in parts),
             finish_reason="length" if request.fixed_length else "stop",
             token_ids=tuple(answer.encode()),
+            phases=Phases(*[tokens.times_s[0] / 4] * 3) if request.phases else None,
         )
+
+    def memory(self) -> dict[str, int]:
+        """See :class:`qualification.backends.Backend`."""
+        return {"fake_bytes": 1}
 
     def clean_up(self) -> None:
         """See :class:`qualification.backends.Backend`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from qualification.backends import (
+    image_arithmetic,
     moondream2_canary,
     phi3_v_canary,
     phi3_v_chat,
@@ -16,7 +19,7 @@ from qualification.backends import (
 )
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.libraries import library_versions
-from qualification.meter import TokenClock, clock, page_cache
+from qualification.meter import PhaseClock, TokenClock, clock, drop_pages, page_cache
 from qualification.records import (
     GenerateRequest,
     Generation,
@@ -39,6 +42,11 @@ class Backend:
         self._model: Any = None
         self._processor: Any = None
         self._template: dict[str, str] = {}
+        self._folder = Path()
+        self._image_tokens = -1
+        self._prompt_seen = False
+        self._phases: PhaseClock | None = None
+        self._prefill_since = 0.0
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -55,11 +63,14 @@ class Backend:
 
         import_s = clock() - start
         folder, revision = resolve(request)
+        self._folder = folder
         notes += phi3_v_canary.resize_if_canary(folder)
         notes += moondream2_canary.resize_if_canary(folder)
         if request.chat_template:
             self._template = {"chat_template": request.chat_template}
         files = sorted(folder.glob("*.safetensors"))
+        if request.cold:
+            drop_pages(files)
         pages = page_cache(files)
         start = clock()
         options = dict(request.options)
@@ -67,6 +78,8 @@ class Backend:
             options["trust_remote_code"] = True
         self._model, self._processor = mlx_vlm.load(str(folder), **options)
         returned = clock() - start
+        if hasattr(self._model, "get_input_embeddings"):
+            self._model.get_input_embeddings = self._seen(self._model.get_input_embeddings)
         self.generate(_WARM_UP)
         return LoadReport(
             load_s=clock() - start,
@@ -86,6 +99,8 @@ class Backend:
         from mlx_vlm import stream_generate
 
         tokens = TokenClock()  # a token at the yield is on the host: mlx-vlm has waited for it
+        self._phases = PhaseClock(tokens.started, mx.synchronize) if request.phases else None
+        self._prompt_seen, self._image_tokens, self._prefill_since = False, -1, 0.0
         messages = request.messages
         more: dict[str, Any] = {}
         if clips := pictures.of_kind(messages, "video"):
@@ -125,6 +140,11 @@ class Backend:
                     finish = "stop"
                 elif piece.generation_tokens > len(ids):
                     tokens.tick()
+                    if not ids and self._prefill_since and self._phases is not None:
+                        # Without waiting: the device is at work on the second token already.
+                        self._phases.add(
+                            "prefill_s", self._prefill_since, tokens.started + tokens.times_s[0]
+                        )
                     ids.append(int(piece.token))
                     if request.margins:
                         margins.append(_margin(mx, piece.logprobs))
@@ -135,11 +155,45 @@ class Backend:
             token_times_s=tuple(tokens.times_s),
             e2e_s=tokens.elapsed_s(),
             prompt_tokens=prompt_tokens,
-            image_tokens=-1 if images or clips else 0,
+            image_tokens=self._image_tokens if images or clips else 0,
             finish_reason="stop" if finish == "stop" else "length",
             token_ids=tuple(ids),
             margins=tuple(margins),
+            phases=self._phases.phases() if self._phases is not None else None,
+            image_tokens_expected=image_arithmetic.expected(self._folder, request),
         )
+
+    def _seen(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The model's own call that turns a prompt into embeddings, looked at once a request.
+
+        Everything before it is preprocessing; it runs the vision tower and the projector; what
+        follows until the first token is the language model over the prompt. A release whose
+        generation does not come through here has no phases and no count.
+        """
+
+        @functools.wraps(original)
+        def seen(input_ids: Any, pixel_values: Any = None, *args: Any, **kwargs: Any) -> Any:
+            import mlx.core as mx
+
+            if self._prompt_seen:  # some models come here for each token: nothing may wait for it
+                return original(input_ids, pixel_values, *args, **kwargs)
+            self._prompt_seen = True
+            ids = input_ids.flatten().tolist()
+            self._image_tokens = _image_tokens(self._model.config, ids, pixel_values is not None)
+            phases = self._phases
+            if phases is None:
+                return original(input_ids, pixel_values, *args, **kwargs)
+            phases.preprocessed()
+            since = phases.begin()
+            output = original(input_ids, pixel_values, *args, **kwargs)
+            mx.eval(getattr(output, "inputs_embeds", output))  # MLX is lazy
+            shown = (pixel_values, kwargs.get("pixel_values_videos"))
+            if any(value is not None for value in shown):
+                phases.add("vision_encode_s", since)
+            self._prefill_since = phases.begin()
+            return output
+
+        return seen
 
     def _prompt(self, messages: tuple[Message, ...], pictures: int) -> str:
         """The chat template applied as mlx-vlm's users do it.
@@ -171,6 +225,16 @@ class Backend:
             )
         return str(prompt)
 
+    def memory(self) -> dict[str, int]:
+        """See :class:`qualification.backends.Backend`."""
+        import mlx.core as mx
+
+        return {
+            "mlx_peak": int(mx.get_peak_memory()),
+            "mlx_active": int(mx.get_active_memory()),
+            "mlx_cache": int(mx.get_cache_memory()),
+        }
+
     def clean_up(self) -> None:
         """See :class:`qualification.backends.Backend`."""
         import gc
@@ -184,6 +248,19 @@ class Backend:
         """See :class:`qualification.backends.Backend`."""
         self._model = self._processor = None
         self.clean_up()
+
+
+def _image_tokens(config: Any, ids: list[int], shown: bool) -> int:
+    """Tokens of the prompt that stand for pictures or frames; −1 where no id marks them."""
+    model_type = getattr(config, "model_type", "")
+    if model_type == "phi3_v":  # minus the picture's number
+        return sum(token < 0 for token in ids)
+    if model_type in ("moondream1", "moondream2"):  # noughts behind the first token
+        end = next((n for n, token in enumerate(ids[1:]) if token), len(ids) - 1)
+        return end if shown else 0
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+    marks = {getattr(config, name, None) for name in names} - {None}
+    return sum(token in marks for token in ids) if marks else -1
 
 
 def _device(mx: Any) -> str:

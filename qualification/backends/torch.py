@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import pictures, remote_code, video_frames
+from qualification.backends import image_arithmetic, pictures, remote_code, video_frames
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed
 from qualification.libraries import library_versions
-from qualification.meter import TokenClock, clock, page_cache
+from qualification.meter import PhaseClock, TokenClock, clock, drop_pages, page_cache
 from qualification.records import (
     GenerateRequest,
     Generation,
@@ -31,6 +34,7 @@ class Backend:
         self._processor: Any = None
         self._device = "cpu"
         self._template: str | None = None
+        self._folder = Path()
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -46,8 +50,11 @@ class Backend:
 
         import_s = clock() - start
         folder, revision = resolve(request)
+        self._folder = folder
         self._template = request.chat_template or None
         files = sorted(folder.glob("*.safetensors"))
+        if request.cold:
+            drop_pages(files)
         pages = page_cache(files)
         self._device = request.device or _best_device(torch)
         start = clock()
@@ -78,7 +85,12 @@ class Backend:
         if request.prefill_chunk:
             raise BackendFailed("transformers computes a prompt with pictures in one piece")
         tokens = TokenClock(_synchronise(torch, self._device))
+        phases = None
+        if request.phases:
+            phases = PhaseClock(tokens.started, _synchronise(torch, self._device))
         inputs = self._inputs(request)
+        if phases is not None:
+            phases.preprocessed()
         prompt_ids = inputs["input_ids"]
         streamer = _Streamer(tokens)
         torch.manual_seed(request.seed)
@@ -90,7 +102,7 @@ class Backend:
         if request.fixed_length:
             sampling["min_new_tokens"] = request.max_tokens
         sampling.update(return_dict_in_generate=True, output_logits=request.margins)
-        with torch.inference_mode():
+        with torch.inference_mode(), _hooked(self._model, phases):
             output = self._model.generate(
                 **inputs, max_new_tokens=request.max_tokens, streamer=streamer, **sampling
             )
@@ -101,22 +113,39 @@ class Backend:
         stopped = bool(ids) and ids[-1] in stop_ids and not request.fixed_length
         if stopped:  # the token that ends the answer is not part of it, here as in the others
             ids = ids[:-1]
-        image_id = getattr(self._model.config, "image_token_id", None)
+        config = self._model.config
+        names = ("image_token_id", "video_token_id")
+        marks = [getattr(config, name) for name in names if getattr(config, name, None) is not None]
         return Generation(
             text=self._processor.tokenizer.decode(ids, skip_special_tokens=True),
             token_times_s=tuple(tokens.times_s[: len(ids)]),
             e2e_s=e2e_s,
             prompt_tokens=int(prompt_ids.shape[1]),
-            image_tokens=-1 if image_id is None else int((prompt_ids == image_id).sum()),
+            image_tokens=sum(int((prompt_ids == mark).sum()) for mark in marks) if marks else -1,
             finish_reason="stop" if stopped else "length",
             token_ids=tuple(ids),
             margins=tuple(margins[: len(ids)]),
+            phases=phases.phases() if phases is not None else None,
+            image_tokens_expected=image_arithmetic.expected(self._folder, request),
         )
 
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`."""
         self._model = self._processor = None
         self.clean_up()
+
+    def memory(self) -> dict[str, int]:
+        """See :class:`qualification.backends.Backend`."""
+        import torch
+
+        if self._device == "cuda":
+            return {
+                "torch_max_allocated": int(torch.cuda.max_memory_allocated()),
+                "torch_max_reserved": int(torch.cuda.max_memory_reserved()),
+            }
+        if self._device == "mps":
+            return {"torch_driver_allocated": int(torch.mps.driver_allocated_memory())}
+        return {}
 
     def clean_up(self) -> None:
         """See :class:`qualification.backends.Backend`."""
@@ -177,6 +206,57 @@ class _Streamer:
 
     def end(self) -> None:
         """Nothing to flush."""
+
+
+@contextlib.contextmanager
+def _hooked(model: Any, phases: PhaseClock | None) -> Iterator[None]:
+    """Time the vision tower with its projector, and the language model's first pass, inside.
+
+    The first is the method that transformers' own models call for it; the second begins before
+    the decoder that the model itself names and ends with the whole model's first pass. A class
+    that has not one of them leaves that part out.
+    """
+    if phases is None:
+        yield
+        return
+    inner = getattr(model, "model", model)
+    wrapped = []
+    for name in ("get_image_features", "get_video_features"):
+        if (original := getattr(inner, name, None)) is not None:
+            setattr(inner, name, _spanned(original, phases))
+            wrapped.append(name)
+    since: list[float] = []
+    done: list[bool] = []
+
+    def before(_module: Any, _arguments: Any) -> None:
+        if not since:
+            since.append(phases.begin())
+
+    def after(_module: Any, _arguments: Any, _output: Any) -> None:
+        if since and not done:
+            phases.add("prefill_s", since[0])
+            done.append(True)
+
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
+    hooks = [model.register_forward_hook(after)]
+    if decoder is not None and decoder is not inner:
+        hooks.append(decoder.register_forward_pre_hook(before))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for name in wrapped:
+            delattr(inner, name)
+
+
+def _spanned(original: Any, phases: PhaseClock) -> Any:
+    @functools.wraps(original)  # generate looks at the signature to know what to call it with
+    def spanned(*args: Any, **kwargs: Any) -> Any:
+        with phases.span("vision_encode_s"):
+            return original(*args, **kwargs)
+
+    return spanned
 
 
 def _opened(part: Part) -> Any:

@@ -17,6 +17,8 @@ import pytest
 from qualification.clean_up import POLICIES, held_bytes
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from qualification.questions import Question
     from qualification.records import Deployment, Generation, GivenAs, Message
     from qualification.session import Deployed
@@ -32,6 +34,9 @@ SKILLS_OF = {
 
 ASKED, RECALLED = 8, 12
 """Questions of each skill, and of recall, where as many are of each shape."""
+
+SENTINELS = 3
+"""Requests of a sentinel run; their median counts."""
 
 ROW, CLEANED_UP, SIZES = 50, 8, 5
 """Requests in a row, those of them that are cleaned up after, and sizes of their pictures."""
@@ -58,6 +63,15 @@ class Row:
 
     answered: tuple[Answered, ...]
     held_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt with two pictures of one size: to warm up with, and to measure with."""
+
+    prompt: str
+    warm_up: Image.Image
+    picture: Image.Image
 
 
 @dataclass
@@ -198,6 +212,38 @@ def row(once, ask, questions, deployed) -> Callable[..., Row]:
         return make() if again else once(f"row {policy}", make)
 
     return of
+
+
+@pytest.fixture
+def pair(questions) -> Pair:
+    """A request to be timed, and another picture of the same shape to warm up with.
+
+    Of the same size, so that every kernel is compiled and every buffer taken; another one, so that
+    no answer, prompt or encoded picture can be reused.
+    """
+    some = questions(seed=19, count=40, skills=["both"])
+    first = some[0].images()[0]
+    for other in some[1:]:
+        picture = other.images()[0]
+        if picture.size == first.size and picture.tobytes() != first.tobytes():
+            return Pair(some[0].prompt, picture, first)
+    pytest.fail(f"no two of {len(some)} pictures are of {first.size} pixels")
+
+
+@pytest.fixture
+def sentinel(deployed, pair, fixed_length) -> Callable[[], tuple[float, ...]]:
+    """``sentinel()``: decoding speed of one and the same request, warmed up, in tok/s."""
+
+    def run() -> tuple[float, ...]:
+        def ask(picture: Image.Image) -> Generation:
+            return deployed.generate(
+                pair.prompt, picture, max_tokens=fixed_length, fixed_length=True
+            )
+
+        ask(pair.warm_up)
+        return tuple(ask(pair.picture).decode_tps for _ in range(SENTINELS))
+
+    return run
 
 
 @pytest.fixture

@@ -27,8 +27,7 @@ def _shifted_image_tokens(module):
     def broken(backend):
         import mlx.core as mx
 
-        model = type(backend._model)
-        original = model.get_input_embeddings
+        original = backend._model.get_input_embeddings
         token = backend._model.config.image_token_id
 
         def shifted(ids):
@@ -42,10 +41,10 @@ def _shifted_image_tokens(module):
                     made[first : place + 2] = [row[place + 1], *row[first : place + 1]]
             return mx.array([made])
 
-        def embeddings(self, input_ids=None, *args, **kwargs):
-            return original(self, shifted(input_ids), *args, **kwargs)
+        def embeddings(input_ids=None, *args, **kwargs):
+            return original(shifted(input_ids), *args, **kwargs)
 
-        model.get_input_embeddings = embeddings
+        backend._model.get_input_embeddings = embeddings
 
     _after_load(module, broken)
 
