@@ -269,7 +269,7 @@ def footprint(
     elif at_once or len(footprints) == 1:
         console.print(screen.sums(footprints, places))
     else:
-        console.print(screen.fit_table(footprints, places))
+        console.print(screen.fit_table(footprints, places, console.width))
 
 
 @main.command()

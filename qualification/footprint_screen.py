@@ -19,8 +19,8 @@ from qualification.records import BackendMemory, Deployment
 from qualification.registry import Registry
 
 _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
-_COLUMNS = 8
-"""Rooms side by side that a terminal of ordinary width can show."""
+_PEAK_WIDTH, _MACHINE_WIDTH = 13, 12
+"""Characters that a column takes with its frame: of the peak and the edges, of a machine."""
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -75,17 +75,26 @@ def places(registry: Registry, names: Sequence[str]) -> list[Room]:
     return found
 
 
-def fit_table(footprints: Sequence[Footprint], machines: Sequence[Room]) -> RenderableType:
-    """A row for each deployment, a column for each machine: how much room is left or missing."""
+def fit_table(
+    footprints: Sequence[Footprint], machines: Sequence[Room], width: int = 120
+) -> RenderableType:
+    """A row for each deployment, a column for each machine: how much room is left or missing.
+
+    As many machines stand side by side as ``width`` characters have room for.
+    """
     tables: list[RenderableType] = []
-    for start in range(0, len(machines), _COLUMNS):
-        some = machines[start : start + _COLUMNS]
+    names = max((len(one.deployment) for one in footprints), default=0)
+    columns = max(1, (width - names - _PEAK_WIDTH) // _MACHINE_WIDTH)
+    for start in range(0, len(machines), columns):
+        some = machines[start : start + columns]
         table = Table(title="Room after loading, in GB" if start == 0 else None)
         table.add_column("deployment", no_wrap=True)
-        table.add_column("peak", justify="right")
+        table.add_column("peak", justify="right", no_wrap=True)
         for place in some:
             heading = place.name.replace(" ", "\n", 1)
-            table.add_column(f"{heading}\nof {place.limit_bytes / 1e9:.1f}", justify="right")
+            table.add_column(
+                f"{heading}\nof {place.limit_bytes / 1e9:.1f}", justify="right", no_wrap=True
+            )
         for one in footprints:
             table.add_row(
                 one.deployment,
