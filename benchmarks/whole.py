@@ -56,7 +56,7 @@ def three_b() -> Row:
             [sys.executable, "-m", "qualification.cli", "report", "--output", place],
         ]
         # The report shows what was measured even where a budget is missed on so slow a machine.
-        # Growth over fifty requests and a picture of 1600 x 1200 are left out: no part of the figure.
+        # Growth over fifty requests and a picture of 1600 x 1200 pixels are left out.
         chosen = f"{THREE_B.partition('@')[0]} and not grow and not large"
         commands[0] += ["-m", "load or throughput or memory", "-k", chosen]
         for command in commands:
