@@ -2,15 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.records import Verdict
+from qualification.records import Check, Verdict
 from qualification.registry import load_registry
-from qualification.report import NAMES, plain, render, rows, seconds, size, write
+from qualification.report import NAMES, Row, plain, render, rows, seconds, size, write
 from tests.sample import DEPLOYMENT, HOSTILE, results, session, trials
 
 
@@ -207,3 +208,12 @@ def test_results_are_plain_json():
     from qualification.records import to_json
 
     assert json.loads(json.dumps(to_json(results())))["session"]["machine"]["cpu_cores"] == 2
+
+
+def test_what_answers_wrongly_for_a_known_reason_is_not_called_usable():
+    """The summary has it in a line of its own."""
+    verdict = Verdict("a@mlx", "unfit", "usable", ())
+    check = Check("a@mlx", "quality", "test_answers_held_out_questions", "xfailed")
+    row = Row("a@mlx", True, False, verdict, None, (), (), (), (), (), None, (check,), {})
+    assert row.advice == "answers wrongly, a known bug"
+    assert replace(row, checks=()).advice == "usable"
