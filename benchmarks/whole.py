@@ -13,6 +13,7 @@ from benchmarks.pairs import in_pairs
 from benchmarks.rows import Row
 from qualification.places import home
 from qualification.statistics import median
+from qualification.store import Store
 
 THREE_B = "qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp"
 
@@ -64,6 +65,10 @@ def three_b() -> Row:
             if done.returncode not in (0, 1):
                 raise RuntimeError(f"{' '.join(command)}: {done.stdout.decode()[-2000:]}")
         minutes = (time.perf_counter() - started) / 60
+        store = Store(environment["QUALIFY_RESULTS"])
+        measured = {trial.metric for trial in store.results(store.latest()).trials}
+        if missing := {"load_s", "decode_tps", "prefill_s", "peak_memory_bytes"} - measured:
+            raise RuntimeError(f"not measured: {', '.join(sorted(missing))}")
         if THREE_B not in (Path(place) / "recommendations.md").read_text(encoding="utf-8"):
             raise RuntimeError("the report does not name the deployment")
     return Row(
