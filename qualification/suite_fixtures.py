@@ -104,11 +104,11 @@ def cold_load() -> None:
 
 
 @pytest.fixture
-def speed_variation_limit(deployed: Deployed) -> float:
+def speed_variation_limit() -> float:
     """Standard deviation over mean that equal requests may show."""
-    from qualification.budgets import CANARY_VARIATION, CONSISTENT_VARIATION
+    from qualification.budgets import CONSISTENT_VARIATION
 
-    return CANARY_VARIATION if deployed.is_canary else CONSISTENT_VARIATION
+    return CONSISTENT_VARIATION
 
 
 @pytest.fixture
