@@ -1,7 +1,8 @@
 """Baselines: the raw trials of accepted sessions, in ``<folder>/<tier>/<deployment>.json``.
 
-A file is written only by :func:`accept`, which a person asks for and reviews as a diff. It is
-written whole or not at all, and never over one that cannot be read: a baseline is not ignored.
+A file is written only by :func:`accept` and :func:`remove_sessions`, which a person asks for and
+reviews as a diff. It is written whole or not at all, and never over one that cannot be read: a
+baseline is not ignored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -69,6 +70,19 @@ def baseline_path(folder: Path, tier: str, deployment: str) -> Path:
 
 def read_baseline(path: Path) -> Baseline:
     """The baseline in a file; BaselineError, with file and key, for anything but a whole one."""
+    baseline = _parsed(path)
+    _check(baseline, path)
+    return baseline
+
+
+def forgotten_metrics(path: Path) -> tuple[str, ...]:
+    """Names of the metrics in a file that this release does not know; BaselineError as above."""
+    sessions = _parsed(path).sessions
+    names = {trial.metric for session in sessions for trial in session.trials}
+    return tuple(sorted(names - METRICS.keys()))
+
+
+def _parsed(path: Path) -> Baseline:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
@@ -82,12 +96,10 @@ def read_baseline(path: Path) -> Baseline:
             f"{path}: schema_version: this release reads version {SCHEMA_VERSION}, not {version!r}"
         )
     try:
-        baseline = _ADAPTER.validate_json(text, strict=True)
+        return _ADAPTER.validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise BaselineError(f"{path}: {_key(first['loc'])}: {first['msg']}") from error
-    _check(baseline, path)
-    return baseline
 
 
 def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
@@ -121,10 +133,36 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
         trials=tuple(trials),
         conditions=session.conditions,
     )
-    baseline = replace(baseline, sessions=(*baseline.sessions, accepted))
+    _keep(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
+    return path
+
+
+def remove_sessions(path: Path, identifiers: Collection[str]) -> int:
+    """Take sessions out of a file; the number of those that are left.
+
+    The file is read again, so that what was accepted meanwhile stays; without a session it is
+    removed. Refused with a BaselineError: a file that cannot be read, and a session that it has
+    not.
+    """
+    baseline = read_baseline(path)
+    missing = set(identifiers) - {session.identifier for session in baseline.sessions}
+    if missing:
+        raise BaselineError(f"{path}: has no session {', '.join(sorted(missing))}")
+    left = tuple(one for one in baseline.sessions if one.identifier not in identifiers)
+    if left:
+        _keep(path, replace(baseline, sessions=left))
+        return len(left)
+    try:
+        path.unlink()
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be removed: {error}") from error
+    return 0
+
+
+def _keep(path: Path, baseline: Baseline) -> None:
     _check(baseline, path)
     _write(path, json.dumps(to_json(baseline), indent=1, ensure_ascii=False, allow_nan=False))
-    return path
 
 
 def _check(baseline: Baseline, path: Path) -> None:

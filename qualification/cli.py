@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from qualification.errors import QualificationError
-from qualification.places import DECLARATIONS, home, results_url
-from qualification.records import Results
+from qualification.commands import one_sentence
+from qualification.commands.baselines import baseline
+from qualification.commands.bisect import bisect
+from qualification.commands.environments import environments
+from qualification.commands.gate import gate
+from qualification.commands.replay import replay
+from qualification.commands.stored import stored_results
+from qualification.places import DECLARATIONS, home
 
 if TYPE_CHECKING:
     from qualification.synthetic.cache import Entry
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _one_sentence(command: _Command) -> _Command:
-    """An error of ours or of the file system is one sentence and exit code 2."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except (QualificationError, OSError) as error:
-            click.echo(f"qualify: {error}", err=True)
-            sys.exit(2)
-
-    return wrapped  # type: ignore[return-value]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,12 +31,17 @@ def main() -> None:
     pytest -m canary      does the software work here? (a few minutes, nothing to download)
     pytest -m here        qualify this machine with the models of its tier
     qualify report        render what was found
+    qualify gate          may we move to another release of the libraries?
     """  # noqa: D301 - click reads the escape
+
+
+for _command in (gate, bisect, replay, environments, baseline):
+    main.add_command(_command)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
-@_one_sentence
+@one_sentence
 def doctor(as_json: bool) -> None:
     """Show this machine, its tier, its libraries and which backends are ready."""
     from qualification.doctor import doctor_report, render_doctor
@@ -82,14 +74,14 @@ def doctor(as_json: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to write to (default: reports/latest).",
 )
-@_one_sentence
+@one_sentence
 def report(session: str, any_machine: bool, results: str, output: Path | None) -> None:
     """Render recommendations.md and .html from the stored results."""
     from qualification.registry import load_registry
     from qualification.report import render, write
 
     registry = load_registry()
-    documents = render(_results(results, session, any_machine), registry)
+    documents = render(stored_results(results, session, any_machine), registry)
     for file in write(documents, output or home() / "reports/latest"):
         click.echo(file)
 
@@ -99,7 +91,7 @@ def report(session: str, any_machine: bool, results: str, output: Path | None) -
 @click.option("--session", default="", help="Session to accept (default: this machine's newest).")
 @click.option("--any-machine", is_flag=True, help="The newest of all machines in the database.")
 @click.option("--results", default="", metavar="URL", help="Results database.")
-@_one_sentence
+@one_sentence
 def accept(deployments: tuple[str, ...], session: str, any_machine: bool, results: str) -> None:
     """Accept a session's trials as baseline, for all its deployments or those named."""
     from qualification.baseline import accept as accept_session
@@ -108,7 +100,7 @@ def accept(deployments: tuple[str, ...], session: str, any_machine: bool, result
     from qualification.report import rejected
 
     registry = load_registry()
-    found = _results(results, session, any_machine)
+    found = stored_results(results, session, any_machine)
     present = [verdict.deployment for verdict in found.verdicts]
     unknown = [name for name in deployments if name not in present]
     if unknown:
@@ -137,7 +129,7 @@ def synthetic() -> None:
 
 
 @synthetic.command("list")
-@_one_sentence
+@one_sentence
 def synthetic_list() -> None:
     """Show the cache: what is there, how large, and what an older release made."""
     from qualification.places import cache
@@ -153,7 +145,7 @@ def synthetic_list() -> None:
 @synthetic.command("make")
 @click.argument("deployments", nargs=-1, required=True)
 @click.option("--any-size", is_flag=True, help="Also what does not fit into this machine's memory.")
-@_one_sentence
+@one_sentence
 def synthetic_make(deployments: tuple[str, ...], any_size: bool) -> None:
     """Make the weights of DEPLOYMENTS, for example qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp."""
     from qualification.machine import probe
@@ -177,7 +169,7 @@ def synthetic_make(deployments: tuple[str, ...], any_size: bool) -> None:
 @synthetic.command("remove")
 @click.argument("deployments", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All of the cache.")
-@_one_sentence
+@one_sentence
 def synthetic_remove(deployments: tuple[str, ...], everything: bool) -> None:
     """Remove DEPLOYMENTS from the cache."""
     from qualification.errors import SelectionError
@@ -219,7 +211,7 @@ def _cached() -> list[Entry]:
     metavar="[FILE]",
     help="Refit the constants of memory.toml to measured peaks instead.",
 )
-@_one_sentence
+@one_sentence
 def footprint(
     deployments: tuple[str, ...],
     tiers: tuple[str, ...],
@@ -278,7 +270,7 @@ def footprint(
 @click.option("--session", default="", help="Session to take (default: this machine's newest).")
 @click.option("--any-machine", is_flag=True, help="The newest of all machines in the database.")
 @click.option("--results", default="", metavar="URL", help="Results database.")
-@_one_sentence
+@one_sentence
 def project(
     deployments: tuple[str, ...],
     tiers: tuple[str, ...],
@@ -291,7 +283,7 @@ def project(
     from qualification.registry import load_registry
 
     registry = load_registry()
-    found = _results(results, session, any_machine)
+    found = stored_results(results, session, any_machine)
     names = deployments or tuple(verdict.deployment for verdict in found.verdicts)
     for name in names:
         speeds = [t.value for t in found.trials if (t.deployment, t.metric) == (name, "decode_tps")]
@@ -308,7 +300,7 @@ def project(
     help="Published documents (default: baselines/published).",
 )
 @click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
-@_one_sentence
+@one_sentence
 def lint_published(folder: Path | None, as_json: bool) -> None:
     """List published figures that arithmetic contradicts; exit 1 where one is not recorded."""
     from dataclasses import asdict
@@ -334,20 +326,6 @@ def lint_published(folder: Path | None, as_json: bool) -> None:
         click.echo(f"{file}:{line}: recorded {what} is not found any more", err=True)
     if fresh or ended:
         sys.exit(1)
-
-
-def _results(url: str, session: str, any_machine: bool) -> Results:
-    """A stored session: the one named, or the newest of this machine, or of all."""
-    from qualification.machine import probe
-    from qualification.registry import load_registry
-    from qualification.store import Store
-
-    store = Store(url or results_url())
-    if not session:
-        registry = load_registry()
-        here = "" if any_machine else probe(registry.chips, registry.tiers).identifier
-        session = store.latest(here)
-    return store.results(session)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@
     ├── StoreError              the results database cannot be used
     ├── SelectionError          the user asked for a run that makes no sense on this machine
     ├── DatasetError            a data set of the user is missing, damaged or of another kind
+    ├── EnvironmentFailed       an environment cannot be declared, resolved or built
     ├── WeightsError            weights or their headers are damaged, missing or of another kind
+    ├── GateError               a gate's journal or plan cannot be used
     └── WorkerError             a worker ended, or answered, in a way that is not a result
         ├── WorkerCrashed       the process died (``signal`` or ``exit_code`` says how)
         ├── WorkerTimedOut      a request outlived its deadline; the process tree was killed
@@ -52,6 +54,14 @@ class DatasetError(QualificationError):
 
 class WeightsError(QualificationError):
     """Weights are damaged, missing, or not what was declared."""
+
+
+class GateError(QualificationError):
+    """A gate's journal or plan cannot be used."""
+
+
+class EnvironmentFailed(QualificationError):
+    """An environment cannot be declared, resolved or built."""
 
 
 class WorkerError(QualificationError):

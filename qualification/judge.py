@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 from qualification.budgets import (
     check_findings,
@@ -33,12 +34,14 @@ from qualification.budgets import (
     memory_findings,
     speed_findings,
 )
+from qualification.earlier_sessions import Measured, Seen, Suites, describe, levels, shared
 from qualification.records import (
     METRICS,
     Advice,
     Check,
     Condition,
     Deployment,
+    Environment,
     Finding,
     Machine,
     Tier,
@@ -47,8 +50,9 @@ from qualification.records import (
     VerdictName,
 )
 from qualification.statistics import baseline_interval, sessions_to_decide, standing
+from qualification.versions import difference
 
-__all__ = ["BASELINE_LIMITS", "is_valid", "judge", "load_limit_s"]
+__all__ = ["BASELINE_LIMITS", "Earlier", "is_valid", "judge", "load_limit_s"]
 
 BASELINE_LIMITS: dict[str, tuple[float, float]] = {
     "decode_tps": (0.01, 0.10),
@@ -80,22 +84,40 @@ _WANTED = {
 }
 
 
+class Earlier(Protocol):
+    """A stored session of the same tier, such as a baseline's."""
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All of its repetitions."""
+
+    @property
+    def machine(self) -> Machine:
+        """Where it ran."""
+
+    @property
+    def environment(self) -> Environment:
+        """With which libraries."""
+
+
 def judge(
     deployment: Deployment,
     tier: Tier | None,
     machine: Machine,
     trials: Sequence[Trial],
     checks: Sequence[Check],
-    baseline: Sequence[Sequence[Trial]],
+    baseline: Sequence[Earlier],
     conditions: Sequence[Condition],
     does_not_fit: str = "",
+    environment: Environment | None = None,
 ) -> Verdict:
     """What is said of one deployment after one session; raises for no finite or other input.
 
-    ``trials`` and ``checks`` are this session's, ``baseline`` the trials of each earlier session
-    of the same tier; those of other deployments are ignored. ``does_not_fit`` is the sentence of
-    a prediction, '' where there is none. Repetitions of one metric in one suite are taken to be of
-    one and the same request.
+    ``trials`` and ``checks`` are this session's, ``baseline`` the earlier sessions of the same
+    tier; those of other deployments are ignored. ``does_not_fit`` is the sentence of a prediction,
+    '' where there is none. With this session's ``environment`` a finding says which versions the
+    baseline has where they differ. Repetitions of one metric in one suite are taken to be of one
+    and the same request.
     """
     identifier = deployment.identifier
     if does_not_fit:
@@ -118,11 +140,11 @@ def judge(
         findings += device_memory_findings(tier, machine, _all(values, "peak_device_bytes"))
         findings += speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit)
         findings += consistency_findings(deployment, values.get("decode_tps", {}), fit)
-        earlier = [
-            _accept([trial for trial in session if trial.deployment == identifier])[0]
-            for session in baseline
+        stored = [
+            (one, _accept([trial for trial in one.trials if trial.deployment == identifier])[0])
+            for one in baseline
         ]
-        compared = _compare(values, [session for session in earlier if session], fit)
+        compared = _compare(deployment, machine, environment, values, stored, fit)
         findings += compared
     else:
         findings.append(Finding("measured", "unknown", "Nothing was measured."))
@@ -188,7 +210,7 @@ def _advice(
 
 # --------------------------------------------------------------------------- numbers
 
-_Values = dict[str, dict[str, list[float]]]
+_Values = dict[str, Suites]
 """Metric -> suite -> valid numbers, in the order they were measured."""
 
 
@@ -239,45 +261,54 @@ def _all(values: _Values, metric: str) -> list[float]:
 # --------------------------------------------------------------------------- stored baseline
 
 
-def _compare(values: _Values, sessions: Sequence[_Values], fit: bool) -> list[Finding]:
+def _compare(
+    deployment: Deployment,
+    machine: Machine,
+    environment: Environment | None,
+    values: _Values,
+    stored: Sequence[tuple[Earlier, _Values]],
+    fit: bool,
+) -> list[Finding]:
     """A finding per metric that this session and an earlier one both measured, suite by suite.
 
-    Memory is compared in any state of the machine; timing in an unfit state cannot be.
+    Memory is compared in any state of the machine; timing in an unfit state cannot be. Answers do
+    not depend on the machine: accuracy is held against all sessions of the tier.
     """
     findings = []
+    here = machine.identifier
     for metric in (*BASELINE_LIMITS, "accuracy"):
-        current, stored = _shared(values.get(metric, {}), [s.get(metric, {}) for s in sessions])
-        if not current or not stored:
+        enough = sessions_to_decide(BASELINE_LIMITS[metric][1]) if metric in BASELINE_LIMITS else 0
+        seen = [
+            Seen(one.machine.identifier, one.environment, found.get(metric, {}))
+            for one, found in stored
+        ]
+        current, sessions = shared(values.get(metric, {}), seen, here, enough)
+        if not current:
             continue
+        against = describe(sessions, here)
+        environments = [one.environment for one in sessions]
+        if environment is not None and (
+            other := difference(deployment.source.backend, environments, environment)
+        ):
+            against += f" with {other}"
         if metric == "accuracy":
-            findings.append(_compare_accuracy(current, stored))
+            findings.append(_compare_accuracy(current, sessions, against))
         elif fit or metric in ("peak_memory_bytes", "peak_device_bytes"):
-            findings.append(_compare_metric(metric, current, stored))
+            findings.append(_compare_metric(metric, current, sessions, here, against))
     return findings
 
 
-def _shared(
-    current: dict[str, list[float]], sessions: Sequence[dict[str, list[float]]]
-) -> tuple[list[float], list[list[float]]]:
-    """Numbers of the suites that every side has, so that like is compared with like."""
-    sessions = [session for session in sessions if set(session) & set(current)]
-    suites = sorted(set(current).intersection(*map(set, sessions)))
-    return (
-        [value for suite in suites for value in current[suite]],
-        [[value for suite in suites for value in session[suite]] for session in sessions]
-        if suites
-        else [],
-    )
-
-
 def _compare_metric(
-    metric: str, current: Sequence[float], stored: Sequence[Sequence[float]]
+    metric: str,
+    current: Sequence[float],
+    sessions: Sequence[Measured],
+    machine: str,
+    against: str,
 ) -> Finding:
     noticeable, margin = BASELINE_LIMITS[metric]
+    unit, stored = levels(sessions, machine)
     interval = baseline_interval(current, stored, METRICS[metric][1])
     place = standing(interval, noticeable, margin)
-    count = interval.sessions
-    against = f"{count} earlier session{'s' if count > 1 else ''}"
     factor = f"factor {_factor(interval.difference)}"
     span = f"{_factor(interval.lower)} to {_factor(interval.upper)}, over 1 is worse"
     text = f"{_NAMES[metric]} against {against}: {factor} ({span}); the margin is {1 + margin:.2f}"
@@ -290,7 +321,8 @@ def _compare_metric(
             f"{text}, so it is suspect: compare the two environments, interleaved.",
         )
     needed = sessions_to_decide(margin)
-    more = f"; it takes {needed} earlier sessions to decide" if needed > count else ""
+    kind = "earlier sessions" if unit == "session" else "sessions of this machine, or machines,"
+    more = f"; it takes {needed} {kind} to decide" if needed > interval.sessions else ""
     return Finding(metric, "unknown", f"{text}, so these sessions cannot tell{more}.")
 
 
@@ -299,13 +331,14 @@ def _factor(difference: float) -> str:
     return f"{ratio:.3f}" if 0.001 <= ratio < 100 else f"{ratio:.3g}"
 
 
-def _compare_accuracy(current: Sequence[float], stored: Sequence[Sequence[float]]) -> Finding:
+def _compare_accuracy(
+    current: Sequence[float], sessions: Sequence[Measured], against: str
+) -> Finding:
     """In points, on the same items: a drop under the margin is consistent."""
     now = math.fsum(current) / len(current)
-    means = [math.fsum(session) / len(session) for session in stored]
+    means = [math.fsum(one.values) / len(one.values) for one in sessions]
     before = math.fsum(means) / len(means)
-    text = f"Accuracy is {now:.1%} against {before:.1%} in {len(means)} earlier session"
-    text += f"{'s' if len(means) > 1 else ''}"
+    text = f"Accuracy is {now:.1%} against {before:.1%} in {against}"
     if before - now < ACCURACY_MARGIN:
         return Finding("accuracy", "pass", f"{text}, so it is consistent.")
     points = f"a drop of {ACCURACY_MARGIN * 100:.0f} points or more is suspect"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 
 LIBRARIES = (
     "mlx",
@@ -35,3 +36,13 @@ def install_command(backend: str) -> str:
 def library_versions() -> dict[str, str]:
     """Version of each of :data:`LIBRARIES` in this interpreter, '' where absent."""
     return {name: installed_version(name) for name in LIBRARIES}
+
+
+def versions_among(installed: Mapping[str, str]) -> dict[str, str]:
+    """Version of each of :data:`LIBRARIES` among installed distributions, '' where absent."""
+    by_name = {_normal(name): version for name, version in installed.items()}
+    return {name: by_name.get(_normal(name), "") for name in LIBRARIES}
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-")

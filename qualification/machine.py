@@ -13,12 +13,17 @@ import importlib.util
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qualification.host import Host, LocalHost, first_count, nvidia_gpus
-from qualification.libraries import install_command, installed_version, library_versions
+from qualification.libraries import (
+    install_command,
+    installed_version,
+    library_versions,
+    versions_among,
+)
 from qualification.records import Accelerator, BackendName, Chip, Environment, Machine, Tier
 
 _SYSCTL = (
@@ -322,6 +327,16 @@ def backend_readiness(host: Host | None = None) -> tuple[BackendReadiness, ...]:
     """
     host = host or LocalHost()
     return tuple(_readiness(host, *needs) for needs in _NEEDS)
+
+
+def backends_absent_from(installed: Mapping[str, str]) -> tuple[BackendName, ...]:
+    """Backends of which an environment lacks a package; its distributions as pip names them."""
+    absent = []
+    for backend, _, modules in _NEEDS:
+        versions = versions_among(installed)
+        if not all(versions.get(package) for package in modules.values()):
+            absent.append(backend)
+    return tuple(absent)
 
 
 def _readiness(

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from qualification.baseline import baseline_path, read_baseline
+from qualification.baseline import AcceptedSession, baseline_path, read_baseline
 from qualification.errors import BaselineError
 from qualification.judge import judge
-from qualification.records import Deployment, Finding, Results, Trial, Verdict
+from qualification.records import Deployment, Finding, Results, Verdict
 from qualification.session import Run
 from qualification.store import Store
 
@@ -38,12 +38,12 @@ def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
 def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
     journal, machine = run.journal, run.record.machine
     identifier = deployment.identifier
-    baseline: list[tuple[Trial, ...]] = []
+    baseline: tuple[AcceptedSession, ...] = ()
     unreadable = ""
     try:
         file = baseline_path(baselines, machine.tier, identifier)
         if machine.tier and file.exists():
-            baseline = [accepted.trials for accepted in read_baseline(file).sessions]
+            baseline = read_baseline(file).sessions
     except BaselineError as error:  # the run's results are not lost to a damaged file
         unreadable = f"The baseline cannot be read, so nothing is held against it: {error}."
     verdict = judge(
@@ -55,6 +55,7 @@ def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
         baseline,
         run.record.conditions,
         does_not_fit=journal.does_not_fit.get(identifier, ""),
+        environment=run.record.environment,
     )
     if not unreadable:
         return verdict

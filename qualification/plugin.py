@@ -6,10 +6,12 @@ imports no model library, starts no process and needs no network.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -39,95 +41,17 @@ from qualification.errors import (
     StoreError,
 )
 from qualification.places import home, results_url
+from qualification.plugin_options import SOURCES, built_environment, pytest_addoption
 from qualification.records import Deployment, LoadRequest, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
 if TYPE_CHECKING:
+    from qualification.environment_cache import Built
     from qualification.session import Deployed, QualificationSession, Run
 
-SOURCES = {
-    "hub": "deployments of real weights",
-    "canary": "deployments of tiny trained weights that ship with the project",
-    "synthetic": "deployments of random weights at real size",
-}
+__all__ = ["Qualification", "pytest_addoption", "pytest_configure"]
+
 BACKENDS = ("mlx", "torch", "llamacpp", "server", "fake")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the qualification."""
-    group = parser.getgroup("qualification", "qualify a machine for vision-language models")
-    group.addoption(
-        "--any-machine",
-        action="store_true",
-        help="run a tier's deployments on a machine of another tier; "
-        "the results are filed under this machine",
-    )
-    group.addoption(
-        "--require-all",
-        action="store_true",
-        help="a deployment that could not be tried fails the run (for CI)",
-    )
-    group.addoption(
-        "--allow-remote-code",
-        action="store_true",
-        help="run the code that comes with a model's files, for deployments that declare it",
-    )
-    group.addoption(
-        "--weights",
-        choices=tuple(SOURCES),
-        help="only deployments of these weights; 'synthetic' takes the real models' deployments "
-        "with random weights of their shape, made here and cached (see docs/synthetic.md)",
-    )
-    group.addoption(
-        "--declarations",
-        metavar="DIR",
-        help="folder with models.toml, tiers.toml, chips.toml and bugs.toml",
-    )
-    group.addoption(
-        "--results",
-        metavar="URL",
-        help="results database (default: reports/results.sqlite, or QUALIFY_RESULTS); "
-        "'none' keeps nothing",
-    )
-    group.addoption(
-        "--vqa-dir",
-        metavar="DIR",
-        help="folder with the official VQA 2.0 questions, annotations and images",
-    )
-    group.addoption(
-        "--vqa-sample",
-        type=int,
-        default=0,
-        metavar="N",
-        help="questions of a VQA set that are asked (default: 100 official, 60 generated)",
-    )
-    group.addoption(
-        "--vqa-seed",
-        type=int,
-        default=2026,
-        metavar="SEED",
-        help="what the sample follows from (default: 2026)",
-    )
-    group.addoption(
-        "--sustained",
-        type=float,
-        default=0.0,
-        metavar="MINUTES",
-        help="also measure the speed after so many minutes without a pause, 5 or more: "
-        "what a machine without a fan keeps up",
-    )
-    group.addoption(
-        "--cold-load",
-        action="store_true",
-        help="also load with the files dropped from the page cache",
-    )
-    group.addoption(
-        "--deadline",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="time after which a request is given up and its worker ended (default: 600)",
-    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -192,6 +116,7 @@ class Qualification:
         self._run: Run | None = None
         self._outputs: list[dict[str, Any]] = []
         self._verdicts: tuple[Verdict, ...] = ()
+        self._suspects: list[str] = []
         self._not_kept = ""
         folder = config.getoption("--declarations")
         try:
@@ -222,17 +147,26 @@ class Qualification:
         return self.registry.tier(self.machine.tier) if self.machine.tier else None
 
     @cached_property
-    def versions(self) -> dict[str, str]:
-        """Library -> installed version ('' where absent)."""
-        from qualification.libraries import library_versions
+    def built(self) -> Built | None:
+        """The environment of ``--environment`` or ``--candidate``; None: this interpreter's."""
+        return built_environment(self._config)
 
-        return library_versions()
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Library -> version in the environment to qualify ('' where absent)."""
+        from qualification.libraries import library_versions, versions_among
+
+        return library_versions() if self.built is None else versions_among(self.built.versions)
 
     @cached_property
     def not_ready(self) -> dict[str, str]:
         """Backend -> the sentence that says what is missing, for those that are not installed."""
-        from qualification.machine import backend_readiness
+        from qualification.machine import backend_readiness, backends_absent_from
 
+        if self.built is not None:
+            name = self.built.spec.name
+            absent = backends_absent_from(self.built.versions)
+            return {backend: f"environment {name} has no backend {backend}" for backend in absent}
         return {
             backend.name: f"backend {backend.name} is not ready ({backend.note})"
             + (f"; install it with: {backend.install_command}" * bool(backend.install_command))
@@ -385,19 +319,24 @@ class Qualification:
             from qualification.machine import environment
             from qualification.parallel import condition
             from qualification.preconditions import preconditions
+            from qualification.records import Environment
             from qualification.session import QualificationSession
 
             conditions = preconditions()
             if process := _xdist_process(self._config):
                 conditions = (*conditions, condition(process["workercount"]))
+            built = self.built
             self._session = QualificationSession(
                 self.machine,
-                environment(),
+                environment()
+                if built is None
+                else Environment(built.spec.name, built.python_version, self.versions),
                 conditions,
                 tier=self.tier,
                 fixtures=home() / "fixtures",
                 selection=self._config.option.markexpr,
                 deadline_s=self._config.getoption("--deadline"),
+                python=sys.executable if built is None else str(built.python),
             )
         return self._session
 
@@ -510,6 +449,38 @@ class Qualification:
         except StoreError as error:
             self._not_kept = f"THE RESULTS WERE NOT KEPT: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if self._config.getoption("--gate-suspects") and self._suspects_regressed():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _suspects_regressed(self) -> bool:
+        """Start the interleaved comparison for each suspect; whether one is regressed."""
+        from qualification.suspects import order, start, suspects
+
+        assert self._run is not None
+        found = suspects(self._verdicts, home() / "baselines", self._run.record, self.registry)
+        self._suspects = [f"{one.deployment}: {one.problem}" for one in found if one.problem]
+        folder = self._config.getoption("--declarations")
+        orders = [order(one, Path(folder) if folder else None) for one in found if not one.problem]
+        if not orders:
+            return False
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            return start(orders) == 1
+
+    def _draft(self) -> list[str]:
+        """The change to bugs.toml that the bugs which no longer fail ask for, as a diff."""
+        from qualification.bug_draft import draft
+        from qualification.places import DECLARATIONS
+
+        assert self._run is not None
+        packages = {bug.identifier: bug.package for bug in self.registry.bugs}
+        ends = [
+            (check.known_bug, self.versions[packages[check.known_bug]])
+            for check in self._run.journal.checks
+            if check.outcome == "xpassed"
+        ]
+        folder = self._config.getoption("--declarations") or DECLARATIONS
+        return draft((Path(folder) / "bugs.toml").read_text(encoding="utf-8"), ends).splitlines()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -537,6 +508,8 @@ class Qualification:
             terminalreporter.section("known bugs that no longer fail")
             for line in self._run.journal.no_longer:
                 terminalreporter.write_line(line)
+            for line in self._draft():
+                terminalreporter.write_line(line)
         if lines := list(screen.not_run(self._run.journal.checks)):
             terminalreporter.section("not run")
             for line in lines:
@@ -545,6 +518,8 @@ class Qualification:
         conditions = self._run.record.conditions
         for line in screen.verdicts(self.machine, conditions, self._verdicts):
             terminalreporter.write_line(line)
+        for line in self._suspects:
+            terminalreporter.write_line(f"no gate was started for the suspect {line}")
         if self._not_kept:
             terminalreporter.write_line(self._not_kept, red=True)
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qualification.records import Capability
 from qualification.scenes import (
     COLOURS,
     MOVES,
@@ -33,6 +34,8 @@ from qualification.scenes import (
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from qualification.records import Model
 
 BEFORE = "Look at this."
 """What half of the picture questions say before the picture; the rest start with it."""
@@ -70,6 +73,15 @@ SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
 TWO_PICTURES: tuple[str, ...] = ("pair", "which")
 SKILLS: tuple[str, ...] = ("colour", "shape", "both", "count", "position", "word", "text")
 """What a question list has unless asked otherwise: one picture at most, one turn."""
+
+SKILLS_SHOWING: dict[Capability, tuple[str, ...]] = {
+    "vision": ("colour", "shape", "both", "count", "position", "word"),
+    "text_only": ("text",),
+    "multi_image": ("pair", "which"),
+    "video": ("motion",),
+    "multi_turn": ("recall",),
+}
+"""Declared capability -> skills of generated questions that show it."""
 
 ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_PICTURES, "recall", "motion")
 SPLITS: tuple[str, ...] = ("train", "heldout")
@@ -191,6 +203,13 @@ def ask(
         answer = scenes[0].fact(skill)
     before = rng.choice(("", BEFORE))
     return Question(identifier, skill, prompt, answer, tuple(scenes), before, clip, history)
+
+
+def skills_of(model: Model) -> tuple[str, ...]:
+    """The skills that the model declares, or those of all its capabilities."""
+    return model.skills or tuple(
+        skill for name in model.capabilities for skill in SKILLS_SHOWING[name]
+    )
 
 
 def is_right(question: Question, text: str) -> bool:

@@ -106,12 +106,13 @@ class Registry:
         """The deployments of one source of weights.
 
         ``synthetic`` is every real model that can be made, with random values instead of its own:
-        the same tiers and options, under an identifier that says so.
+        the same tiers and options, under an identifier that says so; what is declared as
+        synthetic (the scripted fake) stays.
         """
-        wanted = "hub" if weights == "synthetic" else weights
+        wanted = ("hub", "synthetic") if weights == "synthetic" else (weights,)
         models = []
         for model in self.models:
-            sources = tuple(source for source in model.sources if source.weights == wanted)
+            sources = tuple(source for source in model.sources if source.weights in wanted)
             if weights == "synthetic":
                 sources = tuple(replace(source, weights=weights) for source in sources)
                 settings = replace(model.generation, max_tokens=NOISE_TOKENS)

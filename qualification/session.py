@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import hashlib
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
@@ -319,9 +320,11 @@ class QualificationSession:
         selection: str = "",
         load_deadline_s: float = 3600.0,
         deadline_s: float = 600.0,
+        python: str = sys.executable,
     ) -> None:
         self.machine = machine
         self.tier = tier
+        self._python = python
         self.journal = Journal()
         self.deployments: dict[str, Deployment] = {}
         started = datetime.datetime.now(datetime.timezone.utc)
@@ -403,5 +406,8 @@ class QualificationSession:
         # Loading a real model is a figure, and what compiling takes belongs to it.
         kernels = self._kernels if deployment.source.weights == "canary" else None
         return Worker(
-            memory_limit=limit, environment=deployment.source.environment, kernels=kernels
+            python=self._python,
+            memory_limit=limit,
+            environment=deployment.source.environment,
+            kernels=kernels,
         )

@@ -120,6 +120,48 @@ def baseline_interval(
     return BaselineInterval(difference, difference - half, difference + half, count)
 
 
+def interval_between(
+    one: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    better: Literal["lower", "higher"],
+) -> BaselineInterval:
+    """How much worse the sessions of ``other`` are than those of ``one``: K and L of them.
+
+    ::
+
+        d = s · (mean of h_l - mean of h_k)                               s = -1: more is better
+        s² = (4 · 0.02² + (K - 1) · s_K² + (L - 1) · s_L²) / (K + L + 2)
+        interval: d ± t(.95, K + L + 2) · s · √(1/K + 1/L)
+
+    With L = 1 it is :func:`baseline_interval`. ``sessions`` of the result is K + L. The variance is
+    taken to be the same on both sides (Student's pooled t with the same prior). ValueError for a
+    side without a session or a session without a positive value.
+    """
+    levels = [[_log_level(session) for session in side] for side in (one, other)]
+    if not all(levels):
+        raise ValueError("each side needs at least one session")
+    means = [math.fsum(side) / len(side) for side in levels]
+    squares = math.fsum(
+        (value - mean) ** 2 for side, mean in zip(levels, means, strict=True) for value in side
+    )
+    sign = -1.0 if better == "higher" else 1.0
+    difference = sign * (means[1] - means[0])
+    half = _half_width_between(len(levels[0]), len(levels[1]), squares)
+    count = len(levels[0]) + len(levels[1])
+    return BaselineInterval(difference, difference - half, difference + half, count)
+
+
+def level(values: Sequence[float]) -> float:
+    """One session's level of one metric: exp of the Hodges-Lehmann estimate of the logs.
+
+    ValueError for no value or one that is not positive.
+
+    >>> round(level([94.58, 95.37, 96.26]), 2)
+    95.39
+    """
+    return math.exp(_log_level(values))
+
+
 def standing(interval: BaselineInterval, noticeable: float, margin: float) -> Standing:
     """What an interval supports about a slowdown, both limits as shares (0.01 and 0.10).
 
@@ -266,8 +308,12 @@ def _log_level(values: Sequence[float]) -> float:
 
 def _half_width(count: int, squares: float) -> float:
     """``squares`` is (K - 1) · s_h²: the sum of squared deviations of the sessions' levels."""
+    return _half_width_between(count, 1, squares)
+
+
+def _half_width_between(count: int, other: int, squares: float) -> float:
     from scipy.stats import t
 
-    degrees = count + PRIOR_DEGREES - 1
+    degrees = count + other + PRIOR_DEGREES - 2
     variance = (PRIOR_DEGREES * PRIOR_SD**2 + squares) / degrees
-    return float(t.ppf(CONFIDENCE, degrees)) * math.sqrt(variance * (1 + 1 / count))
+    return float(t.ppf(CONFIDENCE, degrees)) * math.sqrt(variance * (1 / other + 1 / count))

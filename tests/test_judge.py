@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qualification.baseline import AcceptedSession
 from qualification.judge import judge, load_limit_s
 from qualification.records import (
     METRICS,
@@ -17,6 +18,7 @@ from qualification.records import (
     Check,
     Condition,
     Deployment,
+    Environment,
     Machine,
     MemoryBudget,
     Model,
@@ -74,6 +76,22 @@ def trials(values: dict[str, list[float]], of: Deployment = REAL) -> list[Trial]
     ]
 
 
+def earlier_session(
+    found: list[Trial], machine: Machine = MACHINE, **versions: str
+) -> AcceptedSession:
+    """A stored session, of the same machine unless another one is named."""
+    return AcceptedSession(
+        "s", "2026-01-01T00:00:00+00:00", machine, environment(**versions), tuple(found)
+    )
+
+
+def environment(**versions: str) -> Environment:
+    """Library versions by name, with _ for -."""
+    return Environment(
+        "current", "3.12.1", {name.replace("_", "-"): text for name, text in versions.items()}
+    )
+
+
 def verdict(
     change: dict[str, list[float]] | None = None,
     *,
@@ -87,7 +105,7 @@ def verdict(
     """The good run, changed."""
     values = {**GOOD, **(change or {})}
     own = tuple(replace(check, deployment=of.identifier) for check in checks)
-    baseline = [trials(session, of) for session in earlier]
+    baseline = [earlier_session(trials(session, of)) for session in earlier]
     return judge(of, tier, machine, trials(values, of), own, baseline, conditions)
 
 
@@ -337,7 +355,7 @@ def test_skipped_checks_of_one_reason_are_one_finding() -> None:
 def test_where_everything_was_skipped_nothing_is_said_of_the_model() -> None:
     """Inconclusive, untested."""
     skipped = replace(PASSED, outcome="skipped", detail="backend mlx is not installed")
-    found = judge(REAL, AIR, MACHINE, [], [skipped], [trials(GOOD)], [HOT])
+    found = judge(REAL, AIR, MACHINE, [], [skipped], [earlier_session(trials(GOOD))], [HOT])
     assert (found.name, found.advice) == ("inconclusive", "untested")
     assert judge(REAL, AIR, MACHINE, [], [], [], []).advice == "untested"
 
@@ -439,7 +457,8 @@ def test_a_clear_slowdown_is_suspect_and_does_not_fail_by_itself() -> None:
     assert (found.name, found.advice) == ("inconclusive", "usable")
     ((status, sentence),) = [f for f in of(found, "decode_tps") if f[0] != "pass"]
     assert status == "suspect"
-    assert sentence.startswith("Decoding speed against 3 earlier sessions: factor 1.334 (1.2")
+    against = "Decoding speed against 3 earlier sessions of this machine"
+    assert sentence.startswith(f"{against}: factor 1.334 (1.2")
 
 
 def test_a_faster_session_is_consistent() -> None:
@@ -475,7 +494,8 @@ def test_sessions_that_measured_something_else_are_no_baseline() -> None:
     """Another suite, another metric, or nothing valid."""
     other = [replace(trial, suite="context") for trial in trials({"decode_tps": [20.0]})]
     bad = trials({"decode_tps": [math.nan]})
-    found = judge(REAL, AIR, MACHINE, trials(GOOD), [PASSED], [other, bad, []], [])
+    baseline = [earlier_session(found) for found in (other, bad, [])]
+    found = judge(REAL, AIR, MACHINE, trials(GOOD), [PASSED], baseline, [])
     assert found.name == "no_baseline"
 
 
@@ -536,7 +556,7 @@ def test_any_input_gets_a_verdict_of_printable_sentences(
     """Never an exception, and never a number in a sentence that is none."""
     machine = replace(MACHINE, bandwidth=bandwidth, memory_bytes=memory)
     own = [replace(check, deployment=which.identifier) for check in checks]
-    baseline = [trials(session, which) for session in earlier]
+    baseline = [earlier_session(trials(session, which)) for session in earlier]
     found = judge(which, tier, machine, trials(values, which), own, baseline, conditions)
     assert found.name in ORDER
     for finding in found.findings:
@@ -659,3 +679,63 @@ def test_a_gpu_that_does_not_tell_is_not_recommended() -> None:
 def test_without_a_gpu_nothing_is_said_of_one() -> None:
     """No finding."""
     assert not of(verdict(), "peak_device_bytes")
+
+
+# ------------------------------------------------------------------- several machines
+
+
+def against(
+    sessions: list[AcceptedSession], metric: str = "decode_tps", **versions: str
+) -> tuple[str, str]:
+    """Status and sentence of the good run's metric against stored sessions."""
+    found = judge(
+        REAL,
+        AIR,
+        replace(MACHINE, identifier="here"),
+        trials(GOOD),
+        [PASSED],
+        sessions,
+        [],
+        environment=environment(**versions),
+    )
+    return of(found, metric)[-1]
+
+
+def on(machine: str, speed: float, **versions: str) -> AcceptedSession:
+    """A stored session of a machine; its memory is the good run's."""
+    values = {"decode_tps": [speed], "peak_memory_bytes": [5.79e9]}
+    return earlier_session(trials(values), replace(MACHINE, identifier=machine), **versions)
+
+
+def test_this_machines_sessions_are_taken_alone_where_they_are_enough() -> None:
+    """A neighbour's other speed then neither hides nor makes a suspect."""
+    status, sentence = against([on("here", 20.2), on("other", 40.0), on("other", 40.0)])
+    assert status == "pass"
+    assert "against 1 earlier session of this machine: factor 1.0" in sentence
+
+
+def test_where_they_are_not_enough_all_of_the_tier_count_by_machine() -> None:
+    """Memory takes two: one of its own and five of one neighbour are two machines."""
+    others = [on("other", 20.2)] * 5
+    status, sentence = against([on("here", 20.2), *others], "peak_memory_bytes")
+    assert status == "pass"
+    assert "against 6 earlier sessions of 2 machines of the tier, this one among them" in sentence
+    status, sentence = against(others, "peak_memory_bytes")
+    assert status == "unknown"
+    assert "against 5 earlier sessions of another machine of the tier" in sentence
+    assert sentence.endswith("it takes 2 sessions of this machine, or machines, to decide.")
+    _, sentence = against([on("x", 20.2), on("y", 20.2)])
+    assert "against 2 earlier sessions of 2 other machines of the tier: factor" in sentence
+
+
+def test_a_finding_says_which_versions_the_baseline_has_where_they_differ() -> None:
+    """What an upgrade is compared with, in the one sentence."""
+    old = {"mlx": "0.30.1", "mlx_vlm": "0.3.9", "numpy": "2.4.6", "llama_cpp_python": "1"}
+    new = {"mlx": "0.30.1", "mlx_vlm": "0.7.10", "numpy": "2.5.0", "llama_cpp_python": "2"}
+    status, sentence = against([on("here", 26.0, **old)], **new)
+    assert status == "suspect"
+    assert sentence.startswith(
+        "Decoding speed against 1 earlier session of this machine with mlx-vlm 0.3.9 (now 0.7.10) "
+        "and 1 library besides: factor 1.2"
+    )
+    assert " with " not in against([on("here", 20.2, **new)], **new)[1]

@@ -12,10 +12,14 @@
     text of an exception raised by every request with a picture but the first.
 ``prints``
     text written to standard output, as a chatty library does; ``warns``: to standard error.
+``library``
+    a module of the worker's environment that is imported on loading: its ``answer(question)`` says
+    the answers, and its ``TOKEN_S``, if it has that, is the seconds per token.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -33,6 +37,7 @@ class Backend:
 
     def __init__(self) -> None:
         self._options: dict[str, Any] = {}
+        self._library: Any = None
         self._answered = 0
         self._pictures = 0
 
@@ -46,6 +51,8 @@ class Backend:
         if text := self._options.get("warns"):
             print(text, file=sys.stderr, flush=True)
         _strike(self._options.get("on_load"))
+        if name := self._options.get("library"):
+            self._library = importlib.import_module(str(name))
         time.sleep(float(self._options.get("load_s", 0.0)))
         took = clock() - start
         return LoadReport(took, took, 0.0, "fake", 0, "", {}, "unknown")
@@ -62,10 +69,13 @@ class Backend:
                 raise ValueError(text)
         default = self._options.get("default_answer", "red")
         answer = str(self._options.get("answers", {}).get(question, default))
+        if self._library is not None:
+            answer = str(self._library.answer(question))
+        token_s = getattr(self._library, "TOKEN_S", self._options.get("token_s", 0.001))
         count = request.max_tokens if request.fixed_length else min(4, request.max_tokens)
         tokens = TokenClock()
         for _ in range(count):
-            time.sleep(float(self._options.get("token_s", 0.001)))
+            time.sleep(float(token_s))
             tokens.tick()
         self._answered += 1
         return Generation(

@@ -10,6 +10,7 @@ from typing import Any
 
 from qualification.backends import (
     image_arithmetic,
+    mlx_releases,
     moondream2_canary,
     phi3_v_canary,
     phi3_v_chat,
@@ -64,6 +65,7 @@ class Backend:
         import_s = clock() - start
         folder, revision = resolve(request)
         self._folder = folder
+        notes += mlx_releases.run_without_metal(mx)
         notes += phi3_v_canary.resize_if_canary(folder)
         notes += moondream2_canary.resize_if_canary(folder)
         if request.chat_template:
@@ -114,14 +116,10 @@ class Backend:
         if request.prefill_chunk:
             more["prefill_step_size"] = request.prefill_chunk
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        stops = tokenizer.stopping_criteria
-        if request.fixed_length:
-            # The public option for this changed its name between releases; the attribute did not.
-            tokenizer.stopping_criteria = _never_stop
         text, finish, prompt_tokens = "", "length", 0
         ids: list[int] = []
         margins: list[float] = []
-        try:
+        with mlx_releases.stopping(tokenizer, never=request.fixed_length) as stops:
             for piece in stream_generate(
                 self._model,
                 self._processor,
@@ -136,7 +134,7 @@ class Backend:
                 if piece.token is None:
                     continue
                 # The last piece repeats the last token, or carries the one that ended the answer.
-                if tokenizer.stopping_criteria(piece.token):
+                if stops(piece.token):
                     finish = "stop"
                 elif piece.generation_tokens > len(ids):
                     tokens.tick()
@@ -148,8 +146,6 @@ class Backend:
                     ids.append(int(piece.token))
                     if request.margins:
                         margins.append(_margin(mx, piece.logprobs))
-        finally:
-            tokenizer.stopping_criteria = stops
         return Generation(
             text=text,
             token_times_s=tuple(tokens.times_s),
@@ -277,10 +273,6 @@ def _handed_over(part: Part) -> Any:
 def _margin(mx: Any, logprobs: Any) -> float:
     first, second = mx.sort(logprobs.astype(mx.float32).flatten())[-2:][::-1].tolist()
     return float(first - second)
-
-
-def _never_stop(_token: object) -> bool:
-    return False
 
 
 def _as_chat(message: Message) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from qualification.backends import phi3_v_processor
 from qualification.errors import BackendFailed
 
 CONFIG_KEY = "canary_vision_config"
@@ -58,6 +59,7 @@ def resize_if_canary(folder: Path) -> tuple[str, ...]:
         "tokens": rows * rows,
         "rows": rows,
     }
+    note = f"phi3_v with crops of {sizes['side']} px instead of 336, set by us"
     family: Any = import_module("mlx_vlm.models.phi3_v")
     tower: Any = import_module("mlx_vlm.models.phi3_v.vision")
     _recompile(tower, _MODEL, sizes)
@@ -68,7 +70,10 @@ def resize_if_canary(folder: Path) -> tuple[str, ...]:
     if hasattr(family, "processing_phi3_v"):
         _recompile(family.processing_phi3_v, _PROCESSOR, sizes)
         family.Phi3VImageProcessor = family.processing_phi3_v.Phi3VImageProcessor
-    return (f"phi3_v with crops of {sizes['side']} px instead of 336, set by us",)
+        return (note,)
+    library: Any = import_module("mlx_vlm.utils")
+    library.AutoProcessor = phi3_v_processor.Processor
+    return note, phi3_v_processor.NOTE
 
 
 def _recompile(module: Any, names: Mapping[str, Sequence[str]], sizes: dict[str, int]) -> None:

@@ -46,6 +46,7 @@ class Backend:
         notes = ("torchvision operators declared by us",) if install_if_needed() else ()
         if not request.remote_code:
             remote_code.forbid()
+        import transformers
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         import_s = clock() - start
@@ -59,7 +60,7 @@ class Backend:
         self._device = request.device or _best_device(torch)
         start = clock()
         options = {"trust_remote_code": request.remote_code, "local_files_only": True}
-        settings = {"dtype": "auto", **request.options, **options}
+        settings = {_dtype_name(transformers.__version__): "auto", **request.options, **options}
         self._processor = AutoProcessor.from_pretrained(folder, **options)
         self._model = (
             AutoModelForImageTextToText.from_pretrained(folder, **settings).to(self._device).eval()
@@ -274,6 +275,12 @@ def _opened(part: Part) -> Any:
 def _margin(logits: Any) -> float:
     first, second = logits.float().topk(2).values.tolist()
     return float(first - second)
+
+
+def _dtype_name(version: str) -> str:
+    """The argument's name in that release of transformers: 4.56 changed it."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
 
 
 def _best_device(torch: Any) -> str:

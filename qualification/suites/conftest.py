@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from qualification.records import Deployment, Generation, GivenAs, Message
     from qualification.session import Deployed
 
-SKILLS_OF = {
-    "vision": ("colour", "shape", "both", "count", "position", "word"),
-    "text_only": ("text",),
-    "multi_image": ("pair", "which"),
-    "video": ("motion",),
-    "multi_turn": ("recall",),
-}
-"""Declared capability -> skills of generated questions that show it."""
-
 ASKED, RECALLED = 8, 12
 """Questions of each skill, and of recall, where as many are of each shape."""
 
@@ -109,8 +100,9 @@ def once(deployed: Deployed, kept: dict[str, Kept]) -> Callable[..., Any]:
 @pytest.fixture
 def skills(deployed: Deployed) -> tuple[str, ...]:
     """The skills that the model declares, or those of all its capabilities."""
-    model = deployed.deployment.model
-    return model.skills or tuple(skill for name in model.capabilities for skill in SKILLS_OF[name])
+    from qualification.questions import skills_of
+
+    return skills_of(deployed.deployment.model)
 
 
 @pytest.fixture

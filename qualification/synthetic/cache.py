@@ -7,21 +7,18 @@ by the next one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from qualification import layouts
 from qualification.errors import DeclarationError, WeightsError, WeightsUnavailable
+from qualification.file_lock import locked
 from qualification.layouts.safetensors_files import BITS
 from qualification.places import cache as cache_folder
 from qualification.records import Deployment
@@ -66,7 +63,7 @@ def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float
             f"can give {memory_limit / 1e9:.1f} GB, so none were made"
         )
     root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f".{name}.lock"):
+    with locked(root / f".{name}.lock"):
         folder = root / name
         if folder.is_dir():
             return folder
@@ -104,9 +101,9 @@ def entries(deployments: tuple[Deployment, ...]) -> list[Entry]:
 
 def remove(entry: Entry) -> None:
     """Remove a folder of the cache; one that is being made is waited for."""
-    with _locked(entry.folder.parent / f".{entry.folder.name}.lock") as lock:
+    with locked(entry.folder.parent / f".{entry.folder.name}.lock") as lock:
         shutil.rmtree(entry.folder, ignore_errors=True)
-        lock.unlink(missing_ok=True)
+        lock.path.unlink(missing_ok=True)
 
 
 def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
@@ -170,19 +167,3 @@ def _require_room(root: Path, needed: int, deployment: Deployment) -> None:
             f"{free / 1e9:.1f} GB free, of which {_LEFT_FREE / 1e9:.0f} GB stay free: remove some "
             "with 'qualify synthetic remove', or set QUALIFY_CACHE to a folder on another disk"
         )
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[Path]:
-    """Hold an exclusive lock on ``file``; another process that wants it waits."""
-    while True:
-        with file.open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            # Whoever held it before may have removed the file: then it locks nothing any more.
-            try:
-                held = file.stat().st_ino == os.fstat(stream.fileno()).st_ino
-            except FileNotFoundError:
-                held = False
-            if held:
-                yield file
-                return

@@ -1,0 +1,379 @@
+"""Observations of two sides -> findings and one verdict. Pure: nothing is run, nothing is kept.
+
+Behaviour: a check that A passes and B does not is repeated in fresh processes of both; only where
+A passes and B fails again is it ``regressed``, where they do not agree with themselves it is
+``inconclusive``. What A cannot do either is not held against B. Answers that are equal pass
+without a test; others are judged as pairs of items. Metrics follow ``rule.judge_series``.
+
+The gate passes only if all pass, fails on any confirmed regression, and is otherwise inconclusive
+(JUDGING, "The upgrade gate").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from qualification.gate.records import (
+    CHECKS,
+    Asked,
+    Behaviour,
+    BehaviourFinding,
+    GatePlan,
+    GateResult,
+    GateVerdict,
+    MetricFinding,
+    Pair,
+    Probe,
+    Side,
+    WarningsPolicy,
+)
+from qualification.paired_accuracy import judge_items
+from qualification.records import METRICS
+from qualification.rule import GATE_LIMITS, LOOKS, Decision, effect, judge_series, log_ratio
+
+GROWTH_LIMIT_CANARY, GROWTH_LIMIT = 64_000, 1_000_000
+"""Bytes per request, as in the memory suite: a canary's picture is 100 KB once processed."""
+
+LOST_PAIRS = 3
+"""Pairs of which B failed and A did not, beyond which no more are tried."""
+
+_Attempts = dict[tuple[Side, int], Behaviour]
+
+
+def decide(
+    plan: GatePlan,
+    observations: Sequence[Behaviour],
+    pairs: Sequence[Pair],
+    *,
+    finished: bool = True,
+    wall_s: float = 0.0,
+) -> GateResult:
+    """Everything that follows from what was observed so far."""
+    behaviour = behaviour_findings(observations, plan.warnings)
+    metrics = tuple(
+        metric_finding(deployment, metric, pairs_of(pairs, deployment), finished=finished)
+        for deployment in plan.timed
+        for metric in plan.metrics
+        if finished or pairs_of(pairs, deployment)
+    )
+    shown = tuple(one for one in metrics if one is not None)
+    verdict = overall([*(one.verdict for one in behaviour), *(one.verdict for one in shown)])
+    missing = sorted(set(plan.deployments) - {one.deployment for one in behaviour})
+    if missing and finished and verdict == "pass":
+        verdict = "inconclusive"
+    return GateResult(
+        plan,
+        verdict,
+        behaviour,
+        shown,
+        tuple(pairs),
+        tuple(observations),
+        _conclusion(plan, verdict, behaviour, shown, missing),
+        finished,
+        wall_s,
+    )
+
+
+def overall(verdicts: Iterable[GateVerdict]) -> GateVerdict:
+    """Any regression regresses; only if all pass it passes; unfit where noise alone hinders."""
+    found = set(verdicts)
+    if "regressed" in found:
+        return "regressed"
+    if found == {"pass"}:
+        return "pass"
+    return "unfit" if found and found <= {"pass", "unfit"} else "inconclusive"
+
+
+def pairs_of(pairs: Iterable[Pair], deployment: str) -> tuple[Pair, ...]:
+    """The pairs of one deployment, in order."""
+    return tuple(one for one in pairs if one.deployment == deployment)
+
+
+# --------------------------------------------------------------------------- metrics
+
+
+def metric_finding(
+    deployment: str, metric: str, pairs: Sequence[Pair], *, finished: bool = True
+) -> MetricFinding | None:
+    """The verdict on one metric; None where neither side can tell it (no GPU, no such phase).
+
+    Unfinished, an undecided metric has the decision ``open`` and the verdict ``inconclusive``.
+    """
+    broken = [one for one in pairs if one.a.failure or one.b.failure]
+    if broken and (lost := _failures(deployment, metric, pairs, broken)) is not None:
+        return lost
+    both = [one for one in pairs if metric in one.a.metrics and metric in one.b.metrics]
+    if not both and any(not (one.a.failure or one.b.failure) for one in pairs):
+        return None
+    ours = tuple(one.a.metrics[metric] for one in both)
+    theirs = tuple(one.b.metrics[metric] for one in both)
+    better = METRICS[metric][1]
+    x = [log_ratio(a, b, better) for a, b in zip(ours, theirs, strict=True)]
+    limits = GATE_LIMITS[metric]
+    decision = judge_series(x, limits)
+    found = effect(x, limits) if x else None
+    verdict: GateVerdict = "inconclusive" if decision.name == "open" else decision.name
+    note: Literal["", "improved", "budget"] = ""
+    if decision.name == "open" and finished:
+        note = "budget"
+    elif verdict == "pass" and found is not None and found.upper < 1:
+        note = "improved"
+    said = f"{metric} of {deployment}: {decision.reason}"
+    if note == "budget":
+        said = f"{metric} of {deployment}: undecided after {len(x)} pairs, no more were tried"
+    return MetricFinding(deployment, metric, verdict, said, decision, found, ours, theirs, note)
+
+
+def wanted_pairs(deployment: str, metrics: Sequence[str], pairs: Sequence[Pair]) -> int:
+    """Total pairs after which to decide again; 0 where every metric of a deployment is decided."""
+    if not pairs:
+        return LOOKS[0]
+    wanted = 0
+    for metric in metrics:
+        finding = metric_finding(deployment, metric, pairs, finished=False)
+        if finding is not None and finding.decision.name == "open":
+            wanted = max(wanted, finding.decision.wanted, len(pairs) + 1)
+    return wanted
+
+
+def _failures(
+    deployment: str, metric: str, pairs: Sequence[Pair], broken: Sequence[Pair]
+) -> MetricFinding | None:
+    """A process that failed gave no number: B's alone regress, anything else stays open."""
+    ours = [one.a.failure for one in broken if one.a.failure]
+    theirs = [one.b.failure for one in broken if one.b.failure]
+    if not ours and len(theirs) >= LOST_PAIRS:
+        verdict: GateVerdict = "regressed"
+        said = f"B failed in {len(theirs)} of {len(pairs)} pairs and A in none: {theirs[0]}"
+    elif len(ours) >= LOST_PAIRS:
+        verdict = "inconclusive"
+        said = f"A itself failed in {len(ours)} of {len(pairs)} pairs: {ours[0]}"
+    else:
+        return None
+    used = len(pairs)
+    decision = Decision(
+        "regressed" if verdict == "regressed" else "inconclusive", "first", used, 0, (), said
+    )
+    said = f"{metric} of {deployment}: {said}"
+    return MetricFinding(deployment, metric, verdict, said, decision, None, note="failure")
+
+
+# --------------------------------------------------------------------------- behaviour
+
+
+def behaviour_findings(
+    observations: Iterable[Behaviour], warnings: WarningsPolicy = "note"
+) -> tuple[BehaviourFinding, ...]:
+    """Findings of every deployment that both sides were asked about, in the order of the checks."""
+    by_deployment: dict[str, _Attempts] = {}
+    for one in observations:
+        by_deployment.setdefault(one.deployment, {})[one.side, one.attempt] = one
+    return tuple(
+        finding
+        for deployment, attempts in by_deployment.items()
+        if ("a", 0) in attempts and ("b", 0) in attempts
+        for finding in _of_deployment(deployment, attempts, warnings)
+    )
+
+
+def wants_confirmation(a: Behaviour, b: Behaviour, warnings: WarningsPolicy = "note") -> bool:
+    """Whether the first attempts of both sides differ so that both must be asked again."""
+    found = _of_deployment(a.deployment, {("a", 0): a, ("b", 0): b}, warnings)
+    return any(one.verdict != "pass" for one in found) and _loads(a)
+
+
+def _of_deployment(
+    deployment: str, attempts: _Attempts, warnings: WarningsPolicy
+) -> list[BehaviourFinding]:
+    a, b = attempts["a", 0], attempts["b", 0]
+    if not _loads(a):
+        detail = _probe(a, "load")
+        said = f"{deployment} does not load in A, so nothing is compared: {_of(detail)}"
+        if _loads(b):
+            said = f"{deployment} loads in B and not in A: {_of(detail)}"
+            return [BehaviourFinding(deployment, "load", "pass", said, "improved")]
+        return [BehaviourFinding(deployment, "load", "inconclusive", said, "both fail")]
+    findings = [_check(deployment, "load", attempts)]
+    if not _loads(b):
+        return findings
+    names = dict.fromkeys(probe.check for one in (a, b) for probe in one.probes)
+    for name in sorted(names, key=_rank):
+        if name == "load":
+            continue
+        if name == "answers":
+            findings.append(_answers(deployment, attempts))
+            findings += _prompt_tokens(deployment, a, b)
+        elif name == "growth":
+            findings.append(_growth(deployment, attempts))
+        else:
+            findings.append(_check(deployment, name, attempts))
+    findings.append(_warned(deployment, a, b, warnings))
+    return findings
+
+
+def _check(deployment: str, name: str, attempts: _Attempts) -> BehaviourFinding:
+    """Passed in A and not in B, twice: regressed."""
+    first = [_probe(attempts[side, 0], name) for side in ("a", "b")]
+    good = [_good(one) for one in first]
+    if good[0] == good[1] or good[1]:
+        note: Literal["", "improved", "both fail"] = ""
+        said = f"{name} of {deployment}: as before"
+        if not good[0]:
+            note = "improved" if good[1] else "both fail"
+            said = f"{name} of {deployment}: {note}; A: {_of(first[0])}"
+            if note == "both fail":
+                said += f"; B: {_of(first[1])}"
+        return BehaviourFinding(deployment, name, "pass", said, note)
+    said = f"{name} of {deployment}: passes in A, not in B: {_of(first[1])}"
+    if ("a", 1) not in attempts or ("b", 1) not in attempts:
+        return BehaviourFinding(deployment, name, "inconclusive", f"{said}; not repeated")
+    again = [_good(_probe(attempts[side, 1], name)) for side in ("a", "b")]
+    if again == [True, False]:
+        return BehaviourFinding(deployment, name, "regressed", f"{said}; and again")
+    how = f"in a second process A {_passes(again[0])} and B {_passes(again[1])}"
+    return BehaviourFinding(deployment, name, "inconclusive", f"{said}; {how}")
+
+
+def _answers(deployment: str, attempts: _Attempts) -> BehaviourFinding:
+    """Equal answers pass; others by the paired rule, on questions of their own in attempt 1."""
+    a, b = attempts["a", 0], attempts["b", 0]
+    name = f"answers of {deployment}"
+    pairs = _paired(a.asked, b.asked)
+    others = [(one, two) for one, two in pairs if one.text != two.text]
+    if pairs and not others:
+        said = f"{name}: all {len(pairs)} are equal"
+        return BehaviourFinding(deployment, "answers", "pass", said)
+    shown = "; ".join(
+        f"{one.question}: {one.text[:60]!r} in A, {two.text[:60]!r} in B, expected {one.expected!r}"
+        for one, two in others[:3]
+    )
+    first = judge_items([one.right for one, _ in pairs], [two.right for _, two in pairs])
+    said = f"{name}: {len(others)} of {len(pairs)} differ ({shown}); {first.sentence}"
+    if not pairs or ("a", 1) not in attempts or ("b", 1) not in attempts:
+        verdict: GateVerdict = "pass" if pairs and first.name == "pass" else "inconclusive"
+        return BehaviourFinding(deployment, "answers", verdict, f"{said}; not repeated")
+    fresh = _paired(attempts["a", 1].asked, attempts["b", 1].asked)
+    if all(one.text == two.text for one, two in fresh) and first.name != "regressed":
+        said += f"; of {len(fresh)} other questions all are answered alike"
+        return BehaviourFinding(deployment, "answers", "pass", said)
+    again = judge_items([one.right for one, _ in fresh], [two.right for _, two in fresh])
+    said += f"; of {len(fresh)} other questions: {again.sentence}"
+    verdict = "inconclusive"
+    if again.name == "pass" and first.name != "regressed":
+        verdict = "pass"
+    elif again.name == "regressed" and first.lost > first.gained:
+        verdict = "regressed"
+    return BehaviourFinding(deployment, "answers", verdict, said)
+
+
+def _prompt_tokens(deployment: str, a: Behaviour, b: Behaviour) -> list[BehaviourFinding]:
+    """Another number of tokens is a change to know of; whether it harms, the answers say."""
+    pairs = [(x, y) for x, y in _paired(a.asked, b.asked) if x.prompt_tokens and y.prompt_tokens]
+    if not pairs:
+        return []
+    others = [(x, y) for x, y in pairs if x.prompt_tokens != y.prompt_tokens]
+    name = f"prompt_tokens of {deployment}"
+    if not others:
+        said = f"{name}: equal for all {len(pairs)} prompts"
+        return [BehaviourFinding(deployment, "prompt_tokens", "pass", said)]
+    x, y = others[0]
+    said = (
+        f"{name}: {len(others)} of {len(pairs)} prompts have another number of tokens, "
+        f"{x.question}: {x.prompt_tokens} in A, {y.prompt_tokens} in B"
+    )
+    return [BehaviourFinding(deployment, "prompt_tokens", "pass", said, "changed")]
+
+
+def _growth(deployment: str, attempts: _Attempts) -> BehaviourFinding:
+    """B surely keeps more of a request than the limit, and surely more than A; twice."""
+    limit = GROWTH_LIMIT_CANARY if "-canary-" in deployment else GROWTH_LIMIT
+    name = f"growth of {deployment}"
+    worse, said = [], []
+    for attempt in (0, 1):
+        a, b = attempts.get(("a", attempt)), attempts.get(("b", attempt))
+        if a is None or b is None:
+            break
+        if a.growth is None or b.growth is None:
+            return _check(deployment, "growth", attempts)
+        worse.append(b.growth.lower > limit and b.growth.lower > a.growth.upper)
+        said.append(
+            f"{a.growth.value / 1e3:.0f} KB a request in A, {b.growth.value / 1e3:.0f} KB "
+            f"({b.growth.lower / 1e3:.0f} to {b.growth.upper / 1e3:.0f}) in B"
+        )
+    text = f"{name}: {', then '.join(said)}; the limit is {limit / 1e3:.0f} KB"
+    if not worse[0]:
+        return BehaviourFinding(deployment, "growth", "pass", text)
+    verdict: GateVerdict = "regressed" if worse == [True, True] else "inconclusive"
+    return BehaviourFinding(deployment, "growth", verdict, text)
+
+
+def _warned(
+    deployment: str, a: Behaviour, b: Behaviour, policy: WarningsPolicy
+) -> BehaviourFinding:
+    fresh = [line for line in b.warnings if line not in a.warnings]
+    if not fresh:
+        said = f"warnings of {deployment}: none that A has not"
+        return BehaviourFinding(deployment, "warnings", "pass", said)
+    more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+    said = f"warnings of {deployment}: new in B: {fresh[0]}{more}"
+    verdict: GateVerdict = "regressed" if policy == "fail" else "pass"
+    return BehaviourFinding(deployment, "warnings", verdict, said, "new warning")
+
+
+def _paired(a: Sequence[Asked], b: Sequence[Asked]) -> list[tuple[Asked, Asked]]:
+    other = {one.question: one for one in b}
+    return [(one, other[one.question]) for one in a if one.question in other]
+
+
+def _probe(behaviour: Behaviour, name: str) -> Probe | None:
+    return next((one for one in behaviour.probes if one.check == name), None)
+
+
+def _loads(behaviour: Behaviour) -> bool:
+    return _good(_probe(behaviour, "load"))
+
+
+def _good(probe: Probe | None) -> bool:
+    return probe is not None and probe.outcome == "ok"
+
+
+def _of(probe: Probe | None) -> str:
+    if probe is None:
+        return "it was not reached"
+    return (f"{probe.kind}: " if probe.kind else "") + (probe.detail or probe.outcome)
+
+
+def _passes(good: bool) -> str:
+    return "passes" if good else "fails"
+
+
+def _rank(name: str) -> int:
+    checks = list(CHECKS)
+    stem = name.partition("[")[0]
+    return checks.index(stem) if stem in checks else len(checks)
+
+
+def _conclusion(
+    plan: GatePlan,
+    verdict: GateVerdict,
+    behaviour: Sequence[BehaviourFinding],
+    metrics: Sequence[MetricFinding],
+    missing: Sequence[str],
+) -> str:
+    """One sentence for the first line of every report."""
+    counts = {
+        name: sum(one.verdict == name for one in behaviour)
+        + sum(one.verdict == name for one in metrics)
+        for name in ("pass", "regressed", "inconclusive", "unfit")
+    }
+    total = sum(counts.values())
+    move = f"from {plan.a.name} to {plan.b.name}"
+    if verdict == "pass":
+        return f"Yes, {move}: all {total} comparisons pass."
+    if verdict == "regressed":
+        return f"No, not {move}: {counts['regressed']} of {total} comparisons are regressed."
+    rest = f"{counts['inconclusive']} inconclusive, {counts['unfit']} unfit of {total} comparisons"
+    if missing:
+        rest += f"; {len(missing)} deployments were not compared"
+    return f"Cannot tell whether to move {move}: {rest}."

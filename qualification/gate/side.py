@@ -1,0 +1,77 @@
+"""One side of a gate: an environment's interpreter, and one deployment in a fresh process of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qualification.plan import answers_at_random, critical_memory_bytes
+from qualification.records import Deployment, LoadRequest, Machine, Tier
+from qualification.session import Deployed, Journal
+from qualification.weights import check_files, check_manifest, load_request
+from qualification.worker import Worker
+
+
+@dataclass(frozen=True)
+class Place:
+    """What both sides share: the machine, where fixtures lie, a scratch folder, deadlines.
+
+    ``scratch`` holds pictures and what MLX's CPU build compiles; whoever makes a place removes it.
+    """
+
+    machine: Machine
+    tier: Tier | None
+    fixtures: Path
+    scratch: Path
+    load_deadline_s: float = 3600.0
+    deadline_s: float = 600.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def request_for(deployment: Deployment, place: Place) -> LoadRequest:
+    """What a worker is asked to load; files are checked, random weights made where missing."""
+    request = load_request(deployment, place.fixtures)
+    if answers_at_random(deployment):
+        from qualification.synthetic.cache import ready
+
+        limit = critical_memory_bytes(place.machine, place.tier) or float("inf")
+        folder = ready(deployment, place.fixtures, memory_limit=limit)
+        request = dataclasses.replace(request, path=str(folder))
+    if request.weights == "canary" and request.path:
+        check_manifest(Path(request.path).parent, Path(request.path))
+    check_files(request)
+    return request
+
+
+@contextlib.contextmanager
+def deployed(deployment: Deployment, python: str, place: Place) -> Iterator[Deployed]:
+    """Load a deployment in a fresh process of ``python``; raises a WorkerError where it fails."""
+    pictures = place.scratch / "pictures"
+    kernels = place.scratch / "kernels"
+    for folder in (pictures, kernels):
+        folder.mkdir(exist_ok=True)
+    limit = critical_memory_bytes(place.machine, place.tier) or None
+    is_canary = deployment.source.weights == "canary"
+    loaded = Deployed(
+        deployment,
+        request_for(deployment, place),
+        Journal(),
+        pictures,
+        machine=place.machine,
+        tier=place.tier,
+        start_worker=lambda: Worker(
+            python=python,
+            memory_limit=limit,
+            environment={**deployment.source.environment, **place.environment},
+            kernels=kernels if is_canary else None,
+        ),
+        load_deadline_s=place.load_deadline_s,
+        deadline_s=place.deadline_s,
+    )
+    try:
+        yield loaded
+    finally:
+        loaded.close()
