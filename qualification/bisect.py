@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -304,8 +305,7 @@ class Bisect:
             self._refused += 1
             judged = Judged("unavailable", f"pip does not install it: {error}")
         else:
-            self._installs += 1
-            judged = self.judge(built)
+            judged = self._known(built) or self._asked(built)
         self._answers[spec] = judged.answer
         if judged.observation is not None and judged.answer in ("good", "bad"):
             self.observations[judged.answer] = judged.observation
@@ -313,6 +313,17 @@ class Bisect:
         self._tried.append(Tried(side, move.package, version, judged.answer, sentence))
         self.say(f"{side} with {move.package} {version}: {judged.answer}, {sentence}")
         return judged.answer
+
+    def _asked(self, built: Built) -> Judged:
+        self._installs += 1
+        return self.judge(built)
+
+    def _known(self, built: Built) -> Judged | None:
+        """What is known of one that came to the same releases as one of the two given."""
+        for answer, given in (("good", self.good), ("bad", self.bad)):
+            if built.key == given.key:
+                return Judged(cast(Answer, answer), f"the same releases as {given.spec.name}")
+        return None
 
     def _result(self, move: Move, base: Built, sentence: str) -> Bisection:
         result = self._undecided(sentence)

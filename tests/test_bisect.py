@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+import subprocess
 import zipfile
 
 import pytest
@@ -221,6 +223,67 @@ def test_what_a_library_said_cannot_act_in_the_report():
     assert all(row.count("|") == 4 and row.count("`") == 2 for row in rows)
 
 
+def test_what_comes_to_the_releases_of_a_given_environment_is_not_asked_again():
+    """A release may bring a package along; its move then makes all of bad, and is no install."""
+    index = Index(lambda versions: versions["mlx"] >= 2)
+    good, bad = built("a", {"mlx": "1"}), built("b", {"mlx": "2", "extra": "1"})
+    search = Bisect("d", "answers", good, bad, index.judge, lambda _spec: bad, index.between)
+    found = search.run()
+    assert (found.package, found.first_bad, found.installs) == ("mlx", "2", 0)
+
+
+def test_a_check_that_there_is_none_of_is_a_usage_error():
+    """One sentence, before anything is built."""
+    from click.testing import CliRunner
+
+    from qualification.commands.bisect import bisect
+
+    said = CliRunner().invoke(bisect, ["--good", "here", "--bad", "here", "--check", "speed"])
+    assert said.exit_code == 2
+    assert "there is no check or metric 'speed'" in said.output
+
+
+# --------------------------------------------------------------------------- the two judges
+
+
+def observed(side, text, loads=True):
+    """A process in which one question was answered."""
+    from qualification.gate.records import Asked, Behaviour, Probe
+
+    asked = tuple(
+        Asked(f"q{number}", "colour", "red", text, (), 9, text == "red") for number in range(40)
+    )
+    if not loads:
+        return Behaviour("d", side, 0, (Probe("load", "error", "no AudioModel", "backend_failed"),))
+    return Behaviour("d", side, 0, (Probe("load", "ok"), Probe("answers", "ok")), asked)
+
+
+def test_one_process_is_held_against_one_of_good():
+    """Equal answers pass, others do not, whatever a gate would still have to repeat."""
+    from qualification.bisect_judges import held_against
+
+    assert held_against("answers", observed("a", "red"), observed("b", "red"))[0]
+    passed, sentence = held_against("answers", observed("a", "red"), observed("b", "blue"))
+    assert not passed
+    assert "40 of 40 differ" in sentence
+
+
+def test_what_does_not_load_says_nothing_about_answers(monkeypatch):
+    """It is unavailable, as a release that does not install is; for the check load it is bad."""
+    from qualification import bisect_judges
+
+    monkeypatch.setattr(
+        bisect_judges,
+        "observe",
+        lambda _deployment, side, _attempt, **_more: observed(side, "red", loads=side == "a"),
+    )
+    one = built("x", {"mlx": "1"})
+    for check, answer in (("answers", "unavailable"), ("load", "bad")):
+        judged = bisect_judges.behaviour_judge(None, check, one, None, tries=5)(one)
+        assert judged.answer == answer
+        assert "AudioModel" in judged.sentence
+
+
 # --------------------------------------------------------------------------- real environments
 
 
@@ -288,8 +351,6 @@ def searched(index, tmp_path, check):
 @pytest.mark.slow
 def test_the_release_that_answers_otherwise_is_found_in_an_index_of_twelve(index, tmp_path):
     """In no more than five installs, and the script shows both answers."""
-    import subprocess
-
     address = index(
         lambda n: f"TOKEN_S = 0.0\ndef answer(q): return {'blue' if n >= 7 else 'red'!r}\n"
     )
@@ -303,7 +364,7 @@ def test_the_release_that_answers_otherwise_is_found_in_an_index_of_twelve(index
         ["bash", "-c", script],
         capture_output=True,
         text=True,
-        env={**__import__("os").environ, "PIP_INDEX_URL": address},
+        env={**os.environ, "PIP_INDEX_URL": address},
         check=True,
     ).stdout
     good, _, bad = said.partition("== bad-fakelib-1.7")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.backends import phi3_v_canary, phi3_v_chat
+from qualification.backends import phi3_v_canary, phi3_v_chat, phi3_v_processor
 from qualification.errors import BackendFailed
 from qualification.records import Message, Part
 
@@ -91,6 +91,21 @@ def test_the_librarys_own_code_runs_with_the_canarys_sizes(library, tmp_path):
     assert (processor.num_img_tokens, processor.img_size, processor.rows()) == (9, 84, 3)
     assert library.processing_phi3_v._calc_padded_size(100) == 168
     assert library.processing_phi3_v._pad_to_336(85) == 168
+
+
+def test_a_release_without_a_processor_of_its_own_gets_ours(library, tmp_path, monkeypatch):
+    """It would take one from the model's repository, as remote code; the record says so."""
+    del library.processing_phi3_v
+    utils = SimpleNamespace(AutoProcessor=None)
+    found = {
+        "mlx_vlm.models.phi3_v": library,
+        "mlx_vlm.models.phi3_v.vision": library.vision,
+        "mlx_vlm.utils": utils,
+    }
+    monkeypatch.setattr(phi3_v_canary, "import_module", found.__getitem__)
+    notes = phi3_v_canary.resize_if_canary(_folder(tmp_path, CONFIG))
+    assert notes[1] == phi3_v_processor.NOTE
+    assert utils.AutoProcessor is phi3_v_processor.Processor
 
 
 def test_resizing_twice_is_resizing_once(library, tmp_path):

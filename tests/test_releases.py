@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -111,8 +112,6 @@ def folder_index(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("folder_index")
 def test_pip_itself_says_what_installs_here():
     """Withdrawn ones and wheels of another platform are none, pre-releases only where asked for."""
-    import sys
-
     assert set(installable(sys.executable, "some.thing")) == {"1.0"}
     assert "2.0rc1" in installable(sys.executable, "some.thing", pre_releases=True)
 
@@ -120,8 +119,6 @@ def test_pip_itself_says_what_installs_here():
 @pytest.mark.usefixtures("folder_index")
 def test_an_index_in_a_folder_tells_what_is_withdrawn():
     """It has no dates."""
-    import sys
-
     facts = published(sys.executable, "Some_Thing")
     assert facts["1.1"] == Fact(None, yanked=True)
     assert not facts["1.0"].yanked
@@ -130,8 +127,6 @@ def test_an_index_in_a_folder_tells_what_is_withdrawn():
 @pytest.mark.usefixtures("folder_index")
 def test_a_package_that_no_index_has_is_one_sentence_without_the_address():
     """The user knows where pip looks."""
-    import sys
-
     with pytest.raises(EnvironmentFailed, match="cannot list the releases of nothing") as raised:
         installable(sys.executable, "nothing")
     assert "file:" not in str(raised.value)

@@ -107,7 +107,8 @@ class Processor:
         from PIL import Image
 
         side = self._side
-        across, down = crops(*picture.size, self._most)
+        width, height = picture.size
+        across, down = crops(width, height, self._most)
         bicubic = Image.Resampling.BICUBIC
         whole = picture.convert("RGB").resize((across * side, down * side), bicubic)
         pieces = [whole.resize((side, side), bicubic)]
