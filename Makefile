@@ -3,6 +3,8 @@ PYTHON ?= python3
 EXTRAS ?= mlx torch llamacpp dev
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+GATE_ARGS ?=
+REPLAY_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -10,13 +12,15 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: help install qualify test lint llama-tools bench canaries clean
+.PHONY: help install qualify test lint llama-tools bench gate replay canaries clean
 
 help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
+	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
+	@echo "make replay     past regressions through the gate; builds their environments"
 	@echo "make canaries   train the canaries again (about an hour on 2 cores)"
 
 install: $(VENV)/installed
@@ -55,6 +59,13 @@ llama-tools: install
 
 bench: llama-tools
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# A and B are one build: what differs is chance. CANDIDATE="mlx-vlm==X" makes it a real gate.
+gate: install
+	$(BIN)/qualify gate $(if $(CANDIDATE),--candidate "$(CANDIDATE)",--from current --to current) $(GATE_ARGS)
+
+replay: install
+	$(BIN)/qualify replay $(REPLAY_ARGS)
 
 canaries: install
 	$(BIN)/python -m fixtures.make_canaries all

@@ -101,7 +101,7 @@ def one_gate(kind: str, sides: tuple[Built, Built], seed: int) -> dict[str, Any]
         a=records[0],
         b=records[1],
         machine=machine,
-        deployments=(DEPLOYMENT,),
+        deployments=() if kind in FAULTS else (DEPLOYMENT,),  # a fault is not in the behaviour
         timed=(DEPLOYMENT,),
         metrics=metrics,
         seed=seed,
@@ -193,7 +193,7 @@ def document(folder: Path = LOGS) -> str:
         "",
         f"Written by `python -m benchmarks.gate_power report` from {folder.name}/*.jsonl. A and B "
         "are built apart from the same pins; every gate runs fresh processes of",
-        f"`{DEPLOYMENT}` and includes its behaviour checks. Shares with Clopper–Pearson 95 % "
+        f"`{DEPLOYMENT}`; those of equal environments include its behaviour checks. Shares with Clopper–Pearson 95 % "
         "intervals. The rivals judge the first ten pairs of the same logs.",
         "",
         "## Equal environments: who cries wolf",

@@ -151,8 +151,8 @@ def markdown(result: Bisection) -> str:
         pins = " or ".join(f"`{pin}`" for pin in result.pins)
         lines += [f"Pin to use: {pins}.", ""]
     lines += [
-        f"{result.installs} environments were installed for the search, {result.refused} were "
-        f"refused by pip; it took {result.wall_s:.0f} s.",
+        f"Environments installed for the search: {result.installs}; refused by pip: "
+        f"{result.refused}; time: {result.wall_s:.0f} s.",
         "",
     ]
     if result.tried:

@@ -139,6 +139,47 @@ def test_an_improvement_in_answers_passes():
     assert verdicts(*observations)["answers"] == "pass"
 
 
+def sure(side, attempt, margins, references, text="red"):
+    """A behaviour whose answers are equal and whose margins are those."""
+    some = tuple(
+        Asked(f"q{n}", "colour", "red", text, (), 10, True, margin, reference)
+        for n, (margin, reference) in enumerate(zip(margins, references, strict=True))
+    )
+    return behaviour(side, attempt, answers=some)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected", "note"),
+    [
+        (1.0, 1.0, "pass", ""),
+        (1.0, 1.0005, "pass", ""),
+        (1.0, 1.03, "regressed", ""),
+        (1.03, 1.0, "pass", "improved"),
+        (1.03, 1.03, "pass", ""),
+        (1.03, 0.95, "inconclusive", ""),
+    ],
+)
+def test_margins_tell_what_equal_answers_hide(a, b, expected, note):
+    """A as the reference and B not, twice: regressed; the other way round: improved."""
+    references = [5.0 + n for n in range(40)]
+
+    def of(side, attempt, factor):
+        moved = [r * (factor if n % 7 == 0 else 1.0) for n, r in enumerate(references)]
+        return sure(side, attempt, moved, references)
+
+    observations = [
+        of(side, attempt, factor) for attempt in (0, 1) for side, factor in (("a", a), ("b", b))
+    ]
+    assert verdicts(*observations)["margins"] == expected
+    assert notes(*observations)["margins"] == note
+
+
+def test_without_a_reference_margins_are_not_judged():
+    """A model of a user's own has none."""
+    observations = [sure(side, 0, [5.0, 6.0], [0.0, 0.0]) for side in "ab"]
+    assert "margins" not in verdicts(*observations)
+
+
 def test_growth_counts_where_b_surely_keeps_more_than_the_limit_and_than_a():
     """4 MB a request against 1 KB, twice; A as leaky is not held against B."""
     leak, tight = Growth(4.2e6, 4.1e6, 4.3e6, 16), Growth(1e3, -1e3, 2e3, 16)

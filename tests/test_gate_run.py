@@ -8,12 +8,12 @@ from qualification.gate.journal import NAME
 from tests import gate_toy
 
 SLOW = """
-    TOKEN_S = 0.004
+    TOKEN_S = 0.0006
     def answer(question):
         return "red"
 """
 QUICK = """
-    TOKEN_S = 0.002
+    TOKEN_S = 0.0001
     def answer(question):
         return "red"
 """
@@ -54,7 +54,7 @@ def test_a_release_that_answers_garbage_is_regressed_after_a_second_look(place, 
 
 @pytest.mark.slow
 def test_a_release_that_decodes_slower_is_regressed_and_confirmed(place, tmp_path):
-    """Twice the time a token: six pairs, and six to confirm, in an order by coin."""
+    """Several times the time a token: six pairs, and six to confirm, in an order by coin."""
     changes = {"timed": (gate_toy.TOY,), "metrics": ("decode_tps",)}
     result = gate(tmp_path / "g", place, "quick", "slow", **changes)
     (found,) = result.metrics

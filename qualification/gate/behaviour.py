@@ -6,14 +6,16 @@ other. A failure of the worker ends the check it happened in, never the observat
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from qualification.clean_up import held_bytes
 from qualification.errors import BackendFailed, WorkerError
 from qualification.gate.records import Asked, Behaviour, Growth, Probe, Side
+from qualification.gate.reference import reference_of
 from qualification.gate.side import Place, deployed
 from qualification.hostile_text import disarm
 from qualification.plan import answers_at_random
@@ -52,7 +54,7 @@ def observe(
     ``attempt`` 0 asks a few questions of each skill; a later one asks others, and more of them.
     """
     started = time.monotonic()
-    asker = _Asker(deployment, attempt, checks)
+    asker = _Asker(deployment, attempt, checks, reference_of(deployment, place.fixtures))
     try:
         with deployed(deployment, python, place) as loaded:
             asker.probes.append(Probe("load", "ok"))
@@ -95,11 +97,20 @@ def held_out(deployment: Deployment, attempt: int) -> list[Question]:
     ]
 
 
+def _first_margin(generation: Generation) -> float:
+    margin = generation.margins[0] if generation.margins else 0.0
+    return margin if math.isfinite(margin) and margin > 0 else 0.0
+
+
 class _Asker:
     """Makes the checks one after the other and keeps what came."""
 
     def __init__(
-        self, deployment: Deployment, attempt: int, checks: Collection[str] | None
+        self,
+        deployment: Deployment,
+        attempt: int,
+        checks: Collection[str] | None,
+        reference: Mapping[str, float],
     ) -> None:
         self.deployment = deployment
         self.probes: list[Probe] = []
@@ -108,6 +119,7 @@ class _Asker:
         self.log = ""
         self._unended = ""
         self._attempt = attempt
+        self._reference = reference
         self._checks = checks
         self._capabilities = set(deployment.model.capabilities)
 
@@ -116,7 +128,7 @@ class _Asker:
         if answers_at_random(self.deployment):
             self._one("growth", lambda: self._growth(loaded))
             return
-        needs_answers = {"answers", "prompt_tokens", "natural_stop", *SKILLS_SHOWING}
+        needs_answers = {"answers", "margins", "prompt_tokens", "natural_stop", *SKILLS_SHOWING}
         if self._checks is None or needs_answers & set(self._checks):
             self._one("answers", lambda: self._answers(loaded), always=True)
             self._capable()
@@ -148,20 +160,21 @@ class _Asker:
         failure: WorkerError | None = None
         for question in held_out(self.deployment, self._attempt):
             try:
-                generation = loaded.converse(*loaded.messages(question))
+                generation = loaded.converse(*loaded.messages(question), margins=True)
             except WorkerError as error:
                 failure = failure or error
                 ids: tuple[int, ...] = ()
-                text, tokens, right = f"({error.kind})", 0, False
+                text, tokens, right, margin = f"({error.kind})", 0, False, 0.0
             else:
                 text, ids = generation.text.strip(), generation.token_ids
                 tokens, right = generation.prompt_tokens, loaded.is_right(question, text)
+                margin = _first_margin(generation)
                 if generation.finish_reason != "stop":
                     self._unended = question.identifier
             self.asked.append(
                 Asked(
                     question.identifier, question.skill, question.answer, disarm(text), ids, tokens,
-                    right,
+                    right, margin, self._reference.get(question.identifier, 0.0),
                 )
             )  # fmt: skip
             if failure is not None and sum(one.text.startswith("(") for one in self.asked) >= 12:

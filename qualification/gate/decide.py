@@ -11,6 +11,7 @@ The gate passes only if all pass, fails on any confirmed regression, and is othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -31,6 +32,11 @@ from qualification.gate.records import (
 from qualification.paired_accuracy import judge_items
 from qualification.records import METRICS
 from qualification.rule import GATE_LIMITS, LOOKS, Decision, effect, judge_series, log_ratio
+
+MOVED, MANY = 0.01, 0.05
+"""A first token's margin that is so far (share) from the reference has moved; so many (share) that
+have say that something else is computed. Two right releases agree to 0.001 on every question, each
+silent fault of the catalogue moved one in seven or more (docs/regressions.md)."""
 
 GROWTH_LIMIT_CANARY, GROWTH_LIMIT = 64_000, 1_000_000
 """Bytes per request, as in the memory suite: a canary's picture is 100 KB once processed."""
@@ -203,6 +209,7 @@ def _of_deployment(
             continue
         if name == "answers":
             findings.append(_answers(deployment, attempts))
+            findings += _margins(deployment, attempts)
             findings += _prompt_tokens(deployment, a, b)
         elif name == "growth":
             findings.append(_growth(deployment, attempts))
@@ -265,6 +272,48 @@ def _answers(deployment: str, attempts: _Attempts) -> BehaviourFinding:
     elif again.name == "regressed" and first.lost > first.gained:
         verdict = "regressed"
     return BehaviourFinding(deployment, "answers", verdict, said)
+
+
+def _margins(deployment: str, attempts: _Attempts) -> list[BehaviourFinding]:
+    """A computes what the reference does and B does not, twice: regressed, equal answers or not.
+
+    A canary answers rightly in spite of wrong positions or a missing mask; how sure it is tells.
+    """
+    shares = []
+    for attempt in (0, 1):
+        if ("a", attempt) in attempts and ("b", attempt) in attempts:
+            pairs = _paired(attempts["a", attempt].asked, attempts["b", attempt].asked)
+            known = [(x, y) for x, y in pairs if x.reference and x.margin and y.margin]
+            if known:
+                shares.append(
+                    (
+                        _moved([(x.margin, x.reference) for x, _ in known]),
+                        _moved([(y.margin, y.reference) for _, y in known]),
+                        _moved([(y.margin, x.margin) for x, y in known]),
+                    )
+                )
+    if not shares:
+        return []
+    a, b, apart = shares[0]
+    name = f"margins of {deployment}"
+    said = f"{name}: of A's {a:.0%} are not the reference's, of B's {b:.0%}; {apart:.0%} differ"
+    note: Literal["", "improved"] = ""
+    verdict: GateVerdict = "pass"
+    if b <= MANY or apart <= MANY:
+        note = "improved" if a > MANY >= b else ""
+    elif a > MANY:
+        verdict = "inconclusive"
+        said += ", so neither computes what the reference does"
+    else:
+        again = len(shares) > 1 and shares[1][0] <= MANY < shares[1][1]
+        verdict = "regressed" if again else "inconclusive"
+        said += f"; of other questions B's {shares[1][1]:.0%}" if len(shares) > 1 else ""
+    return [BehaviourFinding(deployment, "margins", verdict, said, note)]
+
+
+def _moved(pairs: Sequence[tuple[float, float]]) -> float:
+    """The share of pairs whose ratio is further than :data:`MOVED` from 1."""
+    return sum(abs(math.log(x / y)) > MOVED for x, y in pairs) / len(pairs)
 
 
 def _prompt_tokens(deployment: str, a: Behaviour, b: Behaviour) -> list[BehaviourFinding]:

@@ -25,6 +25,7 @@ EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "regressed": 1, "inconclusive":
 CHECKS: dict[str, str] = {
     "load": "loads",
     "answers": "answers held-out questions as before",
+    "margins": "computes what the canary's reference computes",
     "state": "a request leaves nothing behind",
     "vision": "sees what a picture shows",
     "text_only": "answers without a picture",
@@ -78,7 +79,11 @@ class GatePlan:
 
 @dataclass(frozen=True)
 class Asked:
-    """One held-out question and what came. ``text`` is hostile."""
+    """One held-out question and what came. ``text`` is hostile.
+
+    ``margin`` is the largest logit less the second largest of the first token, ``reference`` what
+    the canary's reference has there; 0 where it is not known.
+    """
 
     question: str
     skill: str
@@ -87,6 +92,8 @@ class Asked:
     token_ids: tuple[int, ...]
     prompt_tokens: int
     right: bool
+    margin: float = 0.0
+    reference: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""The reference of the canaries: how sure each is of its first token under the pinned releases.
+
+A trained canary answers rightly in spite of some silent faults (wrong positions, a missing mask),
+but not as surely. ``fixtures/canaries/margins.json`` has, for every canary of full precision on
+every backend, the margin of the first token of the gate's questions: the largest logit less the second
+largest. It is written by ``python -m fixtures.make_margins`` under the pinned environment, whose
+suites hold the backends against each other; two right releases agree with it to 0.1 %.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from qualification.errors import WeightsError
+from qualification.parity import precision
+from qualification.records import Deployment
+
+NAME = "canaries/margins.json"
+
+
+def has_reference(deployment: Deployment) -> bool:
+    """Whether a deployment is one that the reference is made of."""
+    source = deployment.source
+    return source.weights == "canary" and bool(precision(source.quantisation))
+
+
+def reference_of(deployment: Deployment, fixtures: Path) -> Mapping[str, float]:
+    """Question -> margin; empty where there is none. WeightsError for a damaged file."""
+    if not has_reference(deployment):
+        return {}
+    return _read(fixtures / NAME).get(deployment.identifier, {})
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> dict[str, dict[str, float]]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["margins"]
+        return {
+            str(name): {str(question): float(margin) for question, margin in margins.items()}
+            for name, margins in found.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read as margins ({error!r}); make it again with: "
+            "python -m fixtures.make_margins"
+        ) from error
