@@ -118,6 +118,7 @@ class Qualification:
         self._verdicts: tuple[Verdict, ...] = ()
         self._suspects: list[str] = []
         self._not_kept = ""
+        self.built: Built | None = built_environment(config)
         folder = config.getoption("--declarations")
         try:
             registry = load_registry(Path(folder) if folder else None)
@@ -145,11 +146,6 @@ class Qualification:
     def tier(self) -> Tier | None:
         """The tier that this machine matches."""
         return self.registry.tier(self.machine.tier) if self.machine.tier else None
-
-    @cached_property
-    def built(self) -> Built | None:
-        """The environment of ``--environment`` or ``--candidate``; None: this interpreter's."""
-        return built_environment(self._config)
 
     @cached_property
     def versions(self) -> dict[str, str]:

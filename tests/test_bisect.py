@@ -375,7 +375,7 @@ def test_the_release_that_answers_otherwise_is_found_in_an_index_of_twelve(index
 def test_the_release_that_is_slower_is_found_in_an_index_of_twelve(index, tmp_path):
     """By pairs of fresh processes against the good one."""
     address = index(
-        lambda n: f"TOKEN_S = {0.001 if n >= 3 else 0.0005}\ndef answer(q): return 'red'\n"
+        lambda n: f"TOKEN_S = {0.004 if n >= 3 else 0.002}\ndef answer(q): return 'red'\n"
     )
     found, _ = searched(address, tmp_path, "decode_tps")
     assert (found.package, found.last_good, found.first_bad) == ("fakelib", "1.2", "1.3")
