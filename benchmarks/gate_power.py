@@ -193,7 +193,8 @@ def document(folder: Path = LOGS) -> str:
         "",
         f"Written by `python -m benchmarks.gate_power report` from {folder.name}/*.jsonl. A and B "
         "are built apart from the same pins; every gate runs fresh processes of",
-        f"`{DEPLOYMENT}`; those of equal environments include its behaviour checks. Shares with Clopper–Pearson 95 % "
+        f"`{DEPLOYMENT}`; those of equal environments include its behaviour checks. Shares with "
+        "Clopper–Pearson 95 % "
         "intervals. The rivals judge the first ten pairs of the same logs.",
         "",
         "## Equal environments: who cries wolf",

@@ -32,7 +32,8 @@ def command(place, folder, b="good", *more):
     return [
         sys.executable, "-m", "qualification.cli", "gate", "--from", str(good),
         "--to", str({"good": good, "bad": bad}[b]), "--declarations", str(declared),
-        "--weights", "synthetic", "--backend", "fake", "--output", str(folder), "--seed", "3", *more,
+        "--weights", "synthetic", "--backend", "fake", "--output", str(folder), "--seed", "3",
+        *more,
     ]  # fmt: skip
 
 

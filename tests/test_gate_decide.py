@@ -142,7 +142,7 @@ def test_an_improvement_in_answers_passes():
 def sure(side, attempt, margins, references, text="red"):
     """A behaviour whose answers are equal and whose margins are those."""
     some = tuple(
-        Asked(f"q{n}", "colour", "red", text, (), 10, True, margin, reference)
+        Asked(f"q{n}", "colour", "red", text, (), 10, True, margin, (reference, 2 * reference))
         for n, (margin, reference) in enumerate(zip(margins, references, strict=True))
     )
     return behaviour(side, attempt, answers=some)
@@ -177,6 +177,8 @@ def test_margins_tell_what_equal_answers_hide(a, b, expected, note):
 def test_without_a_reference_margins_are_not_judged():
     """A model of a user's own has none."""
     observations = [sure(side, 0, [5.0, 6.0], [0.0, 0.0]) for side in "ab"]
+    assert all(one.verdict == "pass" for one in behaviour_findings(observations))
+    observations = [behaviour(side, answers=asked("red")) for side in "ab"]
     assert "margins" not in verdicts(*observations)
 
 

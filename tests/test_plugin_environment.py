@@ -9,7 +9,6 @@ import pytest
 
 from qualification.baseline import accept
 from qualification.store import Store
-
 from tests.test_plugin import house  # noqa: F401 - the fixture
 
 PEAK = """

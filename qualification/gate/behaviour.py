@@ -15,7 +15,7 @@ from pathlib import Path
 from qualification.clean_up import held_bytes
 from qualification.errors import BackendFailed, WorkerError
 from qualification.gate.records import Asked, Behaviour, Growth, Probe, Side
-from qualification.gate.reference import reference_of
+from qualification.gate.reference import references_of
 from qualification.gate.side import Place, deployed
 from qualification.hostile_text import disarm
 from qualification.plan import answers_at_random
@@ -54,7 +54,7 @@ def observe(
     ``attempt`` 0 asks a few questions of each skill; a later one asks others, and more of them.
     """
     started = time.monotonic()
-    asker = _Asker(deployment, attempt, checks, reference_of(deployment, place.fixtures))
+    asker = _Asker(deployment, attempt, checks, references_of(deployment, place.fixtures))
     try:
         with deployed(deployment, python, place) as loaded:
             asker.probes.append(Probe("load", "ok"))
@@ -110,7 +110,7 @@ class _Asker:
         deployment: Deployment,
         attempt: int,
         checks: Collection[str] | None,
-        reference: Mapping[str, float],
+        references: Sequence[Mapping[str, float]],
     ) -> None:
         self.deployment = deployment
         self.probes: list[Probe] = []
@@ -119,7 +119,7 @@ class _Asker:
         self.log = ""
         self._unended = ""
         self._attempt = attempt
-        self._reference = reference
+        self._references = references
         self._checks = checks
         self._capabilities = set(deployment.model.capabilities)
 
@@ -174,7 +174,8 @@ class _Asker:
             self.asked.append(
                 Asked(
                     question.identifier, question.skill, question.answer, disarm(text), ids, tokens,
-                    right, margin, self._reference.get(question.identifier, 0.0),
+                    right, margin,
+                    tuple(one.get(question.identifier, 0.0) for one in self._references),
                 )
             )  # fmt: skip
             if failure is not None and sum(one.text.startswith("(") for one in self.asked) >= 12:

@@ -283,14 +283,11 @@ def _margins(deployment: str, attempts: _Attempts) -> list[BehaviourFinding]:
     for attempt in (0, 1):
         if ("a", attempt) in attempts and ("b", attempt) in attempts:
             pairs = _paired(attempts["a", attempt].asked, attempts["b", attempt].asked)
-            known = [(x, y) for x, y in pairs if x.reference and x.margin and y.margin]
+            known = [(x, y) for x, y in pairs if x.references and x.margin and y.margin]
             if known:
+                apart = _moved([(y.margin, x.margin) for x, y in known])
                 shares.append(
-                    (
-                        _moved([(x.margin, x.reference) for x, _ in known]),
-                        _moved([(y.margin, y.reference) for _, y in known]),
-                        _moved([(y.margin, x.margin) for x, y in known]),
-                    )
+                    (_astray([x for x, _ in known]), _astray([y for _, y in known]), apart)
                 )
     if not shares:
         return []
@@ -309,6 +306,16 @@ def _margins(deployment: str, attempts: _Attempts) -> list[BehaviourFinding]:
         verdict = "regressed" if again else "inconclusive"
         said += f"; of other questions B's {shares[1][1]:.0%}" if len(shares) > 1 else ""
     return [BehaviourFinding(deployment, "margins", verdict, said, note)]
+
+
+def _astray(asked: Sequence[Asked]) -> float:
+    """The share of margins that are not those of the nearest reference; 0 where there is none."""
+    found = []
+    for number in range(len(asked[0].references)):
+        pairs = [(one.margin, one.references[number]) for one in asked if one.references[number]]
+        if 2 * len(pairs) >= len(asked):
+            found.append(_moved(pairs))
+    return min(found, default=0.0)
 
 
 def _moved(pairs: Sequence[tuple[float, float]]) -> float:

@@ -81,8 +81,8 @@ class GatePlan:
 class Asked:
     """One held-out question and what came. ``text`` is hostile.
 
-    ``margin`` is the largest logit less the second largest of the first token, ``reference`` what
-    the canary's reference has there; 0 where it is not known.
+    ``margin`` is the largest logit less the second largest of the first token, ``references`` what
+    each of the canary's references has there; 0 where it is not known.
     """
 
     question: str
@@ -93,7 +93,7 @@ class Asked:
     prompt_tokens: int
     right: bool
     margin: float = 0.0
-    reference: float = 0.0
+    references: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
