@@ -45,7 +45,7 @@ qualify: install
 	case $$status in 0|1) $(BIN)/qualify report || status=2;; esac; exit $$status
 
 test: install
-	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -208,6 +208,7 @@ def _through_the_gate(  # type: ignore[no-untyped-def]
             deployments,
             tier=registry.tier(machine.tier) if machine.tier else None,
             fixtures=home() / "fixtures",
+            jobs=2,
         )
     worst = [one for one in result.behaviour if one.verdict == "regressed"]
     return Replayed(

@@ -292,7 +292,10 @@ class Deployed:
                 draft = Path(tempfile.mkdtemp(dir=self._pictures))
                 for number, file in enumerate(files):
                     shutil.copyfile(file, draft / f"{number:03}.png")
-                draft.rename(folder)
+                try:
+                    draft.rename(folder)
+                except OSError:  # the other side was first
+                    shutil.rmtree(draft)
             parts.append(Part("video", str(folder)))
         return parts
 
@@ -301,8 +304,11 @@ class Deployed:
             return picture
         content = picture.tobytes() + repr((picture.mode, picture.size)).encode()
         file = self._pictures / f"{hashlib.sha256(content).hexdigest()[:24]}.png"
-        if not file.exists():
-            picture.save(file)
+        if not file.exists():  # whole or not at all: the gate's two sides ask at the same time
+            descriptor, draft = tempfile.mkstemp(dir=self._pictures, suffix=".png")
+            with open(descriptor, "wb") as opened:
+                picture.save(opened, "PNG")
+            Path(draft).rename(file)
         return file
 
 

@@ -79,6 +79,15 @@ def test_a_wrong_order_is_one_sentence_and_exit_code_2(place, tmp_path, more, sa
     assert not (tmp_path / "g").exists()
 
 
+def test_nothing_to_move_to_is_no_gate(place, tmp_path):
+    """An empty CANDIDATE in CI would otherwise compare A with itself, and pass."""
+    arguments = command(place, tmp_path / "g")
+    end = arguments.index("--to")
+    done = typed([*arguments[:end], *arguments[end + 2 :], "--candidate", ""])
+    assert done.returncode == 2
+    assert "--candidate" in done.stderr
+
+
 def test_a_gate_that_was_killed_goes_on_and_decides_alike(place, tmp_path):
     """kill -9 at several moments of one gate; then its observations are those of a whole one."""
     metrics = ("--metrics", "peak_memory_bytes")

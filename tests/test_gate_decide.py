@@ -11,8 +11,8 @@ from qualification.gate.decide import (
     decide,
     metric_finding,
     overall,
+    to_confirm,
     wanted_pairs,
-    wants_confirmation,
 )
 from qualification.gate.records import Asked, Behaviour, Growth, Pair, Probe, Sample
 from tests import gate_sample
@@ -66,7 +66,7 @@ def pairs(ratios, metric="decode_tps", deployment=TOY):
 def test_what_fails_in_b_alone_and_again_is_regressed():
     """One failure is not enough, two are; one that does not repeat is inconclusive."""
     once = behaviour("a", state=True), behaviour("b", state=False)
-    assert wants_confirmation(*once)
+    assert to_confirm(*once)
     assert verdicts(*once)["state"] == "inconclusive"
     good, bad = behaviour("a", 1, state=True), behaviour("b", 1, state=False)
     assert verdicts(*once, good, bad)["state"] == "regressed"
@@ -77,7 +77,7 @@ def test_what_fails_in_b_alone_and_again_is_regressed():
 def test_what_a_cannot_do_either_is_not_held_against_b():
     """Both fail: no regression, said; only A fails: an improvement."""
     a, b = behaviour("a", state=False), behaviour("b", state=False)
-    assert not wants_confirmation(a, b)
+    assert not to_confirm(a, b)
     assert verdicts(a, b)["state"] == "pass"
     assert notes(a, b)["state"] == "both fail"
     assert notes(a, behaviour("b", state=True))["state"] == "improved"
@@ -93,7 +93,7 @@ def test_a_load_that_fails_in_b_is_regressed_when_it_fails_again():
 def test_what_does_not_load_in_a_is_not_compared():
     """Neither side loads: nothing is known, so nothing passes; B alone loads: improved."""
     broken = Behaviour(TOY, "a", 0, (Probe("load", "error", "no", "backend_failed"),))
-    assert not wants_confirmation(broken, replace(broken, side="b"))
+    assert not to_confirm(broken, replace(broken, side="b"))
     assert verdicts(broken, replace(broken, side="b")) == {"load": "inconclusive"}
     assert notes(broken, behaviour("b")) == {"load": "improved"}
 
@@ -103,7 +103,7 @@ def test_equal_answers_pass_without_a_test_even_wrong_ones():
     same = asked("red", "blue", "green")
     a, b = behaviour("a", answers=same), behaviour("b", answers=same)
     assert verdicts(a, b)["answers"] == "pass"
-    assert not wants_confirmation(a, b)
+    assert not to_confirm(a, b)
 
 
 def test_garbage_in_both_attempts_is_regressed():
@@ -122,7 +122,7 @@ def test_another_right_answer_here_and_there_is_no_regression():
         behaviour("a", answers=asked(*["red"] * 40)),
         behaviour("b", answers=asked("blue", *["red"] * 39)),
     ]
-    assert wants_confirmation(*first)
+    assert to_confirm(*first)
     alike = [behaviour(side, 1, answers=asked(*["red"] * 300)) for side in "ab"]
     assert verdicts(*first, *alike)["answers"] == "pass"
     some = [alike[0], behaviour("b", 1, answers=asked(*["blue"] * 8, *["red"] * 292))]

@@ -76,6 +76,11 @@ def gate(
     registry = load_registry(declarations)
     machine = probe(registry.chips, registry.tiers)
     tier = registry.tier(machine.tier) if machine.tier else None
+    if resume is None and not b and not candidate.strip():
+        raise GateError(
+            "there is nothing to move to: name it with --to ENV or --candidate PINS "
+            "(an environment against itself: --to with the name of A)"
+        )
     if resume is not None:
         journal, recorded = journals.Journal.again(resume)
         spec_a, spec_b = recorded.a, recorded.b

@@ -145,8 +145,8 @@ class _Asker:
 
     def _one(self, check: str, ask: Callable[[], str], *, always: bool = False) -> None:
         """``ask`` returns what is wrong, '' where nothing is."""
-        wanted = self._checks is None or always or check.partition("[")[0] in self._checks
-        if not wanted:
+        names = {check, check.partition("[")[0]}
+        if self._checks is not None and not always and not names & set(self._checks):
             return
         try:
             wrong = ask()

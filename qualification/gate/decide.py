@@ -183,10 +183,14 @@ def behaviour_findings(
     )
 
 
-def wants_confirmation(a: Behaviour, b: Behaviour, warnings: WarningsPolicy = "note") -> bool:
-    """Whether the first attempts of both sides differ so that both must be asked again."""
+def to_confirm(a: Behaviour, b: Behaviour, warnings: WarningsPolicy = "note") -> frozenset[str]:
+    """The checks in which the first attempts differ, so that both sides must be asked again."""
+    if not _loads(a):
+        return frozenset()
     found = _of_deployment(a.deployment, {("a", 0): a, ("b", 0): b}, warnings)
-    return any(one.verdict != "pass" for one in found) and _loads(a)
+    return frozenset(
+        one.check for one in found if one.verdict != "pass" and one.check != "warnings"
+    )
 
 
 def _of_deployment(
@@ -351,6 +355,8 @@ def _growth(deployment: str, attempts: _Attempts) -> BehaviourFinding:
         if a is None or b is None:
             break
         if a.growth is None or b.growth is None:
+            if attempt:
+                break
             return _check(deployment, "growth", attempts)
         worse.append(b.growth.lower > limit and b.growth.lower > a.growth.upper)
         said.append(

@@ -12,8 +12,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ import psutil
 
 from qualification.environment_cache import Built
 from qualification.gate.behaviour import observe
-from qualification.gate.decide import decide, pairs_of, wanted_pairs, wants_confirmation
+from qualification.gate.decide import decide, pairs_of, to_confirm, wanted_pairs
 from qualification.gate.journal import Journal, Recorded
 from qualification.gate.records import Behaviour, GatePlan, GateResult, Pair, Sample, Side
 from qualification.gate.side import Place
@@ -65,7 +65,7 @@ class Sides:
 
 
 class Gate:
-    """One gate on its journal. ``jobs`` deployments are asked at the same time, never timed so."""
+    """One gate on its journal. ``jobs`` processes are asked at the same time, never timed so."""
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class Gate:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._compared: set[str] = set()
         self._place = Place(machine, tier, fixtures, journal.path.parent / "scratch")
 
     def run(self) -> GateResult:
@@ -116,12 +117,27 @@ class Gate:
     # ------------------------------------------------------------------ behaviour
 
     def _behaviour(self) -> None:
+        """Ask every deployment on both sides, and again where they differ, ``jobs`` at a time."""
         with ThreadPoolExecutor(self._jobs) as pool:
-            some = [pool.submit(self._ask, self._deployments[n]) for n in self.plan.deployments]
+            asked: dict[Future[Behaviour | None], Deployment] = {}
+
+            def ask(
+                deployment: Deployment, attempt: int, checks: Collection[str] | None = None
+            ) -> None:
+                for side in SIDES:
+                    one = pool.submit(self._observed, deployment, side, attempt, checks)
+                    asked[one] = deployment
+
+            for name in self.plan.deployments:
+                ask(self._deployments[name], 0)
             try:
-                done, _ = wait(some, return_when=FIRST_EXCEPTION)
-                for one in done:
-                    one.result()
+                while asked:
+                    done, _ = wait(asked, return_when=FIRST_COMPLETED)
+                    for one in done:
+                        deployment = asked.pop(one)
+                        found = one.result()
+                        if found is not None and (checks := self._to_confirm(found)):
+                            ask(deployment, 1, checks)
             except BaseException:
                 # The threads wait for workers: without those they end, and keep nothing more.
                 self._stop.set()
@@ -129,18 +145,21 @@ class Gate:
                 _end_children()
                 raise
 
-    def _ask(self, deployment: Deployment) -> None:
-        first = [self._observed(deployment, side, 0) for side in SIDES]
-        if None in first:
-            return
-        a, b = first
-        assert a is not None
-        assert b is not None
-        if wants_confirmation(a, b, self.plan.warnings):
-            for side in SIDES:
-                self._observed(deployment, side, 1)
+    def _to_confirm(self, last: Behaviour) -> Collection[str]:
+        """What is to be asked again: empty until both first attempts of a deployment are there."""
+        sides = {
+            one.side: one
+            for one in self._observations
+            if (one.deployment, one.attempt) == (last.deployment, 0)
+        }
+        if last.attempt or len(sides) < len(SIDES) or last.deployment in self._compared:
+            return ()
+        self._compared.add(last.deployment)
+        return to_confirm(sides["a"], sides["b"], self.plan.warnings)
 
-    def _observed(self, deployment: Deployment, side: Side, attempt: int) -> Behaviour | None:
+    def _observed(
+        self, deployment: Deployment, side: Side, attempt: int, checks: Collection[str] | None
+    ) -> Behaviour | None:
         """What the journal has, or else what is observed now; None once the gate is stopped."""
         key = (deployment.identifier, side, attempt)
         for one in self._observations:
@@ -151,7 +170,12 @@ class Gate:
         again = " again" if attempt else ""
         self._shown.doing(f"{deployment.identifier}: behaviour of {side.upper()}{again}")
         found = observe(
-            deployment, side, attempt, python=self._sides.python(side), place=self._place
+            deployment,
+            side,
+            attempt,
+            python=self._sides.python(side),
+            place=self._place,
+            checks=checks,
         )
         with self._lock:
             if self._stop.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +51,10 @@ def request_for(deployment: Deployment, place: Place) -> LoadRequest:
 def deployed(deployment: Deployment, python: str, place: Place) -> Iterator[Deployed]:
     """Load a deployment in a fresh process of ``python``; raises a WorkerError where it fails."""
     pictures = place.scratch / "pictures"
-    kernels = place.scratch / "kernels"
+    # MLX does not write a kernel at once: two processes that compile the same one need two folders.
+    kernels = place.scratch / "kernels" / str(threading.get_ident())
     for folder in (pictures, kernels):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     limit = critical_memory_bytes(place.machine, place.tier) or None
     is_canary = deployment.source.weights == "canary"
     loaded = Deployed(
