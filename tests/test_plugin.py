@@ -90,6 +90,8 @@ def house(pytester, monkeypatch):
     monkeypatch.setenv("QUALIFY_HOME", str(pytester.path))
     monkeypatch.delenv("QUALIFY_RESULTS", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    for name in ("WORKER", "WORKER_COUNT", "TESTRUNUID"):  # or it takes itself for one of several
+        monkeypatch.delenv(f"PYTEST_XDIST_{name}", raising=False)
     folder = pytester.mkdir("declared")
     system = "macos" if platform.system() == "Darwin" else "linux"
 
