@@ -174,6 +174,31 @@ def test_margins_tell_what_equal_answers_hide(a, b, expected, note):
     assert notes(*observations)["margins"] == note
 
 
+def timed(side, attempt, seconds):
+    """A behaviour whose answers took so long each."""
+    some = tuple(replace(one, e2e_s=seconds) for one in asked(*["red"] * 9))
+    return behaviour(side, attempt, answers=some)
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ((1.4,), "pass"),
+        ((9.0,), "inconclusive"),
+        ((9.0, 8.0), "regressed"),
+        ((9.0, 1.1), "inconclusive"),
+    ],
+)
+def test_gross_slowness_shows_without_timing(factors, expected):
+    """Ten times as long, twice, is no other work on the machine."""
+    observations = [
+        timed(side, attempt, 0.1 * (factor if side == "b" else 1.0))
+        for attempt, factor in enumerate(factors)
+        for side in "ab"
+    ]
+    assert verdicts(*observations)["pace"] == expected
+
+
 def test_without_a_reference_margins_are_not_judged():
     """A model of a user's own has none."""
     observations = [sure(side, 0, [5.0, 6.0], [0.0, 0.0]) for side in "ab"]
@@ -220,7 +245,8 @@ def test_a_metric_follows_the_rule(ratios, expected):
 
 def test_faster_is_a_note_and_a_pass():
     """Twenty per cent faster in every pair."""
-    found = metric_finding(TOY, "decode_tps", pairs([1.2] * 9))
+    assert metric_finding(TOY, "decode_tps", pairs([1.2] * 9)).note == ""  # not confirmed yet
+    found = metric_finding(TOY, "decode_tps", pairs([1.2] * 12))
     assert (found.verdict, found.note) == ("pass", "improved")
 
 

@@ -110,12 +110,14 @@ def test_any_log_has_warnings_or_none(log):
 
 
 def test_metrics_are_named_or_all():
-    """Of a GPU's memory only where there is one."""
+    """Of a GPU's memory only where there is one; of canaries the speed only where asked for."""
     machine = session().machine
-    assert "peak_device_bytes" not in chosen_metrics("all", machine)
-    assert chosen_metrics("none", machine) == ()
-    assert chosen_metrics("load_s, decode_tps,load_s", machine) == ("load_s", "decode_tps")
-    assert set(chosen_metrics("all", machine)) < set(METRICS)
-    for wrong in ("latency", "", "load_s,tps"):
+    assert "peak_device_bytes" not in chosen_metrics("all", machine, "canary")
+    assert chosen_metrics("none", machine, "hub") == ()
+    assert chosen_metrics("", machine, "hub") == chosen_metrics("all", machine, "canary")
+    assert chosen_metrics("", machine, "canary") == ("peak_memory_bytes",)
+    assert chosen_metrics("load_s, ttft_s,load_s", machine, "canary") == ("load_s", "ttft_s")
+    assert set(chosen_metrics("all", machine, "hub")) < set(METRICS)
+    for wrong in ("latency", " ", "load_s,tps"):
         with pytest.raises(GateError, match="--metrics"):
-            chosen_metrics(wrong, machine)
+            chosen_metrics(wrong, machine, "hub")

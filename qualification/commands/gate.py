@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @click.option(
     "--backend", "backends", multiple=True, type=click.Choice(["mlx", "torch", "llamacpp", "fake"])
 )
-@click.option("--metrics", default="all", help="all, none, or names with commas: decode_tps,load_s")
+@click.option(
+    "--metrics",
+    default="",
+    help="all, none, or names with commas: decode_tps,load_s (default: all; of canaries the peak "
+    "memory, and how long answers take in the main)",
+)
 @click.option("--weights", type=click.Choice(["canary", "hub", "synthetic"]), default="canary")
 @click.option("--budget-minutes", type=click.FloatRange(0), default=0.0, help="0: no limit.")
 @click.option("--seed", type=int, help="Of the coin and the pictures (default: drawn and kept).")
@@ -102,7 +107,7 @@ def gate(
             sides,
             deployments,
             machine,
-            metrics=chosen_metrics(metrics, machine),
+            metrics=chosen_metrics(metrics, machine, weights),  # type: ignore[arg-type]
             named=bool(models),
             weights=weights,  # type: ignore[arg-type]
             seed=seed,

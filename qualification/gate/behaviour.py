@@ -128,7 +128,14 @@ class _Asker:
         if answers_at_random(self.deployment):
             self._one("growth", lambda: self._growth(loaded))
             return
-        needs_answers = {"answers", "margins", "prompt_tokens", "natural_stop", *SKILLS_SHOWING}
+        needs_answers = {
+            "answers",
+            "margins",
+            "pace",
+            "prompt_tokens",
+            "natural_stop",
+            *SKILLS_SHOWING,
+        }
         if self._checks is None or needs_answers & set(self._checks):
             self._one("answers", lambda: self._answers(loaded), always=True)
             self._capable()
@@ -164,11 +171,11 @@ class _Asker:
             except WorkerError as error:
                 failure = failure or error
                 ids: tuple[int, ...] = ()
-                text, tokens, right, margin = f"({error.kind})", 0, False, 0.0
+                text, tokens, right, margin, took = f"({error.kind})", 0, False, 0.0, 0.0
             else:
                 text, ids = generation.text.strip(), generation.token_ids
                 tokens, right = generation.prompt_tokens, loaded.is_right(question, text)
-                margin = _first_margin(generation)
+                margin, took = _first_margin(generation), generation.e2e_s
                 if generation.finish_reason != "stop":
                     self._unended = question.identifier
             self.asked.append(
@@ -176,6 +183,7 @@ class _Asker:
                     question.identifier, question.skill, question.answer, disarm(text), ids, tokens,
                     right, margin,
                     tuple(one.get(question.identifier, 0.0) for one in self._references),
+                    took,
                 )
             )  # fmt: skip
             if failure is not None and sum(one.text.startswith("(") for one in self.asked) >= 12:

@@ -32,11 +32,16 @@ from qualification.gate.records import (
 from qualification.paired_accuracy import judge_items
 from qualification.records import METRICS
 from qualification.rule import GATE_LIMITS, LOOKS, Decision, effect, judge_series, log_ratio
+from qualification.statistics import median
 
 MOVED, MANY = 0.01, 0.05
 """A first token's margin that is so far (share) from the reference has moved; so many (share) that
 have say that something else is computed. Two right releases agree to 0.001 on every question, each
 silent fault of the catalogue moved one in seven or more (docs/regressions.md)."""
+
+SLOW = 2.0
+"""Times as long for the same requests: what other work on the machine does not explain, because
+the middle of dozens of requests counts, and it must show twice."""
 
 GROWTH_LIMIT_CANARY, GROWTH_LIMIT = 64_000, 1_000_000
 """Bytes per request, as in the memory suite: a canary's picture is 100 KB once processed."""
@@ -123,8 +128,8 @@ def metric_finding(
     note: Literal["", "improved", "budget"] = ""
     if decision.name == "open" and finished:
         note = "budget"
-    elif verdict == "pass" and found is not None and found.upper < 1:
-        note = "improved"
+    elif verdict == "pass" and judge_series([-one for one in x], limits).name == "regressed":
+        note = "improved"  # by the same rule, turned round and confirmed
     said = f"{metric} of {deployment}: {decision.reason}"
     if note == "budget":
         said = f"{metric} of {deployment}: undecided after {len(x)} pairs, no more were tried"
@@ -214,6 +219,7 @@ def _of_deployment(
         if name == "answers":
             findings.append(_answers(deployment, attempts))
             findings += _margins(deployment, attempts)
+            findings += _pace(deployment, attempts)
             findings += _prompt_tokens(deployment, a, b)
         elif name == "growth":
             findings.append(_growth(deployment, attempts))
@@ -310,6 +316,26 @@ def _margins(deployment: str, attempts: _Attempts) -> list[BehaviourFinding]:
         verdict = "regressed" if again else "inconclusive"
         said += f"; of other questions B's {shares[1][1]:.0%}" if len(shares) > 1 else ""
     return [BehaviourFinding(deployment, "margins", verdict, said, note)]
+
+
+def _pace(deployment: str, attempts: _Attempts) -> list[BehaviourFinding]:
+    """Gross slowness, in requests that nobody timed: what it takes pairs to see is a metric's."""
+    ratios = []
+    for attempt in (0, 1):
+        if ("a", attempt) in attempts and ("b", attempt) in attempts:
+            pairs = _paired(attempts["a", attempt].asked, attempts["b", attempt].asked)
+            known = [y.e2e_s / x.e2e_s for x, y in pairs if x.e2e_s and y.e2e_s]
+            if known:
+                ratios.append(median(known))
+    if not ratios:
+        return []
+    said = (
+        f"pace of {deployment}: {' and then '.join(f'{one:.2g}' for one in ratios)} times as long"
+    )
+    verdict: GateVerdict = "pass"
+    if ratios[0] > SLOW:
+        verdict = "regressed" if len(ratios) > 1 and ratios[1] > SLOW else "inconclusive"
+    return [BehaviourFinding(deployment, "pace", verdict, said)]
 
 
 def _astray(asked: Sequence[Asked]) -> float:

@@ -26,6 +26,7 @@ CHECKS: dict[str, str] = {
     "load": "loads",
     "answers": "answers held-out questions as before",
     "margins": "computes what the canary's reference computes",
+    "pace": "takes no more than twice the time of before",
     "state": "a request leaves nothing behind",
     "vision": "sees what a picture shows",
     "text_only": "answers without a picture",
@@ -82,7 +83,8 @@ class Asked:
     """One held-out question and what came. ``text`` is hostile.
 
     ``margin`` is the largest logit less the second largest of the first token, ``references`` what
-    each of the canary's references has there; 0 where it is not known.
+    each of the canary's references has there; 0 where it is not known. ``e2e_s`` is the time of
+    the whole request on a machine that may have had other work.
     """
 
     question: str
@@ -94,6 +96,7 @@ class Asked:
     right: bool
     margin: float = 0.0
     references: tuple[float, ...] = ()
+    e2e_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ METRICS = (
 PROMPTS, PHASED = 5, 2
 """Timed requests of a process, and those that are taken apart for the prefill."""
 
-CANARY_TOKENS, HARDWARE_TOKENS, SLOW_TOKENS = 128, 128, 32
+CANARY_TOKENS, HARDWARE_TOKENS, SLOW_TOKENS = 64, 128, 32
 """Tokens of a timed request: of a canary, where models are used, and without an accelerator."""
 
 
