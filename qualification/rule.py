@@ -146,12 +146,12 @@ def judge_series(x: Sequence[float], limits: Limits, *, futility: bool = True) -
     looks = first.looks + second.looks
     pairs = begun + second.pairs
     if second.name == "open":
-        reason = f"slower after {begun} pairs; to be confirmed by fresh ones"
+        reason = f"worse after {begun} pairs; to be confirmed by fresh ones"
         return Decision("open", "confirmation", pairs, begun + second.wanted, looks, reason)
     if second.name == "regressed":
-        reason = f"slower after {begun} pairs, and again in {second.pairs} fresh ones"
+        reason = f"worse after {begun} pairs, and again in {second.pairs} fresh ones"
         return Decision("regressed", "confirmation", pairs, 0, looks, reason)
-    reason = f"slower after {begun} pairs, but not confirmed: {second.reason}"
+    reason = f"worse after {begun} pairs, but not confirmed: {second.reason}"
     return Decision("inconclusive", "confirmation", pairs, 0, looks, reason)
 
 
@@ -228,9 +228,11 @@ def _stage(x: Sequence[float], limits: Limits, stage: Stage, futility: bool) -> 
         p_pass = p_greater([much - value for value in seen])
         looks.append(Look(pairs, p_regressed, p_pass, stage))
         if p_pass <= ALPHA:
-            return decided("pass", f"less than {limits.margin:.3g} slower (p = {p_pass:.2g})")
+            return decided(
+                "pass", f"worse by less than {100 * limits.margin:.3g} % (p = {p_pass:.2g})"
+            )
         if p_regressed <= ALPHA:
-            more = f"more than {limits.noticeable:.3g} slower (p = {p_regressed:.2g})"
+            more = f"worse by more than {100 * limits.noticeable:.3g} % (p = {p_regressed:.2g})"
             return decided("regressed", more)
         if futility and is_hopeless(seen, limits):
             return decided("unfit", f"too noisy to decide: the pairs scatter by {scale(seen):.0%}")

@@ -27,8 +27,12 @@ METRICS = (
 PROMPTS, PHASED = 5, 2
 """Timed requests of a process, and those that are taken apart for the prefill."""
 
-CANARY_TOKENS, HARDWARE_TOKENS, SLOW_TOKENS = 64, 128, 32
-"""Tokens of a timed request: of a canary, where models are used, and without an accelerator."""
+HARDWARE_TOKENS, SLOW_TOKENS = 128, 32
+"""Tokens of a timed request where models are used, and without an accelerator."""
+
+CANARY_TOKENS = {"mlx": 64, "torch": 128, "llamacpp": 512}
+"""Of a canary, by backend: some tenths of a second each, so that a pause of the scheduler is little
+of it (llama.cpp makes thousands of its tokens a second)."""
 
 
 def sample(
@@ -90,7 +94,8 @@ def _finite(generations: list[Generation], of: Callable[[Generation], float]) ->
 
 def _tokens(loaded: Deployed) -> int:
     if loaded.is_canary:
-        return CANARY_TOKENS
+        wanted = CANARY_TOKENS.get(loaded.deployment.source.backend, HARDWARE_TOKENS)
+        return min(wanted, loaded.deployment.model.context // 2)
     slow = loaded.tier is not None and loaded.tier.accelerator == "none"
     return SLOW_TOKENS if slow else HARDWARE_TOKENS
 
