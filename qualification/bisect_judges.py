@@ -9,7 +9,8 @@ from qualification.bisect import Judge, Judged
 from qualification.environment_cache import Built
 from qualification.errors import SelectionError
 from qualification.gate.behaviour import observe
-from qualification.gate.decide import behaviour_findings, metric_finding, wanted_pairs
+from qualification.gate.compare import behaviour_findings
+from qualification.gate.decide import metric_finding, wanted_pairs
 from qualification.gate.records import Behaviour, BehaviourFinding, Pair, Side
 from qualification.gate.side import Place
 from qualification.gate.timed import sample

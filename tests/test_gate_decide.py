@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qualification.gate.compare import behaviour_findings, to_confirm
 from qualification.gate.decide import (
-    behaviour_findings,
     decide,
     metric_finding,
     overall,
-    to_confirm,
     wanted_pairs,
 )
 from qualification.gate.records import Asked, Behaviour, Growth, Pair, Probe, Sample

@@ -22,7 +22,8 @@ import psutil
 
 from qualification.environment_cache import Built
 from qualification.gate.behaviour import observe
-from qualification.gate.decide import decide, pairs_of, to_confirm, wanted_pairs
+from qualification.gate.compare import to_confirm
+from qualification.gate.decide import decide, pairs_of, wanted_pairs
 from qualification.gate.journal import Journal, Recorded
 from qualification.gate.records import Behaviour, GatePlan, GateResult, Pair, Sample, Side
 from qualification.gate.side import Place
