@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.requirements import Requirement
 from pydantic import ConfigDict
 
 from qualification.declaration_file import read_declarations
@@ -36,7 +37,11 @@ Outcome = Literal["caught", "missed", "false alarm", "quiet", "not installable"]
 
 @dataclass(frozen=True)
 class Regression:
-    """One released regression. Pins are complete; ``caught_by`` are checks of the gate."""
+    """One released regression. Pins are complete; ``caught_by`` are checks of the gate.
+
+    ``alone`` names those of the pins that are installed without what they depend on, like all of
+    ``no_dependencies``.
+    """
 
     __pydantic_config__ = _STRICT
     identifier: str
@@ -50,11 +55,17 @@ class Regression:
     caught_by: tuple[str, ...]
     fixed: tuple[str, ...] = ()
     no_dependencies: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
 
     def environment(self, side: Against) -> EnvironmentSpec:
         """The environment of one side."""
+        pins: tuple[str, ...] = getattr(self, side)
+        alone = tuple(pin for pin in pins if Requirement(pin).name in self.alone)
         return EnvironmentSpec(
-            f"{self.identifier} {side}", self.title, getattr(self, side), self.no_dependencies
+            f"{self.identifier} {side}",
+            self.title,
+            tuple(pin for pin in pins if pin not in alone),
+            (*self.no_dependencies, *alone),
         )
 
 
