@@ -44,7 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--environment",
         metavar="NAME",
-        help="run the workers in this environment (see `qualify environments list`); the default "
+        help="run the workers in this environment (see `qualify environments list`), or under an "
+        "interpreter by its path (then written with =: --environment=PATH); the default "
         "is the interpreter that runs pytest",
     )
     group.addoption(
