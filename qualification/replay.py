@@ -9,6 +9,7 @@ not, and against ``fixed`` must not be.
 from __future__ import annotations
 
 import fnmatch
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,8 @@ from qualification.places import DECLARATIONS, home
 from qualification.registry import Registry
 
 _STRICT = ConfigDict(extra="forbid")
+_PLACE = re.compile(r"(?<![\w.])(/[\w.@+-]+){2,}")
+"""A path: the record is committed, and says nothing of where it was made."""
 
 Against = Literal["bad", "good", "fixed"]
 Outcome = Literal["caught", "missed", "false alarm", "quiet", "not installable"]
@@ -229,7 +232,7 @@ def _through_the_gate(  # type: ignore[no-untyped-def]
         result.verdict,
         tuple(dict.fromkeys(one.check for one in worst)),
         outcome(against, result.verdict),
-        worst[0].sentence if worst else result.sentence,
+        _PLACE.sub("…", worst[0].sentence if worst else result.sentence),
         time.monotonic() - started,
         plan.a.versions,
         plan.b.versions,
