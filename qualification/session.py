@@ -220,6 +220,13 @@ class Deployed:
         self.load_report = self._load(cold=cold)
         return self.load_report
 
+    def load_again(self) -> LoadReport:
+        """Give the weights back and load once more in the same process."""
+        self._revive()
+        assert self._worker is not None
+        self._worker.unload()
+        return self._worker.load(self._request, deadline_s=self._load_deadline_s)
+
     def clean_up(self) -> None:
         """Have the library give back what it keeps between requests; the weights stay."""
         self._revive()

@@ -105,9 +105,9 @@ def _check(deployment: str, name: str, attempts: _Attempts) -> BehaviourFinding:
         said = f"{name} of {deployment}: as before"
         if not good[0]:
             note = "improved" if good[1] else "both fail"
-            said = f"{name} of {deployment}: {note}; A: {_of(first[0])}"
-            if note == "both fail":
-                said += f"; B: {_of(first[1])}"
+            ours, theirs = map(_of, first)
+            both = f"A: {ours}; B: {theirs}" if ours != theirs else f"A and B: {ours}"
+            said = f"{name} of {deployment}: {both if note == 'both fail' else f'A: {ours}'}"
         return BehaviourFinding(deployment, name, "pass", said, note)
     said = f"{name} of {deployment}: passes in A, not in B: {_of(first[1])}"
     if ("a", 1) not in attempts or ("b", 1) not in attempts:

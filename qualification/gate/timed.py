@@ -25,14 +25,18 @@ METRICS = (
 """What a process is timed for; the last one only where the driver tells it."""
 
 PROMPTS, PHASED = 5, 2
-"""Timed requests of a process, and those that are taken apart for the prefill."""
+"""Prompts of a process, and requests that are taken apart for the prefill."""
 
 HARDWARE_TOKENS, SLOW_TOKENS = 128, 32
 """Tokens of a timed request where models are used, and without an accelerator."""
 
-CANARY_TOKENS = {"mlx": 64, "torch": 128, "llamacpp": 512}
-"""Of a canary, by backend: some tenths of a second each, so that a pause of the scheduler is little
-of it (llama.cpp makes thousands of its tokens a second)."""
+CANARY_REQUESTS = {"mlx": (5, 64), "torch": (9, 64), "llamacpp": (32, 128)}
+"""Timed requests of a canary, and tokens of each, by backend. They take tens of milliseconds, of
+which one pause of the scheduler is much: the median of many bears it, that of five long ones does
+not (on a shared machine llama.cpp's speed is 2,000 to 5,700 tok/s within one process)."""
+
+CANARY_LOADS = 5
+"""Times that a canary is loaded in its process, for the same reason; the later ones at its end."""
 
 
 def sample(
@@ -63,7 +67,7 @@ def _measured(
     raw: dict[str, tuple[float, ...]] = {"load_s": (loaded.load_report.load_s,)}
     if {"ttft_s", "decode_tps", "prefill_tps"} & set(metrics):
         prompts = _prompts(loaded.deployment, seed)
-        tokens = _tokens(loaded)
+        requests, tokens = _requests(loaded)
 
         def ask(number: int, *, count: int = tokens, phases: bool = False) -> Generation:
             prompt, pictures = prompts[number]
@@ -72,7 +76,7 @@ def _measured(
             )
 
         ask(0)
-        timed = [ask(1 + number) for number in range(PROMPTS)]
+        timed = [ask(1 + number % PROMPTS) for number in range(requests)]
         raw["ttft_s"] = _finite(timed, lambda one: one.ttft_s)
         raw["decode_tps"] = _finite(timed, lambda one: one.decode_tps)
         if "prefill_tps" in metrics:
@@ -85,6 +89,9 @@ def _measured(
     raw["peak_memory_bytes"] = (float(report.peak_memory_bytes),)
     if report.peak_device_bytes:
         raw["peak_device_bytes"] = (float(report.peak_device_bytes),)
+    if loaded.is_canary and "load_s" in metrics:
+        again = (loaded.load_again().load_s for _ in range(CANARY_LOADS - 1))
+        raw["load_s"] = (*raw["load_s"], *again)
     return raw
 
 
@@ -92,12 +99,13 @@ def _finite(generations: list[Generation], of: Callable[[Generation], float]) ->
     return tuple(value for value in map(of, generations) if math.isfinite(value) and value > 0)
 
 
-def _tokens(loaded: Deployed) -> int:
+def _requests(loaded: Deployed) -> tuple[int, int]:
+    """How many requests are timed, and how many tokens each has."""
     if loaded.is_canary:
-        wanted = CANARY_TOKENS.get(loaded.deployment.source.backend, HARDWARE_TOKENS)
-        return min(wanted, loaded.deployment.model.context // 2)
+        backend = loaded.deployment.source.backend
+        return CANARY_REQUESTS.get(backend, (PROMPTS, HARDWARE_TOKENS))
     slow = loaded.tier is not None and loaded.tier.accelerator == "none"
-    return SLOW_TOKENS if slow else HARDWARE_TOKENS
+    return PROMPTS, SLOW_TOKENS if slow else HARDWARE_TOKENS
 
 
 def _prompts(deployment: Deployment, seed: int) -> list[tuple[str, tuple[Picture, ...]]]:
