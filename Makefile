@@ -12,11 +12,12 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: help install qualify test lint llama-tools bench gate replay canaries clean
+.PHONY: help install qualify test test-long lint llama-tools bench gate replay canaries clean
 
 help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
+	@echo "make test-long  those of them that take a minute or more each"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
@@ -45,7 +46,10 @@ qualify: install
 	case $$status in 0|1) $(BIN)/qualify report || status=2;; esac; exit $$status
 
 test: install
-	$(BIN)/python -m pytest tests -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests -n 2 -m "not long" $(PYTEST_ARGS)
+
+test-long: install
+	$(BIN)/python -m pytest tests -n 2 -m long $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

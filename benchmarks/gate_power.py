@@ -263,7 +263,9 @@ def _table(gates: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
 
 def _span(gates: list[dict[str, Any]]) -> str:
     minutes = sum(gate["wall_s"] for gate in gates) / 60
-    return f"{gates[0]['started'][:10]}, {minutes:.0f} minutes in all"
+    loads = [float(text.split()[0]) for gate in gates for text in gate.get("load", [])]
+    beside = f", load after each {_median(loads):.1f} in the middle" if loads else ""
+    return f"{gates[0]['started'][:10]}, {minutes:.0f} minutes in all{beside}"
 
 
 def _median(values: list[float]) -> float:

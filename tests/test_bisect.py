@@ -348,7 +348,7 @@ def searched(index, tmp_path, check):
     return bisect_driver.answer(question, scratch, root=tmp_path / "environments")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_release_that_answers_otherwise_is_found_in_an_index_of_twelve(index, tmp_path):
     """In no more than five installs, and the script shows both answers."""
     address = index(
@@ -371,7 +371,7 @@ def test_the_release_that_answers_otherwise_is_found_in_an_index_of_twelve(index
     assert good.count("got 'red'") == bad.count("got 'blue'") == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_release_that_is_slower_is_found_in_an_index_of_twelve(index, tmp_path):
     """By pairs of fresh processes against the good one."""
     address = index(
