@@ -140,12 +140,10 @@ def context_floor(deployed: Deployed) -> float:
 
 @pytest.fixture
 def growth_limit_bytes(deployed: Deployed) -> int:
-    """Bytes per request that a process may grow by, once its caches are full.
+    """Bytes per request that a process may grow by, once its caches are full."""
+    from qualification.clean_up import GROWTH_LIMIT, GROWTH_LIMIT_CANARY
 
-    Of a canary's, 0 to 16 KB were measured on every backend, and one of its pictures is 100 KB or
-    more once it is processed. A real model's picture takes megabytes.
-    """
-    return 64_000 if deployed.is_canary else 1_000_000
+    return GROWTH_LIMIT_CANARY if deployed.is_canary else GROWTH_LIMIT
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from qualification.clean_up import GROWTH_LIMIT, GROWTH_LIMIT_CANARY
 from qualification.gate.records import (
     CHECKS,
     Asked,
@@ -33,9 +34,6 @@ silent fault of the catalogue moved one in seven or more (docs/regressions.md)."
 SLOW = 2.0
 """Times as long for the same requests: what other work on the machine does not explain, because
 the middle of dozens of requests counts, and it must show twice."""
-
-GROWTH_LIMIT_CANARY, GROWTH_LIMIT = 64_000, 1_000_000
-"""Bytes per request, as in the memory suite: a canary's picture is 100 KB once processed."""
 
 _Attempts = dict[tuple[Side, int], Behaviour]
 

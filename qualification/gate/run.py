@@ -55,7 +55,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class Sides:
-    """The interpreters of A and B; environment variables that one of them gets besides."""
+    """The interpreters of A and B."""
 
     a: str
     b: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from qualification.plan import answers_at_random, critical_memory_bytes
@@ -29,7 +29,6 @@ class Place:
     scratch: Path
     load_deadline_s: float = 3600.0
     deadline_s: float = 600.0
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def request_for(deployment: Deployment, place: Place) -> LoadRequest:
@@ -67,7 +66,7 @@ def deployed(deployment: Deployment, python: str, place: Place) -> Iterator[Depl
         start_worker=lambda: Worker(
             python=python,
             memory_limit=limit,
-            environment={**deployment.source.environment, **place.environment},
+            environment=deployment.source.environment,
             kernels=kernels if is_canary else None,
         ),
         load_deadline_s=place.load_deadline_s,
