@@ -1,6 +1,6 @@
 # Two commands: make qualify, make test. Both make .venv first; a second run installs nothing.
 PYTHON ?= python3
-EXTRAS ?= mlx torch llamacpp dev
+EXTRAS ?= mlx torch llamacpp server dev
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 GATE_ARGS ?=

@@ -26,6 +26,8 @@ SUITES = {
     "diagram": "recall, invention, repetition and cut-off on a drawn diagram",
     "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
     "state": "a request leaves nothing behind",
+    "conformance": "what a server answers to good and to bad requests, by raw HTTP",
+    "concurrency": "several clients of a server at once, each with pictures of its own",
     "known_bugs": "known nuisances that no other suite would notice",
     "drift": "the same request as fast at the end as at the beginning",
     "sustained": "speed after minutes without a pause, with --sustained",

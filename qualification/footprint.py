@@ -147,7 +147,7 @@ def footprint(
         parts.append(_cache(model.shape, source, context))
     if "vision" in model.capabilities:
         parts.append(_activations(model, backend, picture))
-    parts.append(Term("process", backend.process, f"{source.backend} with its libraries"))
+    parts.append(Term("process", backend.process, f"{source.place} with its libraries"))
     return Footprint(deployment.identifier, tuple(parts))
 
 
@@ -214,7 +214,7 @@ _REPACKED = frozenset({"Q4_0", "Q8_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL"})
 
 def _cache(shape: Shape, source: Source, context: int) -> Term:
     # llama.cpp keeps f16 whatever the weights are; the others keep the type that they compute in.
-    wide = source.quantisation == "f32" and source.backend != "llamacpp"
+    wide = source.quantisation == "f32" and source.engine != "llamacpp"
     size = 4.0 if wide else _KV_BYTES
     return Term(
         "key/value cache",

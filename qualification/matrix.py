@@ -45,7 +45,7 @@ def matrices(checks: Sequence[Check], deployments: Sequence[Deployment]) -> tupl
     return tuple(
         Matrix(
             model,
-            tuple(f"{one.source.quantisation}@{one.source.backend}" for one in some),
+            tuple(f"{one.source.quantisation}@{one.source.place}" for one in some),
             tuple(
                 (title(test), marks)
                 for test in tests

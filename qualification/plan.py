@@ -140,7 +140,7 @@ def predict(
 
     Without ``tensors``, those of the layout that the model's committed config gives, if it has one.
     """
-    backend = registry.backend(deployment.source.backend)
+    backend = registry.backend(deployment.source.engine)
     if not tensors:
         with contextlib.suppress(DeclarationError):
             tensors = [one for file in layouts.contents(deployment).values() for one in file]

@@ -151,8 +151,10 @@ class Qualification:
     def versions(self) -> dict[str, str]:
         """Library -> version in the environment to qualify ('' where absent)."""
         from qualification.libraries import library_versions, versions_among
+        from qualification.server_programs import llama_server_version
 
-        return library_versions() if self.built is None else versions_among(self.built.versions)
+        found = library_versions() if self.built is None else versions_among(self.built.versions)
+        return found | {"llama-server": llama_server_version()}
 
     @cached_property
     def not_ready(self) -> dict[str, str]:
@@ -169,6 +171,15 @@ class Qualification:
             for backend in backend_readiness()
             if not backend.ready
         }
+
+    def _not_ready(self, deployment: Deployment) -> str:
+        """'' where a deployment can be tried, else what is missing and what installs it."""
+        source = deployment.source
+        if source.backend != "server":
+            return self.not_ready.get(source.backend, "")
+        from qualification.server_programs import missing
+
+        return missing(source.server, None if self.built is None else dict(self.built.versions))
 
     @pytest.hookimpl
     def pytest_report_header(self) -> list[str]:
@@ -362,7 +373,7 @@ class Qualification:
             )
         session = self.session
         session.deployments[deployment.identifier] = deployment
-        if problem := self.not_ready.get(deployment.source.backend):
+        if problem := self._not_ready(deployment):
             pytest.skip(problem)
         if problem := self._does_not_fit(deployment):
             session.journal.does_not_fit[deployment.identifier] = problem

@@ -21,6 +21,16 @@ Capability = Literal["vision", "text_only", "multi_image", "video", "multi_turn"
 GivenAs = Literal["path", "bytes", "data_url"]
 Workaround = Literal["reload_per_picture"]
 BackendName = Literal["mlx", "torch", "llamacpp", "server", "fake"]
+ServerName = Literal[
+    "", "llama-server", "llama_cpp.server", "mlx_vlm.server", "transformers-serve", "url"
+]
+ENGINES: dict[str, BackendName] = {
+    "llama-server": "llamacpp",
+    "llama_cpp.server": "llamacpp",
+    "mlx_vlm.server": "mlx",
+    "transformers-serve": "torch",
+}
+"""Server program -> the backend whose library does its work; of a user's URL nothing is known."""
 WeightsSource = Literal["hub", "canary", "synthetic"]
 Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
 VerdictName = Literal[
@@ -104,10 +114,14 @@ class Source:
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
     are tried and measured beside the ordinary one. ``speculative``: tokens are drafted by another
     model, so several come of one reading of the weights and no roofline holds.
+    ``server`` names the program that serves a source of the backend ``server``; its ``options``
+    are ``arguments`` (words for its command line), ``port`` (a wish), or for a ``url``: ``url``,
+    ``model`` and ``key_variable`` (the environment variable that holds the key).
     """
 
     backend: BackendName
     quantisation: str
+    server: ServerName = ""
     weights: WeightsSource = "hub"
     repository: str = ""
     revision: str = "main"
@@ -123,6 +137,16 @@ class Source:
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
     workarounds: tuple[Workaround, ...] = ()
     speculative: bool = False
+
+    @property
+    def engine(self) -> BackendName:
+        """The backend whose library does the work: its own, or that of the server's program."""
+        return ENGINES.get(self.server, self.backend)
+
+    @property
+    def place(self) -> str:
+        """What stands behind the ``@``: the backend, or the server's program."""
+        return self.server or self.backend
 
 
 @dataclass(frozen=True)
@@ -162,12 +186,12 @@ class Deployment:
         no report can be taken for one of the real model.
         """
         random = "-synthetic" if self.source.weights == "synthetic" else ""
-        return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.backend}"
+        return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.place}"
 
     @property
     def declared_as(self) -> str:
         """The identifier of the deployment that synthetic weights stand for; else its own."""
-        return f"{self.model.name}-{self.source.quantisation}@{self.source.backend}"
+        return f"{self.model.name}-{self.source.quantisation}@{self.source.place}"
 
 
 @dataclass(frozen=True)
@@ -276,7 +300,8 @@ class LoadRequest:
     """What a worker needs to load a deployment. Paths are absolute.
 
     ``cold`` has the files' pages dropped from the page cache first, as far as the system does so;
-    what was reached is the report's ``page_cache``.
+    what was reached is the report's ``page_cache``. ``python`` is the interpreter that a server's
+    program runs under; the worker of a server is the harness's own.
     """
 
     backend: BackendName
@@ -294,6 +319,8 @@ class LoadRequest:
     device: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     cold: bool = False
+    server: ServerName = ""
+    python: str = ""
 
 
 def _require_times(*values: float) -> None:
@@ -306,6 +333,8 @@ class LoadReport:
     """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
 
     ``page_cache`` is ``warm``, ``cold`` or ``unknown``: what the files' pages were like before.
+    ``address`` is where a server can be asked (``http://127.0.0.1:8080/v1``) and ``served_as`` the
+    name that requests give the model there; both are '' in a process of ours.
     """
 
     load_s: float
@@ -317,6 +346,8 @@ class LoadReport:
     versions: dict[str, str]
     page_cache: str = "unknown"
     notes: tuple[str, ...] = ()
+    address: str = ""
+    served_as: str = ""
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives."""

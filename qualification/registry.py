@@ -310,10 +310,18 @@ def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
     path = PurePosixPath(source.path)
     if source.weights == "canary" and (not source.path or path.is_absolute() or ".." in path.parts):
         yield "path", f"is {source.path!r}: write a folder inside fixtures/"
-    if source.backend == "llamacpp":
+    if source.engine == "llamacpp":
         for key in ("model_file", "mmproj_file"):
             if not getattr(source, key):
-                yield key, "is missing: llamacpp needs the language model and the projector"
+                yield key, "is missing: llama.cpp needs the language model and the projector"
+    if (source.backend == "server") != bool(source.server):
+        yield (
+            "server",
+            f"is {source.server!r} with the backend {source.backend!r}: a source of the backend "
+            "'server' names its program, any other has none",
+        )
+    if source.server == "url" and not str(source.options.get("url", "")).startswith("http"):
+        yield "options.url", "is missing: write where the server is, http://127.0.0.1:8080/v1"
     if source.remote_code and not re.fullmatch("[0-9a-f]{40}", source.revision):
         yield (
             "revision",
@@ -399,8 +407,8 @@ def _check_memory(file: _File, registry: Registry) -> None:
     present = {backend.name for backend in registry.backends}
     for deployment in registry.deployments():
         file.require(
-            deployment.source.backend in present,
-            f"backend {deployment.source.backend!r}",
+            deployment.source.engine in present,
+            f"backend {deployment.source.engine!r}",
             "name",
             f"is not declared, but {deployment.identifier} uses it: measure it and add it",
         )

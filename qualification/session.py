@@ -372,6 +372,8 @@ class QualificationSession:
         if identifier in self._failures:
             raise NotLoaded(f"{identifier} is not loaded: {self._failures[identifier]}")
         self.release()
+        if deployment.source.backend == "server":
+            request = dataclasses.replace(request, python=self._python)
         try:
             self._check(request)
             self._current = Deployed(
@@ -418,8 +420,10 @@ class QualificationSession:
         limit = critical_memory_bytes(self.machine, self.tier) or None
         # Loading a real model is a figure, and what compiling takes belongs to it.
         kernels = self._kernels if deployment.source.weights == "canary" else None
+        # Of a server the program is qualified, not who asks it: its worker is the harness's own.
+        own = deployment.source.backend == "server"
         return Worker(
-            python=self._python,
+            python=sys.executable if own else self._python,
             memory_limit=limit,
             environment=deployment.source.environment,
             kernels=kernels,

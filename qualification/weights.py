@@ -36,6 +36,7 @@ def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
         context=deployment.model.context,
         chat_template=deployment.model.chat_template,
         options=dict(source.options),
+        server=source.server,
     )
 
 
@@ -46,7 +47,7 @@ def check_files(request: LoadRequest) -> None:
     folder = Path(request.path)
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such folder of weights; is the checkout complete?")
-    if request.backend == "llamacpp":
+    if request.model_file:
         files = [folder / request.model_file, folder / request.mmproj_file]
     else:
         files = sorted(folder.glob("*.safetensors"))
@@ -73,7 +74,7 @@ def tensors_here(deployment: Deployment, fixtures: Path) -> tuple[TensorInfo, ..
     folder: Path | None = fixtures / source.path if source.path else cached_folder(source)
     if folder is None or not folder.is_dir():
         return ()
-    if source.backend != "llamacpp":
+    if source.engine != "llamacpp":
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
     model, mmproj = folder / source.model_file, folder / source.mmproj_file

@@ -94,10 +94,20 @@ class _Service:
         if self._backend is None:
             raise RuntimeError("generate was asked before load")
         generation = self._backend.generate(GenerateRequest(messages=messages, **params))
-        self._device.look()  # the answer's times are taken already
+        if isinstance(self._backend, backends.Elsewhere):
+            self._backend.peak_device_bytes()
+        else:
+            self._device.look()  # the answer's times are taken already
         return to_json(generation)
 
     def memory(self, _params: dict[str, Any]) -> Any:
+        if isinstance(self._backend, backends.Elsewhere):
+            return to_json(
+                dataclasses.replace(
+                    self._backend.peak_memory(),
+                    peak_device_bytes=self._backend.peak_device_bytes(),
+                )
+            )
         self._device.look()
         report = process_memory.peak_memory()
         details = report.details | (self._backend.memory() if self._backend is not None else {})

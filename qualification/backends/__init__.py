@@ -7,14 +7,21 @@ and ``meter``. Its module is imported only after the worker was asked to load wi
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest
+from qualification.records import (
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    MemoryReport,
+)
 
 MODULES = {
     "mlx": "qualification.backends.mlx",
     "torch": "qualification.backends.torch",
     "llamacpp": "qualification.backends.llamacpp",
+    "server": "qualification.backends.server",
     "fake": "qualification.backends.fake",
 }
 
@@ -36,6 +43,17 @@ class Backend(Protocol):
 
     def unload(self) -> None:
         """Give the weights back."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A backend whose weights are in other processes than the worker: what those hold counts."""
+
+    def peak_memory(self) -> MemoryReport:
+        """Lifetime peak of those processes, in bytes."""
+
+    def peak_device_bytes(self) -> int:
+        """The most that the driver was seen to have given them, in bytes."""
 
 
 def create(name: str) -> Backend:

@@ -25,7 +25,7 @@ def resolve(request: LoadRequest) -> tuple[Path, str]:
         return folder, ""
     for repository in request.also_needs:
         _snapshot(repository, "main", list(_CONFIGURATION))
-    if request.backend == "llamacpp":
+    if request.model_file:
         patterns = [request.model_file, request.mmproj_file]
     else:
         code = ["*.py"] if request.remote_code else []

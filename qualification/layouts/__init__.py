@@ -43,7 +43,7 @@ def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
     """
     source = deployment.source
     config = declared(deployment.model.name)["config.json"]
-    if source.backend == "llamacpp":
+    if source.engine == "llamacpp":
         kind = gguf_files.mmproj_type(source.mmproj_file)
         return {
             source.model_file: gguf_files.text_model(config, source.quantisation),
@@ -51,8 +51,8 @@ def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
         }
     if source.quantisation in safetensors_files.DTYPES:
         return {"model.safetensors": safetensors_files.plain(config, source.quantisation)}
-    if source.backend == "mlx" and source.quantisation in safetensors_files.BITS:
+    if source.engine == "mlx" and source.quantisation in safetensors_files.BITS:
         return {"model.safetensors": safetensors_files.mlx_quantised(config, source.quantisation)}
     raise DeclarationError(
-        f"{deployment.identifier}: no layout is known for {source.quantisation} on {source.backend}"
+        f"{deployment.identifier}: no layout is known for {source.quantisation} on {source.engine}"
     )

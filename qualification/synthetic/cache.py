@@ -115,7 +115,7 @@ def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
     for name, tensors in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        if source.backend != "llamacpp":
+        if source.engine != "llamacpp":
             bits = BITS.get(source.quantisation, 0)
             safetensors_file.write(file, tensors, bits=bits, made_by="mlx" if bits else "pt")
         elif name == source.mmproj_file:
@@ -125,7 +125,7 @@ def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
                 file, canary / "gguf/model.gguf", tensors, declared["config.json"],
                 source.quantisation,
             )  # fmt: skip
-    if source.backend != "llamacpp":
+    if source.engine != "llamacpp":
         processor_files.write(folder, canary, declared, source.quantisation)
     manifest = {
         "what": "random values at the shape of a real model: what they answer is noise",
@@ -144,11 +144,11 @@ def _name(deployment: Deployment) -> str:
     """Folder's name: what it is, and a digest of all that its content follows from."""
     source = deployment.source
     what = [
-        layouts.VERSION, VERSION, SEED, layouts.declared(deployment.model.name), source.backend,
+        layouts.VERSION, VERSION, SEED, layouts.declared(deployment.model.name), source.engine,
         source.quantisation, source.model_file, source.mmproj_file,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{deployment.model.name}-{source.quantisation}@{source.backend}-{digest}"
+    return f"{deployment.model.name}-{source.quantisation}@{source.engine}-{digest}"
 
 
 def _has_layout(deployment: Deployment) -> bool:

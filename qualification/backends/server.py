@@ -1,0 +1,347 @@
+"""A server that speaks OpenAI's protocol: started here, asked over HTTP by the official client.
+
+The program (``server_programs``) runs in a process group of its own and ends with the worker; one
+that a user's URL names is neither started nor stopped. Requests are chat completions, streamed,
+pictures as data URLs.
+
+Times are taken where a piece of the stream arrives. A piece may stand for several tokens, or a
+token for none: llama-server tells how many came so far, of the others the number of all is known
+at the end (``usage``) and tokens between the first and the last piece are spread evenly. The time
+to the first token and to the last are measured in any case, so ``ttft_s`` and ``decode_tps`` are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qualification import server_programs
+from qualification.backends import pictures
+from qualification.backends.server_tokens import Piece, Tokeniser, token_times
+from qualification.backends.weights_files import resolve, total_bytes
+from qualification.errors import BackendFailed, BackendUnavailable, WeightsUnavailable
+from qualification.libraries import LIBRARIES
+from qualification.meter import TokenClock, clock, drop_pages, page_cache
+from qualification.records import (
+    ENGINES,
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    MemoryReport,
+    Message,
+    Part,
+    Phases,
+)
+from qualification.server_process import ServerCommand, ServerProcess
+
+_WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
+_START_DEADLINE_S = 3600.0
+"""The parent's own deadline is shorter, or the model is very large."""
+
+
+class Backend:
+    """Holds one server, or the address of one."""
+
+    def __init__(self) -> None:
+        self._request: LoadRequest | None = None
+        self._folder = Path()
+        self._process: ServerProcess | None = None
+        self._client: Any = None
+        self._address = ""
+        self._model = ""
+        self._extra: Callable[[GenerateRequest, Path], dict[str, Any]] = lambda *_: {}
+        self._tokeniser: Tokeniser | None = None
+        self._logged = 0
+
+    def load(self, request: LoadRequest) -> LoadReport:
+        """See :class:`qualification.backends.Backend`. From the start of the program."""
+        self._request = request
+        if request.server == "url":
+            return self._connect(request)
+        program = server_programs.PROGRAMS[request.server]
+        if missing := server_programs.missing(
+            program.name,
+            server_programs.versions_under(request.python, program.modules)
+            if program.modules
+            else None,
+        ):
+            raise BackendUnavailable(missing)
+        folder, revision = resolve(request)
+        self._folder = folder
+        python = request.python or sys.executable
+        words = (*program.command(request, folder, python), *request.options.get("arguments", ()))
+        self._extra, self._model = program.extra, program.served_as(folder)
+        files = _weights(request, folder)
+        if request.cold:
+            drop_pages(files)
+        pages = page_cache(files)
+        self._process = ServerProcess(
+            ServerCommand(program.name, words, health=program.health),
+            scratch=Path(tempfile.gettempdir()),
+            wished_port=int(request.options.get("port", 0)),
+            deadline_s=_START_DEADLINE_S,
+        )
+        self._logged = 0
+        start = clock()
+        self._process.start()
+        returned = clock() - start
+        self._open(f"{self._process.url}/v1", "none")
+        self._ask(_WARM_UP)
+        load_s = clock() - start
+        self._tokeniser = Tokeniser(folder, self._process.url)
+        self._print_log()
+        versions = server_programs.versions_under(python, LIBRARIES)
+        versions["llama-server"] = server_programs.llama_server_version()
+        notes = self._process.notes
+        if "torchvision operators declared by us" in self._process.log():
+            notes += ("torchvision operators declared by us",)
+        return LoadReport(
+            load_s=load_s,
+            load_return_s=returned,
+            import_s=0.0,
+            device="" if request.server == "llama-server" else _device(request),
+            weights_bytes=total_bytes(files),
+            revision=revision,
+            versions=versions,
+            page_cache=pages,
+            notes=notes,
+            address=self._address,
+            served_as=self._model,
+        )
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """See :class:`qualification.backends.Backend`; a server that has ended is started again."""
+        if self._process is not None and not self._process.alive and self._request is not None:
+            self.unload()
+            self.load(self._request)
+        try:
+            return self._ask(request)
+        finally:
+            self._print_log()
+
+    def memory(self) -> dict[str, int]:
+        """See :class:`qualification.backends.Backend`. A server tells nothing of its own."""
+        return {}
+
+    def peak_memory(self) -> MemoryReport:
+        """The server's memory, from outside: of the program that we started."""
+        if self._process is None:
+            raise BackendUnavailable(
+                f"the memory of the server at {self._address} is not seen from here"
+            )
+        return self._process.peak_memory()
+
+    def peak_device_bytes(self) -> int:
+        """The most that the driver was seen to have given the server's processes, in bytes."""
+        return self._process.look_at_device() if self._process is not None else 0
+
+    def clean_up(self) -> None:
+        """See :class:`qualification.backends.Backend`. A client cannot ask for that."""
+
+    def unload(self) -> None:
+        """See :class:`qualification.backends.Backend`: the program ends."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def _connect(self, request: LoadRequest) -> LoadReport:
+        address = str(request.options.get("url", "")).rstrip("/")
+        key = os.environ.get(str(request.options.get("key_variable", "")), "none")
+        start = clock()
+        self._open(address if address.endswith("/v1") else f"{address}/v1", key)
+        self._model = str(request.options.get("model", "")) or self._only_model()
+        returned = clock() - start
+        self._ask(_WARM_UP)
+        self._tokeniser = Tokeniser(None, "")
+        took = clock() - start
+        return LoadReport(
+            load_s=took,
+            load_return_s=returned,
+            import_s=0.0,
+            device="",
+            weights_bytes=0,
+            revision="",
+            versions={},
+            notes=("the server was running: nothing was loaded",),
+            address=self._address,
+            served_as=self._model,
+        )
+
+    def _open(self, address: str, key: str) -> None:
+        import httpx2
+        import openai
+
+        # Environment variables for a proxy must not send loopback there.
+        http = httpx2.Client(trust_env=not _is_loopback(address), timeout=None)
+        self._client = openai.OpenAI(
+            base_url=address, api_key=key, max_retries=0, http_client=http
+        )
+        self._address = address
+
+    def _only_model(self) -> str:
+        import openai
+
+        try:
+            found = [one.id for one in self._client.models.list().data]
+        except openai.OpenAIError as error:
+            raise WeightsUnavailable(
+                f"{self._address} does not list its models ({type(error).__name__}: {error}); "
+                "is the server running there?"
+            ) from error
+        if len(found) != 1:
+            raise WeightsUnavailable(
+                f"{self._address} serves {len(found)} models; name one with --server-model: "
+                + ", ".join(found[:10])
+            )
+        return str(found[0])
+
+    def _ask(self, request: GenerateRequest) -> Generation:
+        import openai
+
+        if any(part.kind == "video" for message in request.messages for part in message.parts):
+            raise BackendFailed("a clip cannot be sent to a server: the protocol has no video")
+        messages = [_as_chat(message) for message in request.messages]
+        extra = self._extra(request, self._folder)
+        want_margins = request.margins and self._request_is("llama-server")
+        if want_margins:
+            extra |= {"logprobs": True, "top_logprobs": 2}
+        clock_of_tokens = TokenClock()
+        pieces: list[Piece] = []
+        margins: list[float] = []
+        finish = None
+        usage: Any = None
+        try:
+            stream = self._client.chat.completions.create(
+                model=self._model,
+                messages=messages,
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                seed=request.seed,
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_body=extra,
+            )
+            with stream:
+                for chunk in stream:
+                    usage = chunk.usage or usage
+                    choice = chunk.choices[0] if chunk.choices else None
+                    if choice is None:
+                        continue
+                    finish = choice.finish_reason or finish
+                    text = choice.delta.content or ""
+                    if text:
+                        clock_of_tokens.tick()
+                        pieces.append(Piece(text, clock_of_tokens.times_s[-1], _so_far(chunk)))
+                    if want_margins and choice.logprobs and choice.logprobs.content:
+                        margins += [_margin(one) for one in choice.logprobs.content]
+            e2e_s = clock_of_tokens.elapsed_s()
+        except openai.APIStatusError as error:
+            raise BackendFailed(
+                f"{self._name} answered {error.status_code}: {error.message}"
+            ) from error
+        except (openai.APIError, OSError) as error:
+            raise BackendFailed(self._broken(error)) from error
+        text = "".join(piece.text for piece in pieces)
+        if finish not in ("stop", "length"):
+            raise BackendFailed(f"{self._name} ended its stream with finish_reason {finish!r}")
+        said = None if usage is None else int(usage.completion_tokens)
+        ids = () if self._tokeniser is None else self._tokeniser.ids(text)
+        if request.fixed_length:
+            count = request.max_tokens
+            if said is not None and said != count:
+                raise BackendFailed(
+                    f"{self._name} gave {said} tokens where exactly {count} were asked for"
+                )
+        else:
+            count = len(ids) or len(pieces)
+        return Generation(
+            text=text,
+            token_times_s=token_times(pieces, count),
+            e2e_s=e2e_s,
+            prompt_tokens=-1 if usage is None else int(usage.prompt_tokens),
+            image_tokens=-1,
+            finish_reason=finish,
+            token_ids=ids if not request.fixed_length else (),
+            margins=tuple(margins[:count]),
+            phases=Phases() if request.phases else None,
+        )
+
+    def _request_is(self, server: str) -> bool:
+        return self._request is not None and self._request.server == server
+
+    @property
+    def _name(self) -> str:
+        return self._request.server if self._request_is_ours else self._address
+
+    @property
+    def _request_is_ours(self) -> bool:
+        return self._request is not None and self._request.server != "url"
+
+    def _broken(self, error: BaseException) -> str:
+        if self._process is not None and not self._process.alive:
+            return f"{self._name} ended while it answered; its log says: {self._process.log()[-1000:]}"
+        cause = error.__cause__ or error
+        return f"{self._name} broke off its answer: {type(cause).__name__}: {cause}"
+
+    def _print_log(self) -> None:
+        """What the server wrote since the last time goes to the worker's own log."""
+        if self._process is not None:
+            text = self._process.log()
+            sys.stderr.write(text[self._logged :])
+            sys.stderr.flush()
+            self._logged = len(text)
+
+
+def _weights(request: LoadRequest, folder: Path) -> list[Path]:
+    if request.model_file:
+        return [folder / request.model_file, folder / request.mmproj_file]
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _device(request: LoadRequest) -> str:
+    return request.device or ("gpu" if ENGINES.get(request.server) == "mlx" else "")
+
+
+def _is_loopback(address: str) -> bool:
+    import ipaddress
+    from urllib.parse import urlsplit
+
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _so_far(chunk: Any) -> int | None:
+    """How many tokens were generated up to this piece, where the server says it."""
+    timings = (chunk.model_extra or {}).get("timings")
+    found = timings.get("predicted_n") if isinstance(timings, dict) else None
+    return found if isinstance(found, int) else None
+
+
+def _margin(token: Any) -> float:
+    """The best logit less the second best: the logarithms of probabilities differ as logits do."""
+    best: Sequence[Any] = token.top_logprobs
+    return float(best[0].logprob - best[1].logprob) if len(best) > 1 else float("inf")
+
+
+def _as_chat(message: Message) -> dict[str, Any]:
+    parts: list[dict[str, Any]] = []
+    for part in message.parts:
+        if part.kind == "image":
+            url = pictures.data_url(Path(part.value))
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+        else:
+            parts.append({"type": "text", "text": part.value})
+    if message.role == "assistant":  # some servers take an answer as text only
+        return {"role": "assistant", "content": "".join(p["text"] for p in parts)}
+    return {"role": message.role, "content": parts}
