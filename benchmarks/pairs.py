@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.ours import LONG, SHORT, Ours, prompt
 from benchmarks.rows import Row
-from fixtures.make_llama_tools import program
 from qualification.places import home
+from qualification.server_programs import llama_tool
 from qualification.statistics import median
 
 AT_LEAST = float("inf")
@@ -92,7 +92,7 @@ def against_llama_bench(deployment: str, rounds: int, tokens: int, seed: int) ->
         RuntimeError: llama-bench is not there.
 
     """
-    bench = program("llama-bench")
+    bench = llama_tool("llama-bench")
     if bench is None:
         raise RuntimeError("llama-bench is missing: make it with `make llama-tools`")
     # llama-bench makes its context just large enough; a large one costs 7 % of the prefill here.

@@ -16,6 +16,7 @@ from qualification.commands.environments import environments
 from qualification.commands.gate import gate
 from qualification.commands.replay import replay
 from qualification.commands.stored import stored_results
+from qualification.commands.watch import watch
 from qualification.places import DECLARATIONS, home
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def main() -> None:
     pytest -m here        qualify this machine with the models of its tier
     qualify report        render what was found
     qualify gate          may we move to another release of the libraries?
+    qualify watch         does it hold out? minutes to days on one deployment or server
     """  # noqa: D301 - click reads the escape
 
 
-for _command in (gate, bisect, replay, environments, baseline):
+for _command in (gate, bisect, replay, environments, baseline, watch):
     main.add_command(_command)
 
 
@@ -48,6 +50,7 @@ def doctor(as_json: bool) -> None:
     from qualification.machine import backend_readiness, environment, probe
     from qualification.preconditions import preconditions
     from qualification.registry import load_registry
+    from qualification.server_programs import server_readiness
 
     registry = load_registry()
     report = doctor_report(
@@ -56,6 +59,7 @@ def doctor(as_json: bool) -> None:
         preconditions(),
         backend_readiness(),
         registry.tiers,
+        server_readiness(),
     )
     if as_json:
         click.echo(json.dumps(report, indent=2))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qualification.machine import BackendReadiness, explain_no_match
 from qualification.records import SCHEMA_VERSION, Condition, Environment, Machine, Tier, to_json
+from qualification.server_programs import ServerReadiness
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,6 +20,7 @@ def doctor_report(
     conditions: Sequence[Condition],
     readiness: Sequence[BackendReadiness],
     tiers: Sequence[Tier] = (),
+    servers: Sequence[ServerReadiness] = (),
 ) -> dict[str, Any]:
     """Everything that doctor knows, as plain JSON types: sizes in bytes, rates in bytes/s.
 
@@ -38,6 +40,7 @@ def doctor_report(
         "conditions": [to_json(condition) for condition in conditions],
         "fit": all(condition.fit for condition in conditions),
         "backends": [to_json(backend) for backend in readiness],
+        "servers": [to_json(server) for server in servers],
     }
 
 
@@ -54,6 +57,7 @@ def render_doctor(report: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         _machine(report),
         _backends(report),
+        _servers(report),
         _libraries(report),
         _conditions(report),
         state,
@@ -94,6 +98,16 @@ def _backends(report: dict[str, Any]) -> Table:
             continue
         command = f"; run: {backend['install_command']}" if backend["install_command"] else ""
         _row(table, backend["name"], f"{backend['note']}{command}", "yellow")
+    return table
+
+
+def _servers(report: dict[str, Any]) -> Table:
+    table = _table("Servers")
+    for server in report["servers"]:
+        if server["ready"]:
+            _row(table, server["name"], f"ready, {server['version'] or 'version unknown'}")
+        else:
+            _row(table, server["name"], server["note"], "yellow")
     return table
 
 

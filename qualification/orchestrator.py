@@ -7,6 +7,7 @@ What it says is the server's own word, kept beside what is measured and never in
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -71,15 +72,15 @@ def status_url(base_url: str) -> str:
 def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]:
     """The server's workers as it tells them; asked by POST, by GET where that is refused.
 
-    ``timeout_s`` is for each step of the exchange. Raises StatusUnavailable with one sentence.
+    ``timeout_s`` is for one exchange; there may be two. Raises StatusUnavailable with one sentence.
     """
     url = status_url(base_url)
     try:
         # No proxy and no redirect: the word of another server is not this one's.
         with httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
-            code, body = _fetch(client, "POST", url)
+            code, body = _fetch(client, "POST", url, timeout_s)
             if code in _NO_SUCH:
-                code, body = _fetch(client, "GET", url)
+                code, body = _fetch(client, "GET", url, timeout_s)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         said = str(error) or type(error).__name__
         raise StatusUnavailable(f"{url}: no answer: {said}") from error
@@ -112,11 +113,14 @@ def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
     )
 
 
-def _fetch(client: httpx.Client, method: str, url: str) -> tuple[int, bytes]:
+def _fetch(client: httpx.Client, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
     body = bytearray()
+    end = time.monotonic() + timeout_s
     with client.stream(method, url) as response:
         for piece in response.iter_bytes():
             body += piece
             if len(body) > MAX_BYTES:
                 raise ValueError(f"more than {MAX_BYTES} bytes")
+            if time.monotonic() > end:  # httpx's own limit is for each piece
+                raise ValueError(f"not complete after {timeout_s:g} s")
     return response.status_code, bytes(body)

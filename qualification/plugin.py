@@ -41,7 +41,7 @@ from qualification.errors import (
     StoreError,
 )
 from qualification.places import home, results_url
-from qualification.plugin_options import SOURCES, built_environment, pytest_addoption
+from qualification.plugin_options import SOURCES, built_environment, pytest_addoption, served
 from qualification.records import Deployment, LoadRequest, Machine, Tier, Verdict
 from qualification.registry import Registry, load_registry
 
@@ -78,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "on_backends(name, ...): run only on backends that have what the test asks for"
     )
+    config.addinivalue_line("markers", "owned: left out for a server that somebody else runs")
     config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
     _check_vqa_options(config)
     if 0 != config.getoption("--sustained") < suite_fixtures.SUSTAINED_MINUTES:
@@ -126,6 +127,7 @@ class Qualification:
             raise pytest.UsageError(str(error)) from error
         if weights := config.getoption("--weights"):
             registry = registry.with_weights(weights)
+        registry = served(config, registry)
         bugs = tuple(
             bug
             for bug in registry.bugs
@@ -204,11 +206,14 @@ class Qualification:
         needs = _asked_for(metafunc, "needs")
         workarounds = _asked_for(metafunc, "needs_workaround")
         backends = _asked_for(metafunc, "on_backends") or set(BACKENDS)
+        owned = metafunc.definition.get_closest_marker("owned") is not None
         cases = []
         for deployment in self.registry.deployments():
             if not workarounds <= set(deployment.source.workarounds):
                 continue
             if deployment.source.backend not in backends:
+                continue
+            if owned and deployment.source.server == "url":
                 continue
             bugs = plan.known_bugs(
                 self.registry.bugs, deployment, test, self.versions, self._bug_tier
@@ -352,6 +357,8 @@ class Qualification:
         from qualification.errors import WeightsError
         from qualification.weights import tensors_here
 
+        if deployment.source.server == "url":  # it is loaded already, somewhere
+            return ""
         try:
             tensors = tensors_here(deployment, home() / "fixtures")
         except WeightsError:  # the loading, which checks the files, says so as a failure

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from qualification.environment_cache import Built
+    from qualification.registry import Registry
 
 SOURCES = {
     "hub": "deployments of real weights",
@@ -52,6 +55,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--candidate",
         metavar="PINS",
         help='lay pins over the environment (default: current): "mlx-vlm==X transformers==Y"',
+    )
+    group.addoption(
+        "--server-url",
+        metavar="URL",
+        help="ask the OpenAI-compatible server at this address, and nothing else; it is neither "
+        "started nor stopped",
+    )
+    group.addoption(
+        "--server-model",
+        metavar="NAME",
+        default="",
+        help="the model's name there (default: the only one that it serves)",
+    )
+    group.addoption(
+        "--server-key-variable",
+        metavar="VARIABLE",
+        default="",
+        help="the environment variable that holds the server's key",
     )
     group.addoption(
         "--gate-suspects",
@@ -109,6 +130,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="time after which a request is given up and its worker ended (default: 600)",
     )
+
+
+def served(config: pytest.Config, registry: Registry) -> Registry:
+    """The registry with the server of ``--server-url`` as its only deployment, or as it was."""
+    url = config.getoption("--server-url")
+    if not url:
+        return registry
+    if not re.match(r"https?://[^/]", url):
+        raise pytest.UsageError(
+            f"--server-url {url} is no address: write one such as http://127.0.0.1:8080/v1"
+        )
+    name = config.getoption("--server-model")
+    variable = config.getoption("--server-key-variable")
+    if variable and variable not in os.environ:
+        raise pytest.UsageError(f"--server-key-variable: {variable} is not in the environment")
+    return registry.with_server(url, name, variable)
 
 
 def built_environment(config: pytest.Config) -> Built | None:

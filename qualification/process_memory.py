@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,6 +33,45 @@ def peak_memory() -> MemoryReport:
     if found:
         sizes |= {"own_VmHWM": own, "descendants": len(found)}
     return MemoryReport(own + sum(found), "VmHWM", sizes)
+
+
+def peak_memory_of(pids: Sequence[int]) -> MemoryReport:
+    """Lifetime peaks of other processes in bytes, added up; the first is the main one.
+
+    ``peak_memory`` seen from outside, with the same metric and, on macOS, of all of them too. One
+    that has ended is not in it. ProcessLookupError where none could be read.
+    """
+    read = _macos_sizes if sys.platform == "darwin" else _linux_sizes
+    metric = "phys_footprint" if sys.platform == "darwin" else "VmHWM"
+    found = [one for one in map(read, pids) if one is not None]
+    if not found:
+        raise ProcessLookupError(f"none of the processes {list(pids)} can be read")
+    peaks = [one.pop("peak") for one in found]
+    details: dict[str, int] = {}
+    for one in found:
+        for name, size in one.items():
+            details[name] = details.get(name, 0) + size
+    if len(found) > 1:
+        details |= {f"own_{metric}": peaks[0], "descendants": len(found) - 1}
+    return MemoryReport(sum(peaks), metric, details)
+
+
+def _linux_sizes(pid: int) -> dict[str, int] | None:
+    try:
+        sizes = _linux_status(str(pid))
+    except OSError:
+        return None
+    if "VmHWM" not in sizes:  # it has ended, and nobody has collected it
+        return None
+    return {"peak": sizes.pop("VmHWM")} | sizes | _linux_pss(str(pid))
+
+
+def _macos_sizes(pid: int) -> dict[str, int] | None:
+    try:
+        report = _macos_report(_macos_usage(pid))
+    except OSError:
+        return None
+    return {"peak": report.peak_memory_bytes} | report.details
 
 
 def held_bytes(pid: int) -> int:
@@ -74,10 +114,10 @@ def _peak_of(pid: int) -> int:
         return 0
 
 
-def _linux_pss() -> dict[str, int]:
+def _linux_pss(process: str = "self") -> dict[str, int]:
     """Resident memory with shared pages divided among their users; absent where it is not told."""
     try:
-        text = Path("/proc/self/smaps_rollup").read_text()
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return {}
     found = {}

@@ -423,9 +423,9 @@ class Generation:
     """One answer. ``token_times_s[i]`` is when token *i* came, from the start of the request.
 
     The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
-    as the backend does, ``image_tokens`` of them stand for pictures (−1: the backend cannot say);
-    ``image_tokens_expected`` is what the settings in the model's files make of those pictures
-    (−1: not asked for, or the arithmetic is not known). ``margins[i]`` is the largest logit less
+    as the backend does (−1: a server did not say), ``image_tokens`` of them stand for pictures
+    (−1: the backend cannot say); ``image_tokens_expected`` is what the settings in the model's
+    files make of those pictures (−1: not asked for, or the arithmetic is not known). ``margins[i]`` is the largest logit less
     the second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
     """
 
@@ -530,6 +530,9 @@ class Condition:
     note: str = ""
 
 
+CLIENTS = (1, 2, 4, 8)
+"""How many clients ask a server at once, one load after the other."""
+
 METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
     "load_s": ("s", "lower"),
     "load_return_s": ("s", "lower"),
@@ -565,6 +568,20 @@ METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
     "growth_with_clean_up_bytes_per_request": ("B/request", "lower"),
 }
 """Metric -> unit and which direction is better."""
+
+for _number in CLIENTS:
+    METRICS |= {
+        f"ttft_{_number}_clients_s": ("s", "lower"),
+        f"request_{_number}_clients_s": ("s", "lower"),
+        f"decode_{_number}_clients_tps": ("tok/s", "higher"),
+        f"served_{_number}_clients_tps": ("tok/s", "higher"),
+        f"served_{_number}_clients_rps": ("requests/s", "higher"),
+        f"fairness_{_number}_clients": ("ratio", "higher"),
+        f"slowest_{_number}_clients": ("ratio", "higher"),
+        f"failed_{_number}_clients": ("count", "lower"),
+        f"wrong_{_number}_clients": ("count", "lower"),
+        f"swapped_{_number}_clients": ("count", "lower"),
+    }
 
 
 @dataclass(frozen=True)

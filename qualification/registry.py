@@ -25,6 +25,7 @@ from qualification.footprint import BYTES_PER_WEIGHT, decode_bound_tps
 from qualification.places import DECLARATIONS
 from qualification.records import (
     BackendMemory,
+    Capability,
     Chip,
     Deployment,
     KnownBug,
@@ -120,6 +121,15 @@ class Registry:
             if sources:
                 models.append(replace(model, sources=sources))
         return replace(self, models=tuple(models))
+
+    def with_server(self, url: str, model: str = "", key_variable: str = "") -> Registry:
+        """One deployment only: what the server at ``url`` serves under the name ``model``."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]) or "model"
+        options = {"url": url, "model": model, "key_variable": key_variable}
+        source = Source(backend="server", quantisation="as-served", server="url", options=options)
+        capabilities: tuple[Capability, ...] = ("vision", "text_only", "multi_image", "multi_turn")
+        served = Model(name, "unknown", 0, "unknown", capabilities, (source,))
+        return replace(self, models=(served,))
 
     def backend(self, name: str) -> BackendMemory:
         """Return what a backend holds besides a model; an unknown one is a SelectionError."""

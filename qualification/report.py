@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from qualification import __version__
+from qualification.concurrency_figures import LEAST_SAMPLES, LEAST_TOKENS, UnderLoad, under_load
+from qualification.conformance import conformance
 from qualification.errors import SelectionError
 from qualification.footprint import Footprint, Term
 from qualification.judge import is_valid
@@ -62,6 +64,8 @@ class Row:
     parts: dict[str, tuple[float, ...]]
     """Metric of :data:`PARTS` -> its raw trials, for those that were measured."""
     rejected: str = ""
+    under_load: tuple[UnderLoad, ...] = ()
+    """What several clients of a server at once saw; nothing of any other deployment."""
 
     @property
     def advice(self) -> str:
@@ -166,6 +170,7 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
                 checks=tuple(c for c in results.checks if c.deployment == identifier),
                 parts={metric: found for metric in PARTS if (found := values(metric))},
                 rejected=rejected,
+                under_load=under_load(values),
             )
         )
     return tuple(table)
@@ -226,6 +231,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "combined": combined,
         "projections": projections(table, results, registry),
         "matrices": matrices(results.checks, registry.deployments()),
+        "conformance": conformance(results.checks, registry.deployments(), registry.bugs),
         "known_bugs": _known_bugs(results, registry),
         "unfit": [condition for condition in results.session.conditions if not condition.fit],
         "by_advice": {
@@ -235,6 +241,8 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "all_canaries": all(row.is_canary for row in table),
         "any_synthetic": any(row.is_synthetic for row in table),
         "harness_version": __version__,
+        "least_tokens": LEAST_TOKENS,
+        "least_samples": LEAST_SAMPLES,
     }
     return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}
 

@@ -15,7 +15,6 @@ url                     whatever the user runs: never started and never stopped 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import json
 import os
 import re
@@ -27,14 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qualification.libraries import installed_version, install_command
+from qualification.libraries import install_command, installed_version
 from qualification.records import GenerateRequest, LoadRequest
 
 HOST = "127.0.0.1"
 _LAUNCH = Path(__file__).with_name("server_launch.py")
 _LLAMA_CPP = "llama-cpp-python"
 _SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
-"""llama.cpp's own defaults cut the distribution and penalise repetition; in-process nothing does."""
+"""llama.cpp's defaults cut the distribution and penalise repetition; in-process nothing does."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,11 @@ class ServerProgram:
     served_as: Callable[[Path], str] = lambda folder: folder.name
 
 
-def _no_extra(_request: GenerateRequest, _folder: Path) -> dict[str, Any]:
-    return {}
+def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
+    """Fields by which llama-server, vLLM and others keep to a fixed length; others ignore them."""
+    if not request.fixed_length:
+        return {}
+    return {"ignore_eos": True, "min_tokens": request.max_tokens}
 
 
 def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def _llama_server_extra(request: GenerateRequest, _folder: Path) -> dict[str, An
 
 def _llama_cpp(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
     return (
-        *(python, "-m", "llama_cpp.server"),
+        *(python, str(_LAUNCH), "llama_cpp.server"),
         *("--model", str(folder / request.model_file)),
         *("--clip_model_path", str(folder / request.mmproj_file), "--chat_format", "mtmd"),
         *("--model_alias", folder.name, "--host", HOST, "--port", "{port}"),
@@ -179,15 +181,35 @@ def missing(name: str, versions: dict[str, str] | None = None) -> str:
             "llama-server is not on the PATH and was not built; build it once with "
             "`make llama-tools` (about 10 minutes), or on a Mac: brew install llama.cpp"
         )
-    known = versions if versions is not None else None
     absent = [
         package
         for package in PROGRAMS[name].modules
-        if not (installed_version(package) if known is None else _version(known, package))
+        if not (installed_version(package) if versions is None else _version(versions, package))
     ]
     if not absent:
         return ""
     return f"{name} needs {', '.join(absent)}; install it with: {install_command('server')}"
+
+
+@dataclass(frozen=True)
+class ServerReadiness:
+    """Whether a program can be started here; ``note`` says what is missing and what installs it."""
+
+    name: str
+    ready: bool
+    version: str
+    note: str
+
+
+def server_readiness() -> tuple[ServerReadiness, ...]:
+    """Every program of :data:`PROGRAMS`, under this interpreter."""
+    found = []
+    for program in PROGRAMS.values():
+        note = missing(program.name)
+        own = program.package == "llama-server"
+        version = llama_server_version() if own else installed_version(program.package)
+        found.append(ServerReadiness(program.name, not note, version, note))
+    return tuple(found)
 
 
 def _version(versions: dict[str, str], package: str) -> str:

@@ -126,6 +126,11 @@ class Deployed:
         """Whether the weights are a canary's, which must answer rightly."""
         return self.deployment.source.weights == "canary"
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether its process is ours: a server at a user's address is not."""
+        return self.deployment.source.server != "url"
+
     def log(self) -> str:
         """What the backend's libraries have printed so far."""
         return self._worker.log() if self._worker is not None else self._log
@@ -277,7 +282,7 @@ class Deployed:
         self._worker = self._start_worker()
         request = dataclasses.replace(self._request, cold=cold)
         try:
-            if not self._request.path and self._request.repository:
+            if not self._request.path and self._request.repository and self.is_owned:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
             report = self._worker.load(request, deadline_s=self._load_deadline_s)
         except BaseException:

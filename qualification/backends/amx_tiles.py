@@ -23,6 +23,7 @@ _SOUND_SINCE = {11: 5, 12: 4, 13: 3}
 
 _COMPILER = re.compile(rb"GCC: \([^)\0]*\) (\d+)\.(\d+)\.\d+")
 _LIBRARIES = "libggml-cpu*.so*"
+NOT_REPACKED = "weights not repacked for AMX"
 
 
 def avoid_if_broken() -> tuple[str, ...]:
@@ -46,7 +47,16 @@ def avoid_if_broken() -> tuple[str, ...]:
 
     unpacked.original = original  # type: ignore[attr-defined]
     api.llama_model_default_params = unpacked
-    return (f"weights not repacked for AMX: llama.cpp was built by GCC {', '.join(sorted(found))}",)
+    return (f"{NOT_REPACKED}: llama.cpp was built by GCC {', '.join(sorted(found))}",)
+
+
+def no_repack(program: Path, cpu: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """The words that keep a llama-server off the tiles where they are broken, () elsewhere."""
+    try:
+        has_tiles = b"amx_int8" in cpu.read_bytes()
+        return ("--no-repack",) if has_tiles and broken_compilers(program.read_bytes()) else ()
+    except OSError:
+        return ()
 
 
 def broken_compilers(library: bytes) -> set[str]:

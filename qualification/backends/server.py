@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from qualification import server_programs
-from qualification.backends import pictures
+from qualification.backends import amx_tiles, pictures
+from qualification.backends.amx_tiles import NOT_REPACKED
 from qualification.backends.server_tokens import Piece, Tokeniser, token_times
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed, BackendUnavailable, WeightsUnavailable
 from qualification.libraries import LIBRARIES
 from qualification.meter import TokenClock, clock, drop_pages, page_cache
 from qualification.records import (
-    ENGINES,
     GenerateRequest,
     Generation,
     LoadReport,
@@ -37,6 +37,7 @@ from qualification.records import (
     Part,
     Phases,
 )
+from qualification.server_launch import DECLARED, DECODED
 from qualification.server_process import ServerCommand, ServerProcess
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
@@ -53,6 +54,7 @@ class Backend:
         self._process: ServerProcess | None = None
         self._client: Any = None
         self._address = ""
+        self._key = "none"
         self._model = ""
         self._extra: Callable[[GenerateRequest, Path], dict[str, Any]] = lambda *_: {}
         self._tokeniser: Tokeniser | None = None
@@ -74,7 +76,12 @@ class Backend:
         folder, revision = resolve(request)
         self._folder = folder
         python = request.python or sys.executable
-        words = (*program.command(request, folder, python), *request.options.get("arguments", ()))
+        words = program.command(request, folder, python)
+        notes: tuple[str, ...] = ()
+        if program.name == "llama-server" and (more := amx_tiles.no_repack(Path(words[0]))):
+            words += more
+            notes += (f"{more[0]}: the AMX tiles of this build are broken",)
+        words += tuple(request.options.get("arguments", ()))
         self._extra, self._model = program.extra, program.served_as(folder)
         files = _weights(request, folder)
         if request.cold:
@@ -97,14 +104,14 @@ class Backend:
         self._print_log()
         versions = server_programs.versions_under(python, LIBRARIES)
         versions["llama-server"] = server_programs.llama_server_version()
-        notes = self._process.notes
-        if "torchvision operators declared by us" in self._process.log():
-            notes += ("torchvision operators declared by us",)
+        notes += self._process.notes
+        log = self._process.log()
+        notes += tuple(said for said in (DECLARED, DECODED, NOT_REPACKED) if said in log)
         return LoadReport(
             load_s=load_s,
             load_return_s=returned,
             import_s=0.0,
-            device="" if request.server == "llama-server" else _device(request),
+            device=request.device,
             weights_bytes=total_bytes(files),
             revision=revision,
             versions=versions,
@@ -121,6 +128,10 @@ class Backend:
             self.load(self._request)
         try:
             return self._ask(request)
+        except BackendFailed:
+            # A server may be about to close the connection that its failure came over.
+            self._open(self._address, self._key)
+            raise
         finally:
             self._print_log()
 
@@ -160,7 +171,9 @@ class Backend:
         self._model = str(request.options.get("model", "")) or self._only_model()
         returned = clock() - start
         self._ask(_WARM_UP)
-        self._tokeniser = Tokeniser(None, "")
+        self._tokeniser = Tokeniser(None, self._address.removesuffix("/v1"))
+        # Which program it is, is not known: these are the fields by which most fix a length.
+        self._extra = server_programs.any_extra
         took = clock() - start
         return LoadReport(
             load_s=took,
@@ -180,11 +193,11 @@ class Backend:
         import openai
 
         # Environment variables for a proxy must not send loopback there.
+        if self._client is not None:
+            self._client.close()
         http = httpx2.Client(trust_env=not _is_loopback(address), timeout=None)
-        self._client = openai.OpenAI(
-            base_url=address, api_key=key, max_retries=0, http_client=http
-        )
-        self._address = address
+        self._client = openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
+        self._address, self._key = address, key
 
     def _only_model(self) -> str:
         import openai
@@ -208,7 +221,13 @@ class Backend:
 
         if any(part.kind == "video" for message in request.messages for part in message.parts):
             raise BackendFailed("a clip cannot be sent to a server: the protocol has no video")
-        messages = [_as_chat(message) for message in request.messages]
+        body = {
+            "model": self._model,
+            "messages": [_as_chat(message) for message in request.messages],
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+        }
         extra = self._extra(request, self._folder)
         want_margins = request.margins and self._request_is("llama-server")
         if want_margins:
@@ -220,14 +239,7 @@ class Backend:
         usage: Any = None
         try:
             stream = self._client.chat.completions.create(
-                model=self._model,
-                messages=messages,
-                max_tokens=request.max_tokens,
-                temperature=request.temperature,
-                seed=request.seed,
-                stream=True,
-                stream_options={"include_usage": True},
-                extra_body=extra,
+                **body, stream=True, stream_options={"include_usage": True}, extra_body=extra
             )
             with stream:
                 for chunk in stream:
@@ -251,7 +263,10 @@ class Backend:
             raise BackendFailed(self._broken(error)) from error
         text = "".join(piece.text for piece in pieces)
         if finish not in ("stop", "length"):
-            raise BackendFailed(f"{self._name} ended its stream with finish_reason {finish!r}")
+            raise BackendFailed(
+                f"{self._name} ended its stream after {len(pieces)} pieces of text with "
+                f"finish_reason {finish!r}{self._said_unstreamed(body | extra)}"
+            )
         said = None if usage is None else int(usage.completion_tokens)
         ids = () if self._tokeniser is None else self._tokeniser.ids(text)
         if request.fixed_length:
@@ -261,7 +276,7 @@ class Backend:
                     f"{self._name} gave {said} tokens where exactly {count} were asked for"
                 )
         else:
-            count = len(ids) or len(pieces)
+            count = len(ids) or said or len(pieces)
         return Generation(
             text=text,
             token_times_s=token_times(pieces, count),
@@ -274,20 +289,36 @@ class Backend:
             phases=Phases() if request.phases else None,
         )
 
+    def _said_unstreamed(self, body: dict[str, Any]) -> str:
+        """What the server says to the same request where it can still set a status.
+
+        Some end a stream that fails without a word, after having said 200.
+        """
+        import httpx2
+
+        try:
+            with httpx2.Client(trust_env=not _is_loopback(self._address), timeout=60) as client:
+                reply = client.post(
+                    f"{self._address}/chat/completions",
+                    json=body,
+                    headers={"Authorization": f"Bearer {self._key}"},
+                )
+        except httpx2.HTTPError as error:
+            return f"; unstreamed, {type(error).__name__}: {error}"
+        return f"; unstreamed it answers {reply.status_code}: {reply.text[:500]}"
+
     def _request_is(self, server: str) -> bool:
         return self._request is not None and self._request.server == server
 
     @property
     def _name(self) -> str:
-        return self._request.server if self._request_is_ours else self._address
-
-    @property
-    def _request_is_ours(self) -> bool:
-        return self._request is not None and self._request.server != "url"
+        ours = self._request is not None and self._request.server != "url"
+        return self._request.server if ours and self._request else self._address
 
     def _broken(self, error: BaseException) -> str:
         if self._process is not None and not self._process.alive:
-            return f"{self._name} ended while it answered; its log says: {self._process.log()[-1000:]}"
+            log = self._process.log()[-1000:]
+            return f"{self._name} ended while it answered; its log says: {log}"
         cause = error.__cause__ or error
         return f"{self._name} broke off its answer: {type(cause).__name__}: {cause}"
 
@@ -304,10 +335,6 @@ def _weights(request: LoadRequest, folder: Path) -> list[Path]:
     if request.model_file:
         return [folder / request.model_file, folder / request.mmproj_file]
     return sorted(folder.glob("*.safetensors"))
-
-
-def _device(request: LoadRequest) -> str:
-    return request.device or ("gpu" if ENGINES.get(request.server) == "mlx" else "")
 
 
 def _is_loopback(address: str) -> bool:

@@ -48,8 +48,8 @@ class Tokeniser:
 
     The protocol does not tell ids. Those of the text are the ones that were generated wherever
     the tokeniser is the inverse of itself, as it is for the canaries. ``folder`` with a
-    ``tokenizer.json`` is asked first, then llama.cpp's ``/tokenize`` at ``url``; without either,
-    an id stands for a byte: enough to compare two answers of one server.
+    ``tokenizer.json`` is asked first, then llama.cpp's ``/tokenize`` at ``url``; without either
+    nothing is known of them.
     """
 
     def __init__(self, folder: Path | None, url: str) -> None:
@@ -62,15 +62,12 @@ class Tokeniser:
             self._local = Tokenizer.from_file(str(file))
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The ids of ``text``, () of an empty one."""
-        if not text:
-            return ()
-        if self._local is not None:
+        """The ids of ``text``; () of an empty one, and where they are not known."""
+        if text and self._local is not None:
             return tuple(self._local.encode(text, add_special_tokens=False).ids)
-        found = self._remote(text) if self._url else None
-        return tuple(text.encode()) if found is None else found
+        return self._remote(text) if text and self._url else ()
 
-    def _remote(self, text: str) -> tuple[int, ...] | None:
+    def _remote(self, text: str) -> tuple[int, ...]:
         import httpx2
 
         try:
@@ -81,5 +78,5 @@ class Tokeniser:
             ids = None
         if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
             self._url = ""  # it has no such thing: not asked again
-            return None
+            return ()
         return tuple(ids)

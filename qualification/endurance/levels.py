@@ -57,9 +57,7 @@ def levels_for(
     )
 
 
-def _floor(
-    machine: Machine, tier: Tier | None, deployment: Deployment | None
-) -> tuple[float, str]:
+def _floor(machine: Machine, tier: Tier | None, deployment: Deployment | None) -> tuple[float, str]:
     """Tokens per second, and where it comes from; 0 and why there is none."""
     if deployment is None:
         return 0.0, "what model this is was not said (name its DEPLOYMENT beside --url)"

@@ -7,9 +7,7 @@ is what could not be seen. Texts of a model or a server are disarmed before they
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Union
-
-from pydantic import Field
+from typing import Literal
 
 from qualification.orchestrator import WorkerStatus
 from qualification.records import Condition
@@ -23,7 +21,7 @@ AlertKind = Literal[
     "machine_memory", "subject_memory", "leak", "slow", "throttled", "load",
     "restart", "failure", "wrong_answer", "machine", "other_work", "log",
 ]  # fmt: skip
-Ended = Literal["time", "critical memory", "interrupted", "failures", "not yet"]
+Ended = Literal["time", "requests", "critical memory", "interrupted", "failures", "not yet"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ class Request:
     """One request and the memory right after it.
 
     ``named_answer``: the right answer was in it, which for a real model is recorded and not judged.
+    ``again``: the question was asked and answered rightly before.
     ``failure`` is the kind of a failed one, ``text`` its sentence, else the answer.
     """
 
@@ -98,6 +97,7 @@ class Request:
     e2e_s: float | None = None
     tokens: int = 0
     named_answer: bool = False
+    again: bool = False
     failure: str = ""
     text: str = ""
     kind: Literal["request"] = "request"
@@ -208,7 +208,5 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-Line = Annotated[
-    Union[Header, Request, Alert, Loaded, MachineState, ServerWord, Summary],
-    Field(discriminator="kind"),
-]
+Line = Header | Request | Alert | Loaded | MachineState | ServerWord | Summary
+"""One line of a log."""

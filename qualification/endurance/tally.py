@@ -39,6 +39,12 @@ MIN_GROWTH = 30
 MAX_GROWTH = 300
 """Samples of memory at most: the estimate is quadratic."""
 
+FORESIGHT_S = 90 * 86400.0
+"""A mark that is reached later than this is not foretold."""
+
+RECENT_ANSWERS = 100
+"""New questions of which the share of wrong answers is judged."""
+
 MAX_VALUES = 8192
 RECENT = 20
 
@@ -97,6 +103,7 @@ class Tally:
         self.restarts = 0
         self.failures_in_a_row = 0
         self.recent_tps: deque[float] = deque(maxlen=RECENT)
+        self.recent_wrong: deque[bool] = deque(maxlen=RECENT_ANSWERS)
         self.last: Request | None = None
         self._identity = ""
         self._ttft, self._decode, self._e2e = Thinned(), Thinned(), Thinned()
@@ -122,6 +129,8 @@ class Tally:
             self.ok += seen.outcome == "ok"
             self.wrong += seen.outcome == "wrong"
             self.named_answer += seen.named_answer
+            if not seen.again:
+                self.recent_wrong.append(seen.outcome == "wrong")
             self._time(seen)
         restarted = self._memory(seen)
         self.last = seen
@@ -205,7 +214,8 @@ class Tally:
             rooms.append(self.levels.subject_critical_bytes - look.resident_bytes)
         if self.levels.critical_bytes:
             rooms.append(self.levels.critical_bytes - look.machine_used_bytes)
-        return max(0.0, min(rooms)) / per_hour * 3600 if rooms else None
+        reached = max(0.0, min(rooms)) / per_hour * 3600 if rooms else None
+        return reached if reached is not None and reached < FORESIGHT_S else None
 
     def _time(self, seen: Request) -> None:
         self._tokens.add(seen.tokens)

@@ -6,7 +6,7 @@ other deployments of a model find it there too, which is what parity is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qualification.questions import Question
     from qualification.records import Deployment, Generation, GivenAs, Message
     from qualification.session import Deployed
+    from qualification.suites.bad_requests import BadRequest, Tried
+    from qualification.suites.server_requests import Reply, Served
 
 ASKED, RECALLED = 8, 12
 """Questions of each skill, and of recall, where as many are of each shape."""
@@ -198,7 +200,7 @@ def row(once, ask, questions, deployed) -> Callable[..., Row]:
                 answers.append(ask(asked[number % len(asked)], margins=False))
                 if POLICIES[policy](psutil.virtual_memory().percent):
                     deployed.clean_up()
-                held.append(held_bytes(deployed.memory()))
+                held.append(held_bytes(deployed.memory()) if deployed.is_owned else 0)
             return Row(tuple(answers), tuple(held))
 
         return make() if again else once(f"row {policy}", make)
@@ -252,6 +254,57 @@ def two_processes(once, ask, answered, skills, deployed) -> Callable[[], list[An
         return list(zip(worn, reversed(fresh), strict=True))
 
     return lambda: once("two processes", make)
+
+
+@pytest.fixture
+def served(deployed) -> Iterator[Served]:
+    """The deployment's server, for raw HTTP; started again where an earlier request ended it."""
+    from qualification.suites.server_requests import Served
+
+    server = Served(deployed)
+    if not server.is_alive:
+        server.start_again()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def whole(once, served, known) -> Reply:
+    """The answer to a known question, in one piece."""
+    reply = once("whole", lambda: served.chat(served.turns(known("both"))))
+    if reply.status != 200 or not reply.text.strip():
+        pytest.fail(f"a plain question was answered with {reply}")
+    return reply
+
+
+@pytest.fixture
+def streamed(once, served, known) -> Reply:
+    """The answer to the same question, streamed, with its usage."""
+    usage = {"include_usage": True}
+    return once(
+        "streamed", lambda: served.stream(served.turns(known("both")), stream_options=usage)
+    )
+
+
+@pytest.fixture
+def tried(once, served, deployed, known, tmp_path) -> Callable[[BadRequest], Tried]:
+    """``tried(request)``: what came of a bad request, and of a good one behind it."""
+    from qualification.suites.bad_requests import Tried
+
+    def send(request: BadRequest) -> Tried:
+        question = known("both")
+        before = served.peak_memory_bytes()
+        reply = request.send(served, tmp_path)
+        _, next_reply = served.ask(question)
+        harm = ""
+        if not deployed.is_right(question, next_reply.text.strip()):
+            harm = f"{question.prompt} -> {next_reply}, expected {question.answer!r}"
+        if next_reply.status == 0:  # it has ended, or it hangs
+            served.start_again()
+            return Tried(reply, harm, 0)
+        return Tried(reply, harm, served.peak_memory_bytes() - before)
+
+    return lambda request: once(f"bad request {request.name}", lambda: send(request))
 
 
 def _showing(message: Message, file: Path, given_as: GivenAs) -> Message:

@@ -70,7 +70,8 @@ def test_takes_several_pictures(once, deployed, questions, count):
     fewer, more = about(count - 1), about(count)
     assert deployed.is_canary or more.text.strip(), f"no answer about {count} pictures"
     assert more.finish_reason == "stop", f"of {count} pictures still talking: {more.text!r}"
-    assert more.prompt_tokens > fewer.prompt_tokens, (
+    counted = min(more.prompt_tokens, fewer.prompt_tokens) >= 0  # a server need not say it
+    assert not counted or more.prompt_tokens > fewer.prompt_tokens, (
         f"{count} pictures make a prompt of {more.prompt_tokens} tokens, "
         f"{count - 1} pictures one of {fewer.prompt_tokens}"
     )
@@ -185,7 +186,7 @@ def test_picture_of_4096_pixels(ask, answered, deployed, tmp_path):
     elif not large.right:
         quarter = scaled(WIDE // 4)
         more = large.generation.prompt_tokens != quarter.generation.prompt_tokens
-        same = large.generation.token_ids == quarter.generation.token_ids
+        same = large.generation.text == quarter.generation.text
         assert more or same, f"{said}; to {WIDE // 4}: {quarter}"
 
 
@@ -208,7 +209,7 @@ def test_a_files_kind_changes_nothing(deployed, tmp_path):
             picture.convert(mode).save(file)
             answers.append(deployed.generate("What colour is the shape?", file))
         plain, other = answers
-        same = (plain.token_ids, plain.prompt_tokens) == (other.token_ids, other.prompt_tokens)
+        same = (plain.text, plain.prompt_tokens) == (other.text, other.prompt_tokens)
         assert same, (
             f"{width} x {height} pixels, {colour} on white: {plain.text!r} as RGB, "
             f"{other.text!r} as {kind}"

@@ -19,9 +19,10 @@ def test_greedy_answers_repeat(deployed, questions):
     question = questions(seed=11, count=1, skills=["both"])[0]
     pictures = question.images()
     runs = [deployed.generate(question.prompt, *pictures) for _ in range(REPETITIONS)]
-    assert len({run.token_ids for run in runs}) == 1, [run.text for run in runs]
+    assert len({(run.token_ids, run.text) for run in runs}) == 1, [run.text for run in runs]
 
 
+@pytest.mark.owned
 @pytest.mark.needs("vision")
 def test_greedy_answers_repeat_in_another_process(two_processes):
     """At temperature 0 a fresh process gives the same text."""
@@ -37,7 +38,8 @@ def test_greedy_answers_repeat_in_another_process(two_processes):
 def test_a_seed_repeats(sampled):
     """At temperature 0.7 the same seed gives the same tokens."""
     once, again = sampled(1), sampled(1, again=True)
-    assert once.token_ids == again.token_ids, f"seed 1: {once.text!r}, then {again.text!r}"
+    same = (once.token_ids, once.text) == (again.token_ids, again.text)
+    assert same, f"seed 1: {once.text!r}, then {again.text!r}"
 
 
 @pytest.mark.needs("vision")
@@ -45,7 +47,7 @@ def test_temperature_has_an_effect(sampled):
     """At temperature 0.7 what it is unsure of is not answered alike with every seed."""
     first = sampled(1)
     for seed in range(2, SEEDS + 1):
-        if sampled(seed).token_ids != first.token_ids:
+        if sampled(seed).text != first.text:
             return
     pytest.fail(f"seeds 1 to {SEEDS} at temperature {WARM} all give {first.text!r}")
 
@@ -94,14 +96,16 @@ def sampled(once, ask, deployed, questions):
 
     def doubtful():
         low, high = 0.0, 1.0
-        red = ask(coloured(low)).generation.token_ids
+        red = ask(coloured(low)).generation.text
         tried = []
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             generation = ask(coloured(middle)).generation
             tried.append((min(generation.margins, default=float("inf")), middle))
-            low, high = (middle, high) if generation.token_ids == red else (low, middle)
-        return coloured(min(tried)[1])
+            low, high = (middle, high) if generation.text == red else (low, middle)
+        # A server need not tell margins; the last half is next to where the answer changes.
+        known = [one for one in tried if one[0] < float("inf")]
+        return coloured(min(known)[1] if known else tried[-1][1])
 
     def with_seed(seed, *, again=False):
         messages = deployed.messages(once("doubtful", doubtful))

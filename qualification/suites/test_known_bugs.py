@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.known_bugs
+pytestmark = [pytest.mark.known_bugs, pytest.mark.owned]
 
 
 def test_load_prints_no_deprecation_warning(deployed):

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.load
+pytestmark = [pytest.mark.load, pytest.mark.owned]
 
 
 def test_loads(deployed):

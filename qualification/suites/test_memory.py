@@ -4,7 +4,7 @@ import pytest
 
 from qualification.statistics import theil_sen
 
-pytestmark = pytest.mark.memory
+pytestmark = [pytest.mark.memory, pytest.mark.owned]
 
 
 @pytest.mark.needs("vision")

@@ -75,6 +75,10 @@ def test_length_limit(once, deployed, questions, limit):
         )
 
     cut, whole = described(limit), described(max(LIMITS))
+    if cut.text and not cut.token_ids:  # a server whose tokens cannot be told apart
+        begins = whole.text.startswith(cut.text)
+        assert begins, f"{cut.text!r} of at most {limit} tokens, {whole.text!r} of {max(LIMITS)}"
+        return
     count = len(cut.token_ids)
     assert count <= limit, f"{count} tokens where {limit} were allowed"
     true = (cut.finish_reason == "length") == (count == limit)
@@ -89,7 +93,7 @@ def test_other_text(deployed, known, text):
     """No text at all, emoji, and scripts from right to left: answered, and the next is right."""
     question = known("colour")
     generation = deployed.generate(OTHER_TEXTS[text], *question.images(), max_tokens=ENOUGH)
-    assert generation.prompt_tokens > 0
+    assert generation.prompt_tokens != 0
     _assert_next_is_right(deployed, question, f"after {OTHER_TEXTS[text]!r}")
 
 

@@ -48,6 +48,7 @@ def test_fifty_requests_in_a_row(row):
         _assert_same(before, each, f"as request {number} of {len(asked)}")
 
 
+@pytest.mark.owned
 @pytest.mark.needs("vision")
 def test_a_fresh_process_answers_alike(two_processes):
     """What a process that has answered for a while says is what a fresh one says."""

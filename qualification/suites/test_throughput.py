@@ -66,7 +66,8 @@ def test_phases(deployed, pair):
         assert whole <= run.ttft_s, f"parts of {whole} s in {run.ttft_s} s to the first token"
         if parts.prefill_s is not None:
             deployed.record("prefill_tps", run.prefill_tps)
-    deployed.record("prompt_tokens", runs[0].prompt_tokens)
+    if runs[0].prompt_tokens > 0:
+        deployed.record("prompt_tokens", runs[0].prompt_tokens)
     if runs[0].image_tokens > 0:
         deployed.record("image_tokens", runs[0].image_tokens)
 
@@ -82,7 +83,9 @@ def test_image_tokens(deployed, pair, size):
     run = deployed.generate(pair.prompt, picture, max_tokens=1, phases=True)
     count, wanted = run.image_tokens, run.image_tokens_expected
     assert count != 0, "a picture was given, and no token of the prompt stands for it"
-    assert count < run.prompt_tokens, f"{count} of {run.prompt_tokens} tokens are the picture's"
+    assert run.prompt_tokens < 0 or count < run.prompt_tokens, (
+        f"{count} of {run.prompt_tokens} tokens are the picture's"
+    )
     if wanted >= 0 and count >= 0:
         pixels = "{} x {}".format(*picture.size)
         assert count == wanted, f"{count} image tokens of {pixels} pixels, the files say {wanted}"

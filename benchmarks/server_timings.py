@@ -1,0 +1,129 @@
+"""Our times of a request to llama-server against the ones that it takes itself.
+
+``python -m benchmarks.server_timings [DEPLOYMENT ...]`` starts llama-server with the weights of
+each llama.cpp deployment (random ones of the real size unless it is a canary), asks the same kind
+of request a number of times, each with a picture of its own, and holds what the client measured
+against the ``timings`` that came with the very same answer. Both are of one request, so a noisy
+machine disturbs both alike. Definitions (MEASURING): ``ttft_s`` from the start of the request to
+the first piece of text, the server's is ``prompt_ms``, which begins when a slot takes the request;
+``decode_tps`` (N - 1) / (t_N - t_1), the server's is ``predicted_per_second``, (n - 1) / t in the
+builds that know ``n_gen_steps`` and n / t before, so it is computed here from ``predicted_n`` and
+``predicted_ms``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from qualification.backends import server
+from qualification.backends.server import Backend
+from qualification.places import home
+from qualification.questions import generate
+from qualification.records import GenerateRequest, Message, Part
+from qualification.registry import load_registry
+from qualification.server_programs import llama_server_version
+from qualification.synthetic.cache import ready
+from qualification.weights import load_request
+
+RESULTS = Path(__file__).with_name("server_timings.json")
+DEPLOYMENTS = ("smolvlm-500m-Q8_0@llamacpp", "smolvlm-canary-f32@llamacpp")
+LIMIT = 0.03
+
+
+def main() -> int:
+    """Measure, print a table, keep the raw numbers; 1 where a median is off by over 3 %."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("deployments", nargs="*", default=DEPLOYMENTS)
+    parser.add_argument("--requests", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    found: dict[str, Any] = {"llama-server": llama_server_version(), "deployments": {}}
+    worst = 0.0
+    print(f"{'deployment':34} {'figure':11} {'ours':>10} {'server':>10} {'ratio':>7}  of each")
+    for name in arguments.deployments:
+        raw = measure(name, arguments.requests, arguments.tokens, arguments.threads)
+        found["deployments"][name] = raw
+        for figure in ("ttft_s", "decode_tps"):
+            pairs = [(one[figure], one[f"server_{figure}"]) for one in raw]
+            ratios = [ours / theirs for ours, theirs in pairs]
+            middle = statistics.median(ratios)
+            worst = max(worst, abs(middle - 1)) if "canary" not in name else worst
+            ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+            span = f"{min(ratios):.3f}-{max(ratios):.3f}"
+            print(f"{name:34} {figure:11} {ours:10.4g} {theirs:10.4g} {middle:7.4f}  {span}")
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return int(worst > LIMIT)
+
+
+def measure(name: str, requests: int, tokens: int, threads: int) -> list[dict[str, float]]:
+    """Of each request after the first two: ``ttft_s``, ``decode_tps`` and the server's own."""
+    registry = load_registry()
+    declared = registry.deployment(name)
+    fixtures = home() / "fixtures"
+    request = load_request(declared, fixtures)
+    path = request.path
+    if declared.source.weights == "hub":
+        path = str(ready(registry.with_weights("synthetic").deployment(synthetic(name)), fixtures))
+    options = {"arguments": ["--threads", str(threads), "--threads-batch", str(threads)]}
+    request = type(request)(
+        **{
+            **vars(request),
+            "backend": "server",
+            "server": "llama-server",
+            "path": path,
+            "options": options,
+        }
+    )
+    seen: list[dict[str, Any]] = []
+    asked = server._so_far
+
+    def so_far(chunk: Any) -> int | None:
+        if isinstance(found := (chunk.model_extra or {}).get("timings"), dict):
+            seen.append(found)
+        return asked(chunk)
+
+    server._so_far = so_far
+    backend = Backend()
+    raw: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory(prefix="server-timings-") as folder:
+        tempfile.tempdir = folder  # as in a worker: what the server leaves goes with it
+        try:
+            backend.load(request)
+            some = generate(seed=61, count=requests + 2, split="heldout", skills=["both"])
+            for number, question in enumerate(some):
+                file = Path(folder) / f"{number}.png"
+                question.images()[0].save(file)
+                said = Message("user", (Part("image", str(file)), Part("text", question.prompt)))
+                seen.clear()
+                answer = backend.generate(GenerateRequest((said,), tokens, fixed_length=True))
+                theirs = seen[-1]
+                steps = theirs["predicted_n"] - 1
+                raw.append(
+                    {
+                        "ttft_s": answer.ttft_s,
+                        "decode_tps": answer.decode_tps,
+                        "server_ttft_s": theirs["prompt_ms"] / 1e3,
+                        "server_decode_tps": steps / theirs["predicted_ms"] * 1e3,
+                    }
+                )
+        finally:
+            backend.unload()
+            server._so_far = asked
+            tempfile.tempdir = None
+    return raw[2:]
+
+
+def synthetic(name: str) -> str:
+    """The identifier of the same deployment with random weights."""
+    head, _, backend = name.rpartition("@")
+    return f"{head}-synthetic@{backend}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
