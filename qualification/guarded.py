@@ -133,7 +133,7 @@ class Guarded:
             end = time.monotonic() + grace_s + _AFTER_GRACE_S
             # Interrupted before it knew of its guard, it has nothing to wait for.
             while self._process and not self.ended and time.monotonic() < end:
-                self.listen(max(0.0, end - time.monotonic()))
+                self.listen(_AGAIN_S)  # in pieces, for a Ctrl-C that another thread has taken
         finally:  # and not after an error only: Ctrl-C may come in any of these lines
             try:
                 self._leave()

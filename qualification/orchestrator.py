@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qualification.errors import QualificationError
@@ -77,11 +77,11 @@ def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]
     url = status_url(base_url)
     try:
         # No proxy and no redirect: the word of another server is not this one's.
-        with httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
+        with httpx2.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
             code, body = _fetch(client, "POST", url, timeout_s)
             if code in _NO_SUCH:
                 code, body = _fetch(client, "GET", url, timeout_s)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         said = str(error) or type(error).__name__
         raise StatusUnavailable(f"{url}: no answer: {said}") from error
     if code in _NO_SUCH:
@@ -113,7 +113,7 @@ def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
     )
 
 
-def _fetch(client: httpx.Client, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
+def _fetch(client: httpx2.Client, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
     body = bytearray()
     end = time.monotonic() + timeout_s
     with client.stream(method, url) as response:
@@ -121,6 +121,6 @@ def _fetch(client: httpx.Client, method: str, url: str, timeout_s: float) -> tup
             body += piece
             if len(body) > MAX_BYTES:
                 raise ValueError(f"more than {MAX_BYTES} bytes")
-            if time.monotonic() > end:  # httpx's own limit is for each piece
+            if time.monotonic() > end:  # httpx2's own limit is for each piece
                 raise ValueError(f"not complete after {timeout_s:g} s")
     return response.status_code, bytes(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -60,19 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--server-url",
         metavar="URL",
         help="ask the OpenAI-compatible server at this address, and nothing else; it is neither "
-        "started nor stopped",
+        "started nor stopped; its key, if it wants one, is taken from QUALIFY_API_KEY",
     )
     group.addoption(
         "--server-model",
         metavar="NAME",
         default="",
         help="the model's name there (default: the only one that it serves)",
-    )
-    group.addoption(
-        "--server-key-variable",
-        metavar="VARIABLE",
-        default="",
-        help="the environment variable that holds the server's key",
     )
     group.addoption(
         "--gate-suspects",
@@ -141,11 +134,7 @@ def served(config: pytest.Config, registry: Registry) -> Registry:
         raise pytest.UsageError(
             f"--server-url {url} is no address: write one such as http://127.0.0.1:8080/v1"
         )
-    name = config.getoption("--server-model")
-    variable = config.getoption("--server-key-variable")
-    if variable and variable not in os.environ:
-        raise pytest.UsageError(f"--server-key-variable: {variable} is not in the environment")
-    return registry.with_server(url, name, variable)
+    return registry.with_server(url, config.getoption("--server-model"))
 
 
 def built_environment(config: pytest.Config) -> Built | None:

@@ -115,8 +115,8 @@ class Source:
     are tried and measured beside the ordinary one. ``speculative``: tokens are drafted by another
     model, so several come of one reading of the weights and no roofline holds.
     ``server`` names the program that serves a source of the backend ``server``; its ``options``
-    are ``arguments`` (words for its command line), ``port`` (a wish), or for a ``url``: ``url``,
-    ``model`` and ``key_variable`` (the environment variable that holds the key).
+    are ``arguments`` (words for its command line) and ``port`` (a wish), or of a ``url``: ``url``
+    and ``model``.
     """
 
     backend: BackendName
@@ -425,8 +425,9 @@ class Generation:
     The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
     as the backend does (−1: a server did not say), ``image_tokens`` of them stand for pictures
     (−1: the backend cannot say); ``image_tokens_expected`` is what the settings in the model's
-    files make of those pictures (−1: not asked for, or the arithmetic is not known). ``margins[i]`` is the largest logit less
-    the second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
+    files make of those pictures (−1: not asked for, or the arithmetic is not known).
+    ``token_ids`` is empty where they are not known. ``margins[i]`` is the largest logit less the
+    second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
     """
 
     text: str

@@ -122,10 +122,10 @@ class Registry:
                 models.append(replace(model, sources=sources))
         return replace(self, models=tuple(models))
 
-    def with_server(self, url: str, model: str = "", key_variable: str = "") -> Registry:
+    def with_server(self, url: str, model: str = "") -> Registry:
         """One deployment only: what the server at ``url`` serves under the name ``model``."""
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]) or "model"
-        options = {"url": url, "model": model, "key_variable": key_variable}
+        options = {"url": url, "model": model}
         source = Source(backend="server", quantisation="as-served", server="url", options=options)
         capabilities: tuple[Capability, ...] = ("vision", "text_only", "multi_image", "multi_turn")
         served = Model(name, "unknown", 0, "unknown", capabilities, (source,))

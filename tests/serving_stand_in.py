@@ -51,7 +51,7 @@ class State:
     count: int = 0
     waiting: list[bytes] = field(default_factory=list)
     connections: list[object] = field(default_factory=list)
-    favoured_at: float = 0.0
+    favoured_at: float = field(default_factory=time.monotonic)
 
 
 def seen(picture: bytes) -> str:

@@ -307,7 +307,7 @@ def test_a_server_that_is_killed_is_not_alive_and_stops_clean(start):
 
 def test_an_interruption_while_it_starts_leaves_nothing(start):
     """Ctrl-C in the parent, while the server is not ready."""
-    timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         start(toy("--never-ready"))
@@ -318,7 +318,7 @@ def test_an_interruption_of_the_stop_leaves_nothing(start):
     """Ctrl-C during the grace: a daemon that no environment gives away is ended too."""
     server = start(toy("--ignore-sigterm", "--grandchild", "daemon"), grace_s=60)
     tree = server.tree()
-    timer = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         server.stop()

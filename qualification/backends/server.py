@@ -12,12 +12,13 @@ to the first token and to the last are measured in any case, so ``ttft_s`` and `
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from qualification import server_programs
 from qualification.backends import amx_tiles, pictures
@@ -27,6 +28,7 @@ from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed, BackendUnavailable, WeightsUnavailable
 from qualification.libraries import LIBRARIES
 from qualification.meter import TokenClock, clock, drop_pages, page_cache
+from qualification.openai_client import client
 from qualification.records import (
     GenerateRequest,
     Generation,
@@ -54,7 +56,6 @@ class Backend:
         self._process: ServerProcess | None = None
         self._client: Any = None
         self._address = ""
-        self._key = "none"
         self._model = ""
         self._extra: Callable[[GenerateRequest, Path], dict[str, Any]] = lambda *_: {}
         self._tokeniser: Tokeniser | None = None
@@ -97,7 +98,7 @@ class Backend:
         start = clock()
         self._process.start()
         returned = clock() - start
-        self._open(f"{self._process.url}/v1", "none")
+        self._open(f"{self._process.url}/v1")
         self._ask(_WARM_UP)
         load_s = clock() - start
         self._tokeniser = Tokeniser(folder, self._process.url)
@@ -123,14 +124,14 @@ class Backend:
 
     def generate(self, request: GenerateRequest) -> Generation:
         """See :class:`qualification.backends.Backend`; a server that has ended is started again."""
-        if self._process is not None and not self._process.alive and self._request is not None:
+        if self._has_ended() and self._request is not None:
             self.unload()
             self.load(self._request)
         try:
             return self._ask(request)
         except BackendFailed:
             # A server may be about to close the connection that its failure came over.
-            self._open(self._address, self._key)
+            self._open(self._address)
             raise
         finally:
             self._print_log()
@@ -165,9 +166,8 @@ class Backend:
 
     def _connect(self, request: LoadRequest) -> LoadReport:
         address = str(request.options.get("url", "")).rstrip("/")
-        key = os.environ.get(str(request.options.get("key_variable", "")), "none")
         start = clock()
-        self._open(address if address.endswith("/v1") else f"{address}/v1", key)
+        self._open(address if address.endswith("/v1") else f"{address}/v1")
         self._model = str(request.options.get("model", "")) or self._only_model()
         returned = clock() - start
         self._ask(_WARM_UP)
@@ -188,16 +188,11 @@ class Backend:
             served_as=self._model,
         )
 
-    def _open(self, address: str, key: str) -> None:
-        import httpx2
-        import openai
-
-        # Environment variables for a proxy must not send loopback there.
+    def _open(self, address: str) -> None:
         if self._client is not None:
             self._client.close()
-        http = httpx2.Client(trust_env=not _is_loopback(address), timeout=None)
-        self._client = openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=http)
-        self._address, self._key = address, key
+        self._client = client(address)
+        self._address = address
 
     def _only_model(self) -> str:
         import openai
@@ -295,15 +290,15 @@ class Backend:
         Some end a stream that fails without a word, after having said 200.
         """
         import httpx2
+        import openai
 
         try:
-            with httpx2.Client(trust_env=not _is_loopback(self._address), timeout=60) as client:
-                reply = client.post(
-                    f"{self._address}/chat/completions",
-                    json=body,
-                    headers={"Authorization": f"Bearer {self._key}"},
-                )
-        except httpx2.HTTPError as error:
+            reply = self._client.post(
+                "/chat/completions", body=body, cast_to=httpx2.Response, options={"timeout": 60}
+            )
+        except openai.APIStatusError as error:
+            return f"; unstreamed it answers {error.status_code}: {error.response.text[:500]}"
+        except openai.APIError as error:
             return f"; unstreamed, {type(error).__name__}: {error}"
         return f"; unstreamed it answers {reply.status_code}: {reply.text[:500]}"
 
@@ -315,8 +310,13 @@ class Backend:
         ours = self._request is not None and self._request.server != "url"
         return self._request.server if ours and self._request else self._address
 
+    def _has_ended(self) -> bool:
+        """Whether a server of ours is gone; its guard may not have told it yet."""
+        process = self._process
+        return process is not None and not (process.alive and psutil.pid_exists(process.pid))
+
     def _broken(self, error: BaseException) -> str:
-        if self._process is not None and not self._process.alive:
+        if self._process is not None and self._has_ended():
             log = self._process.log()[-1000:]
             return f"{self._name} ended while it answered; its log says: {log}"
         cause = error.__cause__ or error
@@ -335,17 +335,6 @@ def _weights(request: LoadRequest, folder: Path) -> list[Path]:
     if request.model_file:
         return [folder / request.model_file, folder / request.mmproj_file]
     return sorted(folder.glob("*.safetensors"))
-
-
-def _is_loopback(address: str) -> bool:
-    import ipaddress
-    from urllib.parse import urlsplit
-
-    host = urlsplit(address).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _so_far(chunk: Any) -> int | None:

@@ -35,8 +35,7 @@ def token_times(pieces: Sequence[Piece], count: int) -> tuple[float, ...]:
         for piece in pieces:
             times += [piece.time_s] * max(0, min(count, piece.so_far or 0) - len(times))
         times += [last] * (count - len(times))
-        # Tokens before the first text are shown by it: the first *non-empty* one is what counts.
-        return tuple(times)
+        return (*times[:-1], last)
     if count == 1:
         return (first,)
     step = (last - first) / (count - 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,13 @@ from qualification.endurance.records import Look
 from qualification.endurance.subject import TEXT_LIMIT, Answer, RequestFailed
 from qualification.errors import SelectionError
 from qualification.hostile_text import disarm
+from qualification.openai_client import client
 from qualification.orchestrator import StatusUnavailable, WorkerStatus, status
 from qualification.port_owner import listeners
 from qualification.questions import SKILLS, skills_of
 from qualification.watch import own_seconds
 
 if TYPE_CHECKING:
-    import openai
     from PIL import Image
 
     from qualification.questions import Question
@@ -36,9 +35,6 @@ DEADLINE_S = 600.0
 STATUS_TIMEOUT_S = 2.0
 MAX_TEXT = 200_000
 """Characters of an answer after which no more is taken."""
-
-KEY = "QUALIFY_API_KEY"
-"""Environment variable with the key of an endpoint that asks for one; no other key is ever sent."""
 
 
 class ServedSubject:
@@ -64,7 +60,7 @@ class ServedSubject:
         self._memory_bytes = memory_bytes
         self._tokens = tokens
         self._deadline_s = deadline_s
-        self._client = _client(self._url, host, deadline_s)
+        self._client = client(self._url, timeout_s=deadline_s)
         self._model = model or self._first_model()
         self._tree: Tree | None = None
         self._blind = ""
@@ -250,25 +246,6 @@ def data_url(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _client(url: str, host: str, deadline_s: float) -> openai.OpenAI:
-    try:
-        import openai
-    except ImportError as error:
-        raise SelectionError(
-            "--url needs the openai package: pip install 'qualification[server]'"
-        ) from error
-    # What the environment holds for the real service (key, organisation, proxy) is not for this.
-    left_out: Any = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
-    return openai.OpenAI(
-        base_url=url,
-        api_key=os.environ.get(KEY) or "none",
-        default_headers=left_out,
-        max_retries=0,
-        timeout=deadline_s,
-        http_client=openai.DefaultHttpxClient(trust_env=not is_this_machine(host)),
-    )
 
 
 def _read(stream: Iterable[Any], start: float, deadline_s: float) -> Answer:

@@ -1,0 +1,57 @@
+"""The official client of OpenAI's protocol, set up so that a server sees only what is meant for it.
+
+What the environment holds for the real service (key, organisation, project) is not sent, proxies
+of the environment are not used for this machine, and nothing is repeated behind our back: a
+repetition would be in a time that is measured.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import openai
+
+KEY = "QUALIFY_API_KEY"
+"""Environment variable with the key of a server that asks for one; no other key is ever sent."""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the host of a URL is this machine by its address: ``localhost``, 127/8 or ::1."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def client(address: str, *, timeout_s: float | None = None) -> openai.OpenAI:
+    """A client for the API at ``address`` (``http://127.0.0.1:8080/v1``)."""
+    import openai
+
+    http = openai.DefaultHttpxClient(trust_env=not is_loopback(address), timeout=timeout_s)
+    return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
+
+
+def async_client(address: str, *, timeout_s: float | None = None) -> openai.AsyncOpenAI:
+    """The same for many requests at once."""
+    import openai
+
+    http = openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(address), timeout=timeout_s)
+    return openai.AsyncOpenAI(**_settings(address, timeout_s), http_client=http)
+
+
+def _settings(address: str, timeout_s: float | None) -> dict[str, Any]:
+    import openai
+
+    left_out = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+    return {
+        "base_url": address,
+        "api_key": os.environ.get(KEY) or "none",
+        "default_headers": left_out,
+        "max_retries": 0,
+        "timeout": timeout_s,
+    }
