@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qualification.hostile_text import disarm
+from qualification.openai_client import async_client
 
 GIVEN_UP = 3
 """Failed requests after which a client asks no more: a broken server is not asked for ever."""
@@ -83,22 +84,21 @@ Script = Callable[[int], Ask]
 
 
 def run_clients(
-    address: str, served_as: str, scripts: Sequence[Script], limits: Limits, *, key: str = "none"
+    address: str, served_as: str, scripts: Sequence[Script], limits: Limits
 ) -> tuple[Reply, ...]:
     """Ask the server at ``address`` (``http://127.0.0.1:8080/v1``), one client per script.
 
     Returns every request in the order of their ends. No failure of the server raises: it is in
     the reply. Must not be called from a running event loop.
     """
-    return asyncio.run(_Load(address, served_as, limits, key).run(scripts))
+    return asyncio.run(_Load(address, served_as, limits).run(scripts))
 
 
 class _Load:
-    def __init__(self, address: str, served_as: str, limits: Limits, key: str) -> None:
+    def __init__(self, address: str, served_as: str, limits: Limits) -> None:
         self._address = address
         self._served_as = served_as
         self._limits = limits
-        self._key = key
         self._start = 0.0
         self._replies: list[Reply] = []
 
@@ -113,14 +113,7 @@ class _Load:
         return time.perf_counter() - self._start
 
     async def _client(self, client: int, script: Script) -> None:
-        import httpx2
-        import openai
-
-        # Environment variables for a proxy must not send loopback there.
-        async with httpx2.AsyncClient(trust_env=False, timeout=None) as http:
-            asking = openai.AsyncOpenAI(
-                base_url=self._address, api_key=self._key, max_retries=0, http_client=http
-            )
+        async with async_client(self._address) as asking:
             number = failed = 0
             while failed < GIVEN_UP and self._goes_on(number):
                 number += 1

@@ -30,14 +30,19 @@ def is_loopback(address: str) -> bool:
 
 def client(address: str, *, timeout_s: float | None = None) -> openai.OpenAI:
     """A client for the API at ``address`` (``http://127.0.0.1:8080/v1``)."""
+    import httpx2
     import openai
 
-    http = openai.DefaultHttpxClient(trust_env=not is_loopback(address), timeout=timeout_s)
+    more: dict[str, Any] = {}
+    if is_loopback(address):
+        # llama-server closes a connection that it promised to keep; a new one costs nothing here.
+        more = {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
+    http = openai.DefaultHttpxClient(timeout=timeout_s, **more)
     return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
 
 
 def async_client(address: str, *, timeout_s: float | None = None) -> openai.AsyncOpenAI:
-    """The same for many requests at once."""
+    """The same for many requests at once, on connections that are kept, as its users have them."""
     import openai
 
     http = openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(address), timeout=timeout_s)

@@ -416,6 +416,8 @@ def _check_memory(file: _File, registry: Registry) -> None:
     file.unique("combination", "name", (one.name for one in registry.together))
     present = {backend.name for backend in registry.backends}
     for deployment in registry.deployments():
+        if deployment.source.server == "url":  # it is in memory already
+            continue
         file.require(
             deployment.source.engine in present,
             f"backend {deployment.source.engine!r}",

@@ -43,7 +43,8 @@ def _backends_module(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, _HERE / "backends" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    # Kept, because torch drops what was declared with the list that the module holds it in.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

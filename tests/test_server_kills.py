@@ -125,6 +125,16 @@ def test_a_channel_that_another_process_holds_open_does_not_hide_the_end(base):
         psutil.Process(child).kill()
 
 
+@pytest.mark.slow
+def test_a_guard_that_hangs_is_killed_by_the_other_one(base):
+    """Stopped by somebody, or waiting for a child that was stopped before it became the server."""
+    process, server, port = parent_of(base)
+    with process:
+        psutil.Process(server).parent().suspend()
+        process.kill()
+    assert left_of(base, port) == []
+
+
 def cycles(count, seed):
     """Cycles of the benchmark with the stand-in; what they left behind."""
     told = []

@@ -60,6 +60,7 @@ class Backend:
         self._extra: Callable[[GenerateRequest, Path], dict[str, Any]] = lambda *_: {}
         self._tokeniser: Tokeniser | None = None
         self._logged = 0
+        self._port = 0
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`. From the start of the program."""
@@ -91,12 +92,13 @@ class Backend:
         self._process = ServerProcess(
             ServerCommand(program.name, words, health=program.health),
             scratch=Path(tempfile.gettempdir()),
-            wished_port=int(request.options.get("port", 0)),
+            wished_port=int(request.options.get("port", 0)) or self._port,
             deadline_s=_START_DEADLINE_S,
         )
         self._logged = 0
         start = clock()
         self._process.start()
+        self._port = self._process.port  # where it is started again, its address stays
         returned = clock() - start
         self._open(f"{self._process.url}/v1")
         self._ask(_WARM_UP)

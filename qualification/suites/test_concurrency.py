@@ -14,6 +14,7 @@ import pytest
 from qualification.concurrency import Limits, run_clients
 from qualification.concurrency_figures import Judged, judged, raw_trials, starved, told
 from qualification.concurrency_script import Asking, all_of, deal
+from qualification.openai_client import KEY
 from qualification.records import CLIENTS, GenerateRequest
 from qualification.server_programs import PROGRAMS
 from qualification.statistics import is_beyond_chance
@@ -94,7 +95,7 @@ def test_a_connection_is_as_open_as_promised(deployed, asked, asking):
         "stream": True,
         **ask.extra,
     }
-    key = _key(deployed)
+    key = os.environ.get(KEY) or "none"
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     with contextlib.closing(connection):
         connection.request("POST", f"{place.path}/chat/completions", json.dumps(body), headers)
@@ -169,7 +170,7 @@ def run(deployed):
         if not _listens(deployed.load_report.address):
             deployed.reload()
         report = deployed.load_report
-        return run_clients(report.address, report.served_as, scripts, limits, key=_key(deployed))
+        return run_clients(report.address, report.served_as, scripts, limits)
 
     return of
 
@@ -221,10 +222,6 @@ def loads(once, run, known, asked, asking, is_right, deployed):
 def prompts(asked):
     """Question -> its prompt and the right answer."""
     return {question.identifier: (question.prompt, question.answer) for question in sum(asked, ())}
-
-
-def _key(deployed):
-    return os.environ.get(deployed.deployment.source.options.get("key_variable", ""), "none")
 
 
 def _listens(address):
