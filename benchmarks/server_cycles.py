@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 
 from qualification import port_owner
@@ -282,8 +282,9 @@ def be_parent(port: int, argv: Sequence[str]) -> None:
     server = ServerProcess(command, wished_port=port, deadline_s=240, grace_s=GRACE_S)
     question = {
         "messages": [{"role": "user", "content": "Count to one hundred."}],
-        "max_tokens": 100,
+        "max_tokens": 1500,
         "stream": True,
+        "ignore_eos": True,  # of llama-server: a canary would have answered before the kill
     }
     print("starting", flush=True)
     try:
@@ -291,7 +292,7 @@ def be_parent(port: int, argv: Sequence[str]) -> None:
         print("ready", flush=True)
         address = f"{server.url}/v1/chat/completions"
         with (
-            httpx.Client(trust_env=False, timeout=60) as client,
+            httpx2.Client(trust_env=False, timeout=60) as client,
             client.stream("POST", address, json=question) as answer,
         ):
             # Left in the middle where the server takes its time, as a client may.

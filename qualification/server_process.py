@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-import httpx
+import httpx2
 import psutil
 
 from qualification import port_owner, process_memory
@@ -36,7 +36,9 @@ from qualification.records import MemoryReport
 
 _PORTS_TRIED = 3
 _TAIL = 4000
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
+_PAUSE_SHARE = 0.03
+"""Of the time so far: when it got ready is known that well, and the look costs little beside it."""
 _HEALTH_S = 2.0
 _PREFIX = "qualify-server-"
 
@@ -215,7 +217,7 @@ class ServerProcess:
         environment = {**os.environ, **self.command.environment}
         guarded.start(self.command.on_port(self.port), environment, self._grace_s)
         self._await_start(guarded, end)
-        with httpx.Client(trust_env=False, timeout=_HEALTH_S) as client:
+        with httpx2.Client(trust_env=False, timeout=_HEALTH_S) as client:
             self._await_health(guarded, client, end)
 
     def _await_start(self, guarded: Guarded, end: float) -> None:
@@ -234,22 +236,24 @@ class ServerProcess:
                 raise self._timed_out("nothing")
             guarded.listen(_LONGEST_PAUSE_S)
 
-    def _await_health(self, guarded: Guarded, client: httpx.Client, end: float) -> None:
-        pause, said = _FIRST_PAUSE_S, "nothing"
+    def _await_health(self, guarded: Guarded, client: httpx2.Client, end: float) -> None:
+        started = time.monotonic()
+        ours, said = False, "nothing"
         while True:
-            guarded.listen(pause)
+            pause = max(_SHORTEST_PAUSE_S, _PAUSE_SHARE * (time.monotonic() - started))
+            guarded.listen(min(pause, _LONGEST_PAUSE_S))
             if guarded.ended:
                 if not port_owner.is_free(self.port):
                     raise _PortLost
                 raise self._failed(f"{_left(guarded.exit_code)} before it was ready")
             if time.monotonic() > end:
                 raise self._timed_out(said)
-            if self._is_ours():
+            ours = ours or self._is_ours()
+            if ours:
                 said = _status(client, self.url + self.command.health)
-                # Asked again: with SO_REUSEPORT, a stranger can have come since.
+                # Looked again: with SO_REUSEPORT, a stranger can have come since.
                 if said == "200" and self._is_ours():
                     return
-            pause = min(pause * 1.3, _LONGEST_PAUSE_S)
 
     def _is_ours(self) -> bool:
         """Whether the server may be asked: it listens, as far as can be known, and alone."""
@@ -273,12 +277,12 @@ class ServerProcess:
         )
 
 
-def _status(client: httpx.Client, url: str) -> str:
+def _status(client: httpx2.Client, url: str) -> str:
     """The status of a GET in digits, or what went wrong; the body is not read."""
     try:
         with client.stream("GET", url) as response:
             return str(response.status_code)
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         return type(error).__name__
 
 

@@ -93,7 +93,9 @@ def watch(*words, **options):
         [sys.executable, "-c", "from qualification.commands.watch import watch; watch()",
          *[str(word) for word in words]],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE.parent,
-        env={**os.environ, "COLUMNS": "200"}, **options,
+        env={**os.environ, "COLUMNS": "200"},
+        # A process of pytest-xdist ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
     )  # fmt: skip
 
 

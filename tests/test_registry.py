@@ -59,9 +59,9 @@ def test_every_seed_model_and_every_tier_is_declared() -> None:
     canaries = [one for one in registry.deployments() if one.source.weights == "canary"]
     backends = {(one.model.family, one.source.backend) for one in canaries}
     on = {
-        "qwen2_5_vl": "mlx torch llamacpp",
+        "qwen2_5_vl": "mlx torch llamacpp server",
         "qwen2_vl": "mlx torch",
-        "smolvlm": "mlx torch llamacpp",
+        "smolvlm": "mlx torch llamacpp server",
         "smolvlm2": "mlx torch",
         "phi3_v": "mlx",
         "llava_next": "mlx torch llamacpp",

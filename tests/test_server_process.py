@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -101,7 +101,7 @@ def test_it_is_ready_once_its_health_says_so(start, scratch):
     assert time.monotonic() - started >= 0.4
     assert server.alive
     assert server.log().strip() == "hello"
-    assert httpx.get(server.url + "/tmpdir", trust_env=False).json() == {"TMPDIR": str(scratch)}
+    assert httpx2.get(server.url + "/tmpdir", trust_env=False).json() == {"TMPDIR": str(scratch)}
     server.stop()
     server.stop()
     assert not server.alive
@@ -305,6 +305,15 @@ def test_a_server_that_is_killed_is_not_alive_and_stops_clean(start):
     assert not any(map(runs, tree))
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is a KeyboardInterrupt here too: a process of pytest-xdist ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_while_it_starts_leaves_nothing(start):
     """Ctrl-C in the parent, while the server is not ready."""
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
@@ -313,6 +322,7 @@ def test_an_interruption_while_it_starts_leaves_nothing(start):
         start(toy("--never-ready"))
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform != "linux", reason="a daemon is known by its descent there only")
 def test_an_interruption_of_the_stop_leaves_nothing(start):
     """Ctrl-C during the grace: a daemon that no environment gives away is ended too."""

@@ -46,6 +46,8 @@ def test_a_run_that_ends_in_any_way_takes_its_server_with_it(tmp_path, ends):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        # A process of pytest-xdist ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         _wait(lambda: ready.exists() and ready.read_text().endswith("/v1"), 120, run)

@@ -34,13 +34,13 @@ def chosen(
     for one in registry.with_weights(weights).deployments():
         if one.source.weights != weights or (backends and one.source.backend not in backends):
             continue
-        if one.source.backend == "server":
-            reasons.add("a server is gated by its library: gate the backend that does its work")
-            continue
         if models and not any(_matches(one, pattern) for pattern in models):
             continue
         if not models and one.source.tiers and machine.tier not in one.source.tiers:
             reasons.add(f"{one.identifier} is for other tiers; name it with --models")
+            continue
+        if one.source.backend == "server":
+            reasons.add("a server is gated by its library: gate the backend that does its work")
             continue
         missing = [number for number, some in enumerate(absent) if one.source.backend in some]
         if missing:

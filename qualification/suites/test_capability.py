@@ -206,7 +206,10 @@ def test_a_files_kind_changes_nothing(deployed, tmp_path):
         answers = []
         for mode in ("RGB", kind):
             file = tmp_path / f"{width}x{height}-{colour}-{mode}.png"
-            picture.convert(mode).save(file)
+            # The palette is the picture's own: the default one has no purple, and dithers it.
+            shown = picture.convert(mode, palette=Image.Palette.ADAPTIVE)
+            assert shown.convert("RGB").tobytes() == picture.tobytes()
+            shown.save(file)
             answers.append(deployed.generate("What colour is the shape?", file))
         plain, other = answers
         same = (plain.text, plain.prompt_tokens) == (other.text, other.prompt_tokens)
