@@ -15,6 +15,7 @@ from PIL import Image
 
 from qualification import server_programs
 from qualification.backends.server import Backend
+from qualification.backends.server_stream import read
 from qualification.backends.server_tokens import Piece, Tokeniser, token_times
 from qualification.errors import BackendFailed, DeclarationError, WeightsUnavailable
 from qualification.places import home
@@ -197,6 +198,36 @@ def test_token_times_keep_what_was_measured(times, count, steps, told):
     assert found[-1] == (times[-1] if count > 1 or told else found[-1])
     assert found[0] == times[0] or told
     assert all(times[0] <= one <= times[-1] for one in found)
+
+
+@given(
+    st.lists(
+        st.text(max_size=20)
+        | st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["choices", "delta", "content", "usage", "timings", "predicted_n", "error",
+                         "message", "logprobs", "top_logprobs", "finish_reason", "prompt_tokens"]
+                    ),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=12,
+        ).map(json.dumps),
+        max_size=5,
+    )
+)  # fmt: skip
+def test_any_stream_is_an_answer_or_one_failure(events):
+    """What a server streams is hostile: nothing but BackendFailed comes of it."""
+    try:
+        answer = read([(0.1 * number, data) for number, data in enumerate(events)])
+    except BackendFailed:
+        return
+    assert isinstance(answer.text, str)
 
 
 def test_tokens_are_told_by_the_models_own_tokeniser():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import psutil
 from qualification import server_programs
 from qualification.backends import amx_tiles, pictures
 from qualification.backends.amx_tiles import NOT_REPACKED
-from qualification.backends.server_tokens import Piece, Tokeniser, token_times
+from qualification.backends.server_stream import read, timed
+from qualification.backends.server_tokens import Tokeniser, token_times
 from qualification.backends.weights_files import resolve, total_bytes
 from qualification.errors import BackendFailed, BackendUnavailable, WeightsUnavailable
 from qualification.libraries import LIBRARIES
@@ -61,6 +62,8 @@ class Backend:
         self._tokeniser: Tokeniser | None = None
         self._logged = 0
         self._port = 0
+        self.timings: dict[str, Any] = {}
+        """What llama-server said of its own times in its last answer; see benchmarks."""
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`. From the start of the program."""
@@ -214,6 +217,7 @@ class Backend:
         return str(found[0])
 
     def _ask(self, request: GenerateRequest) -> Generation:
+        import httpx2
         import openai
 
         if any(part.kind == "video" for message in request.messages for part in message.parts):
@@ -226,45 +230,34 @@ class Backend:
             "seed": request.seed,
         }
         extra = self._extra(request, self._folder)
-        want_margins = request.margins and self._request_is("llama-server")
-        if want_margins:
+        if request.margins and self._request_is("llama-server"):
             extra |= {"logprobs": True, "top_logprobs": 2}
         clock_of_tokens = TokenClock()
-        pieces: list[Piece] = []
-        margins: list[float] = []
-        finish = None
-        usage: Any = None
         try:
-            stream = self._client.chat.completions.create(
+            with self._client.chat.completions.with_streaming_response.create(
                 **body, stream=True, stream_options={"include_usage": True}, extra_body=extra
-            )
-            with stream:
-                for chunk in stream:
-                    usage = chunk.usage or usage
-                    choice = chunk.choices[0] if chunk.choices else None
-                    if choice is None:
-                        continue
-                    finish = choice.finish_reason or finish
-                    text = choice.delta.content or ""
-                    if text:
-                        clock_of_tokens.tick()
-                        pieces.append(Piece(text, clock_of_tokens.times_s[-1], _so_far(chunk)))
-                    if want_margins and choice.logprobs and choice.logprobs.content:
-                        margins += [_margin(one) for one in choice.logprobs.content]
+            ) as response:
+                events = timed(response.iter_lines(), clock_of_tokens)
             e2e_s = clock_of_tokens.elapsed_s()
         except openai.APIStatusError as error:
             raise BackendFailed(
                 f"{self._name} answered {error.status_code}: {error.message}"
             ) from error
-        except (openai.APIError, OSError) as error:
+        except (openai.APIError, httpx2.HTTPError, OSError) as error:
             raise BackendFailed(self._broken(error)) from error
-        text = "".join(piece.text for piece in pieces)
-        if finish not in ("stop", "length"):
+        try:
+            answer = read(events)
+        except BackendFailed as error:
+            raise BackendFailed(f"{self._name}: {error}") from error
+        self.timings = answer.timings
+        if answer.error:
+            raise BackendFailed(f"{self._name} broke off its answer: {answer.error}")
+        if answer.finish_reason not in ("stop", "length"):
             raise BackendFailed(
-                f"{self._name} ended its stream after {len(pieces)} pieces of text with "
-                f"finish_reason {finish!r}{self._said_unstreamed(body | extra)}"
+                f"{self._name} ended its stream after {len(answer.pieces)} pieces of text with "
+                f"finish_reason {answer.finish_reason!r}{self._said_unstreamed(body | extra)}"
             )
-        said = None if usage is None else int(usage.completion_tokens)
+        said, text = answer.completion_tokens, answer.text
         ids = () if self._tokeniser is None else self._tokeniser.ids(text)
         if request.fixed_length:
             count = request.max_tokens
@@ -273,16 +266,16 @@ class Backend:
                     f"{self._name} gave {said} tokens where exactly {count} were asked for"
                 )
         else:
-            count = len(ids) or said or len(pieces)
+            count = len(ids) or said or len(answer.pieces)
         return Generation(
             text=text,
-            token_times_s=token_times(pieces, count),
+            token_times_s=token_times(answer.pieces, count),
             e2e_s=e2e_s,
-            prompt_tokens=-1 if usage is None else int(usage.prompt_tokens),
+            prompt_tokens=-1 if answer.prompt_tokens is None else answer.prompt_tokens,
             image_tokens=-1,
-            finish_reason=finish,
+            finish_reason="stop" if answer.finish_reason == "stop" else "length",
             token_ids=ids if not request.fixed_length else (),
-            margins=tuple(margins[:count]),
+            margins=tuple(answer.margins[:count]),
             phases=Phases() if request.phases else None,
         )
 
@@ -337,19 +330,6 @@ def _weights(request: LoadRequest, folder: Path) -> list[Path]:
     if request.model_file:
         return [folder / request.model_file, folder / request.mmproj_file]
     return sorted(folder.glob("*.safetensors"))
-
-
-def _so_far(chunk: Any) -> int | None:
-    """How many tokens were generated up to this piece, where the server says it."""
-    timings = (chunk.model_extra or {}).get("timings")
-    found = timings.get("predicted_n") if isinstance(timings, dict) else None
-    return found if isinstance(found, int) else None
-
-
-def _margin(token: Any) -> float:
-    """The best logit less the second best: the logarithms of probabilities differ as logits do."""
-    best: Sequence[Any] = token.top_logprobs
-    return float(best[0].logprob - best[1].logprob) if len(best) > 1 else float("inf")
 
 
 def _as_chat(message: Message) -> dict[str, Any]:
