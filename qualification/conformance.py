@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qualification.matrix import Mark, title
+from qualification.matrix import MARKS, Mark, title
 from qualification.records import Check, Deployment, KnownBug
 
 SUITE = "conformance"
@@ -62,14 +62,6 @@ REQUIREMENTS: dict[str, dict[str, str]] = {
 }
 """Heading -> test -> what its row says."""
 
-_MARKS: dict[str, Mark] = {
-    "passed": "yes",
-    "failed": "no",
-    "error": "no",
-    "xfailed": "known bug",
-    "xpassed": "fixed",
-    "skipped": "not run",
-}
 _WORST_FIRST = ("error", "failed", "xpassed", "xfailed", "passed", "skipped")
 
 
@@ -119,7 +111,7 @@ def conformance(
         if outcome is None:
             return Cell("undeclared")
         name, bug = outcome
-        return Cell(_MARKS[name], numbers.setdefault(bug, len(numbers) + 1) if bug else 0)
+        return Cell(MARKS[name], numbers.setdefault(bug, len(numbers) + 1) if bug else 0)
 
     sections = tuple(
         (heading, rows)

@@ -10,7 +10,7 @@ from typing import Literal
 from qualification.records import Check, Deployment
 
 Mark = Literal["yes", "no", "known bug", "fixed", "not run", "undeclared"]
-_MARKS: dict[str, Mark] = {
+MARKS: dict[str, Mark] = {
     "passed": "yes",
     "failed": "no",
     "error": "no",
@@ -69,5 +69,5 @@ def _row(
     outcomes: dict[tuple[str, str], str], deployments: Sequence[Deployment], test: str
 ) -> tuple[Mark, ...]:
     return tuple(
-        _MARKS.get(outcomes.get((one.identifier, test), ""), "undeclared") for one in deployments
+        MARKS.get(outcomes.get((one.identifier, test), ""), "undeclared") for one in deployments
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -239,11 +243,6 @@ def test_tokens_are_told_by_the_models_own_tokeniser():
 @pytest.mark.slow
 def test_a_worker_serves_asks_measures_and_ends(tmp_path):
     """llama_cpp.server for real: loaded, asked, its memory seen, killed, asked again."""
-    import os
-    import signal
-
-    import psutil
-
     deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
     request = load_request(deployment, home() / "fixtures")
     with Worker() as worker:
@@ -265,6 +264,22 @@ def test_a_worker_serves_asks_measures_and_ends(tmp_path):
         assert worker.generate(GenerateRequest(HELLO, 8), deadline_s=300).finish_reason
         scratch = worker.scratch
     assert not scratch.exists()
+
+
+@pytest.mark.slow
+def test_a_stranger_on_the_wished_port_is_named_and_left_alone():
+    """8080 is a wish: the record says who has it, and the stranger still listens."""
+    deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
+    request = load_request(deployment, home() / "fixtures")
+    with socket.create_server(("127.0.0.1", 0)) as stranger, Worker() as worker:
+        port = stranger.getsockname()[1]
+        wished = dataclasses.replace(request, options=request.options | {"port": port})
+        report = worker.load(wished, deadline_s=300)
+        (note,) = [one for one in report.notes if f"port {port}" in one]
+        assert f"(pid {os.getpid()})" in note
+        assert f":{port}/" not in report.address
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            stranger.accept()[0].close()
 
 
 def test_what_is_missing_is_said_with_what_installs_it():

@@ -21,6 +21,7 @@ from qualification.endurance.records import (
     ServerWord,
 )
 from qualification.endurance.words import duration, rate, seconds, size
+from qualification.live import live
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,16 +53,8 @@ class Screen:
 
     def __enter__(self) -> Screen:
         self._started = self._spoke = self._clock()
-        # A terminal that was only asked for (FORCE_COLOR in CI) cannot be drawn over.
-        if self._console.is_interactive and self._console.file.isatty():
-            from rich.live import Live
-
-            self._live = Live(
-                get_renderable=self.picture, console=self._console, refresh_per_second=2,
-                transient=True, vertical_overflow="ellipsis",
-            )  # fmt: skip
-            self._live.start()
-        else:
+        self._live = live(self._console, self.picture)
+        if self._live is None:
             planned = duration(self._header.planned_s)
             self._line(f"watching {self._header.subject} for {planned}; {self._header.memory_of}")
         return self

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from qualification.gate import view
 from qualification.gate.records import BehaviourFinding, GatePlan, GateResult, MetricFinding
 from qualification.hostile_text import disarm
+from qualification.live import live
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -51,16 +52,8 @@ class Progress:
     def __enter__(self) -> Progress:
         self._started = self._spoke = self._clock()
         self._spent = (0.0, self._started)
-        # A terminal that was only asked for (FORCE_COLOR in CI) cannot be drawn over.
-        if self._console.is_interactive and self._console.file.isatty():
-            from rich.live import Live
-
-            self._live = Live(
-                get_renderable=self._picture, console=self._console, refresh_per_second=2,
-                transient=True, vertical_overflow="ellipsis",
-            )  # fmt: skip
-            self._live.start()
-        else:
+        self._live = live(self._console, self._picture)
+        if self._live is None:
             self._line(f"gate {self._plan.identifier}: {_move(self._plan)}")
         return self
 
