@@ -261,6 +261,8 @@ def test_a_worker_serves_asks_measures_and_ends(tmp_path):
         ]  # fmt: skip
         os.kill(server.pid, signal.SIGKILL)
         server.wait(20)
+        with pytest.raises(BackendFailed, match="has ended since its last answer"):
+            worker.generate(GenerateRequest(HELLO, 8), deadline_s=300)
         assert worker.generate(GenerateRequest(HELLO, 8), deadline_s=300).finish_reason
         scratch = worker.scratch
     assert not scratch.exists()

@@ -44,6 +44,7 @@ from qualification.server_launch import DECLARED, DECODED
 from qualification.server_process import ServerCommand, ServerProcess
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
+_LOG_TAIL = 1000
 _START_DEADLINE_S = 3600.0
 """The parent's own deadline is shorter, or the model is very large."""
 
@@ -62,6 +63,7 @@ class Backend:
         self._tokeniser: Tokeniser | None = None
         self._logged = 0
         self._port = 0
+        self._end_is_told = False
         self.timings: dict[str, Any] = {}
         """What llama-server said of its own times in its last answer; see benchmarks."""
 
@@ -99,6 +101,7 @@ class Backend:
             deadline_s=_START_DEADLINE_S,
         )
         self._logged = 0
+        self._end_is_told = False
         start = clock()
         self._process.start()
         self._port = self._process.port  # where it is started again, its address stays
@@ -128,10 +131,16 @@ class Backend:
         )
 
     def generate(self, request: GenerateRequest) -> Generation:
-        """See :class:`qualification.backends.Backend`; a server that has ended is started again."""
+        """See :class:`qualification.backends.Backend`; a server that has ended is started again.
+
+        One that ended while nobody asked it anything is a failure too: that of this request.
+        """
         if self._has_ended() and self._request is not None:
+            silent = "" if self._end_is_told else self._ended("since its last answer")
             self.unload()
             self.load(self._request)
+            if silent:
+                raise BackendFailed(f"{silent}; it was started again")
         try:
             return self._ask(request)
         except BackendFailed:
@@ -305,15 +314,19 @@ class Backend:
         ours = self._request is not None and self._request.server != "url"
         return self._request.server if ours and self._request else self._address
 
+    def _ended(self, when: str) -> str:
+        log = self._process.log()[-_LOG_TAIL:] if self._process is not None else ""
+        return f"{self._name} has ended {when}; its log says: {log}"
+
     def _has_ended(self) -> bool:
         """Whether a server of ours is gone; its guard may not have told it yet."""
         process = self._process
         return process is not None and not (process.alive and psutil.pid_exists(process.pid))
 
     def _broken(self, error: BaseException) -> str:
-        if self._process is not None and self._has_ended():
-            log = self._process.log()[-1000:]
-            return f"{self._name} ended while it answered; its log says: {log}"
+        if self._has_ended():
+            self._end_is_told = True
+            return self._ended("while it answered")
         cause = error.__cause__ or error
         return f"{self._name} broke off its answer: {type(cause).__name__}: {cause}"
 
