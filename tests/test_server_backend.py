@@ -284,6 +284,25 @@ def test_a_stranger_on_the_wished_port_is_named_and_left_alone():
             stranger.accept()[0].close()
 
 
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [("version: 8123 (abc1234)\nbuilt with clang for arm64", "8123"), ("no version", "")],
+)
+def test_a_llama_server_of_the_path_has_its_build_number(tmp_path, monkeypatch, says, version):
+    """As Homebrew's prints it; nothing is compared where it says none."""
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!/bin/sh\nprintf '{says}' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    server_programs.llama_server_version.cache_clear()
+    try:
+        assert server_programs.llama_server() == program
+        assert server_programs.llama_server_version() == version
+    finally:
+        server_programs.llama_server_version.cache_clear()
+
+
 def test_what_is_missing_is_said_with_what_installs_it():
     """By the names of the environment's distributions."""
     said = server_programs.missing("mlx_vlm.server", {"mlx_vlm": "0.7.10", "FastAPI": "1"})
