@@ -37,6 +37,7 @@ REQUIREMENTS: dict[str, dict[str, str]] = {
         "test_stream_is_closed_by_done": "closed by [DONE]",
         "test_each_request_has_its_own_picture[streamed]": "each request has its own picture",
         "test_a_broken_off_stream_harms_nothing": "broken off, the next is answered rightly",
+        "test_a_failing_stream_tells_its_failure": "a failure is told, by status or in the stream",
     },
     "Refused with 4xx and a sentence": {
         "test_refuses[no_body]": "no body",

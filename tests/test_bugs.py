@@ -24,6 +24,8 @@ SAID = {
     "mlx-bytes": "BackendFailed: AttributeError: '_io.BytesIO' object has no attribute 'size'",
     "llamacpp-exif": "AssertionError: the picture as exif_rotated: Where is the shape, seen from "
     "the dot? -> 'left', expected 'above' (and so it was answered as PNG)",
+    "llama-cpp-server-silent-streams": "AssertionError: about something that is no picture, "
+    "streamed: 200 ''",
     "llama-cpp-server-interrupts": "Failed: of 12 requests of 4 clients 3 failed: client 2: the "
     "stream ended with finish_reason None",
     "mlx-server-batches-of-tiles": "Failed: of 8 requests of 4 clients 3 failed: client 2 "

@@ -6,6 +6,7 @@ One test is one requirement, and one row of the report's table (``qualification.
 import pytest
 
 from qualification.suites.bad_requests import BAD_REQUESTS, as_openai, fault
+from qualification.suites.server_requests import data_url, user
 
 pytestmark = [pytest.mark.conformance, pytest.mark.on_backends("server")]
 
@@ -189,6 +190,14 @@ def test_a_broken_off_stream_harms_nothing(served, deployed, known):
     )
     assert len(reply.events) > 2, f"a stream of up to {LONG} tokens gave {reply}"
     _assert_right(deployed, *served.ask(question))
+
+
+def test_a_failing_stream_tells_its_failure(served, deployed, known):
+    """A streamed request that fails says so, by its status or in the stream."""
+    reply = served.stream([user("What is it?", data_url(b"this is not a picture"))])
+    told = 400 <= reply.status < 600 or any("error" in chunk for chunk in reply.chunks)
+    assert told, f"about something that is no picture, streamed: {reply}"
+    _assert_right(deployed, *served.ask(known("both"), streamed=True))
 
 
 @pytest.mark.parametrize("case", BAD_REQUESTS, ids=lambda case: case.name)
