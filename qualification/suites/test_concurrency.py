@@ -29,7 +29,7 @@ CANARY, REAL = Limits(1.5, 3, 60.0), Limits(30.0, 3, 900.0)
 """Of each load; a canary's answer takes some hundredths of a second, a real model's seconds."""
 
 CANARY_TOKENS, REAL_TOKENS = 16, 64
-"""Of the long answers, whose decoding speed is kept."""
+"""Of the long answers, whose decoding speed is kept where the model is a real one."""
 
 ONE_IN_A_HUNDRED = 0.01
 """Answers of a real model that may change when its requests are computed together."""
@@ -210,7 +210,10 @@ def loads(once, run, known, asked, asking, is_right, deployed):
         replies = run(scripts, CANARY if deployed.is_canary else REAL)
         answers = judged(replies, known, is_right)
         for metric, values in raw_trials(answers, clients).items():
-            deployed.record(metric, *values)
+            # A canary's tokens come faster than one program can read the streams of eight clients:
+            # they are read in bursts, which would be taken for speed.
+            if not (deployed.is_canary and metric.startswith("decode_")):
+                deployed.record(metric, *values)
         return clients, answers
 
     return lambda: once(
