@@ -40,9 +40,9 @@ _SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 class ServerProgram:
     """One program. ``package`` is the distribution whose version known bugs are held against.
 
-    ``modules`` must be importable under the interpreter that runs it; ``health`` is the path that
-    answers 200 once it can be asked. ``extra(request)`` are the fields of a chat completion that
-    only this program knows.
+    ``needs`` are the distributions that the interpreter which runs it must have; ``health`` is the
+    path that answers 200 once it can be asked. ``extra(request, folder)`` are the fields of a chat
+    completion that only this program knows.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ServerProgram:
     health: str
     command: Callable[[LoadRequest, Path, str], tuple[str, ...]]
     extra: Callable[[GenerateRequest, Path], dict[str, Any]]
-    modules: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     served_as: Callable[[Path], str] = lambda folder: folder.name
 
 
@@ -183,7 +183,7 @@ def missing(name: str, versions: dict[str, str] | None = None) -> str:
         )
     absent = [
         package
-        for package in PROGRAMS[name].modules
+        for package in PROGRAMS[name].needs
         if not (installed_version(package) if versions is None else _version(versions, package))
     ]
     if not absent:

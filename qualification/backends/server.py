@@ -75,8 +75,8 @@ class Backend:
         program = server_programs.PROGRAMS[request.server]
         if missing := server_programs.missing(
             program.name,
-            server_programs.versions_under(request.python, program.modules)
-            if program.modules
+            server_programs.versions_under(request.python, program.needs)
+            if program.needs
             else None,
         ):
             raise BackendUnavailable(missing)
