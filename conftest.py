@@ -1,3 +1,3 @@
 """Loads the plugin, nothing else."""
 
-pytest_plugins = ["qualification.plugin"]
+pytest_plugins = ["qualification.pytest_plugin"]

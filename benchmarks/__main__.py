@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks import pairs, predicted, whole
 from benchmarks.rows import Row, goal_text
-from qualification.machine import environment, probe
-from qualification.registry import load_registry
+from qualification.machine.probe import environment, probe
+from qualification.models.loading import load_registry
 
 HERE = Path(__file__).parent
 GGUF = "smolvlm-500m-Q8_0-synthetic@llamacpp"

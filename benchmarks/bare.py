@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import amx_tiles, torchvision_shim
+from qualification.backends.shims import amx_tiles
+from qualification.backends.shims import torchvision as torchvision_shim
 
 Speed = Callable[[str, int], float]
 

@@ -21,16 +21,16 @@ from typing import Any
 import click
 
 from benchmarks import gate_rivals
-from qualification.environment_cache import Built, ready
-from qualification.environments import EnvironmentSpec, environment_spec
-from qualification.gate import journal as journals
-from qualification.gate.records import EnvironmentRecord, GatePlan, GateResult
-from qualification.gate.run import Gate, Sides
-from qualification.machine import probe
-from qualification.places import cache, home
-from qualification.preconditions import preconditions
-from qualification.records import METRICS
-from qualification.registry import load_registry
+from qualification.core.metrics import METRICS
+from qualification.core.paths import cache, home
+from qualification.machine.conditions import preconditions
+from qualification.machine.probe import probe
+from qualification.models.loading import load_registry
+from qualification.upgrade.environments.cache import Built, ready
+from qualification.upgrade.environments.spec import EnvironmentSpec, environment_spec
+from qualification.upgrade.gate import journal as journals
+from qualification.upgrade.gate.records import EnvironmentRecord, GatePlan, GateResult
+from qualification.upgrade.gate.run import Gate, Sides
 
 DEPLOYMENT = "qwen2.5-vl-canary-f32@llamacpp"
 """Its processes start in a second, so that hundreds of them can be had."""
@@ -269,7 +269,7 @@ def _span(gates: list[dict[str, Any]]) -> str:
 
 
 def _median(values: list[float]) -> float:
-    from qualification.statistics import median
+    from qualification.judging.stats.estimators import median
 
     return median([value for value in values if value is not None])
 

@@ -4,8 +4,8 @@
 and ``--seed S``. Writes ``gate_simulation.json`` and ``GATE_SIMULATION.md`` beside this file, with
 Clopper-Pearson 95 % intervals and the cells of JUDGING's table that lie within them.
 
-The rule is vectorised here for values without ties; tests/test_gate_simulation.py holds it against
-``qualification.rule.judge_series``, series by series. JUDGING does not say its models of noise,
+The rule is vectorised here for values without ties; tests/benchmarks/test_gate_simulation.py holds it against
+``qualification.judging.stats.sequential.judge_series``, series by series. JUDGING does not say its models of noise,
 so those of :data:`MODELS` were set by the rivals' cells alone; ours follow from them.
 """
 
@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, mannwhitneyu
 
-from qualification import rule
-from qualification.statistics import PRIOR_SD
+from qualification.core.metrics import GATE_LIMITS, Limits
+from qualification.judging.stats import sequential as rule
+from qualification.judging.stats.estimators import PRIOR_SD
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -106,11 +107,11 @@ FUTILITY: dict[str, Futility] = {
     "99 % bound, at 9": {9: rule.HOPE[9]},
     "99 % bound, at 9 and 13 (ours)": rule.HOPE,
 }
-"""Name -> look -> factor on 1.4826 · MAD, as ``qualification.rule.HOPE``."""
+"""Name -> look -> factor on 1.4826 · MAD, as ``qualification.judging.stats.sequential.HOPE``."""
 
 
 def judge(
-    x: Floats, limits: rule.Limits, futility: Futility
+    x: Floats, limits: Limits, futility: Futility
 ) -> tuple[NDArray[np.int_], NDArray[np.int_], NDArray[np.int_]]:
     """For each row of 60 pairs: code (see NAMES), that of the first stage, pairs used."""
     first, used = _stage(x, limits, futility)
@@ -125,7 +126,7 @@ def judge(
 
 
 def _stage(
-    x: Floats, limits: rule.Limits, futility: Futility
+    x: Floats, limits: Limits, futility: Futility
 ) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     none, much = limits.logs
     code = np.zeros(len(x), dtype=np.int_)
@@ -210,7 +211,7 @@ def ours(
     counts: dict[str, float] = dict.fromkeys((*NAMES[1:], "first stage", "pairs"), 0)
     for begin in range(0, runs, CHUNK):
         a, b = interleaved(noise, effect, rng, (min(CHUNK, runs - begin), PAIRS))
-        code, first, used = judge(b - a, rule.GATE_LIMITS["decode_tps"], futility)
+        code, first, used = judge(b - a, GATE_LIMITS["decode_tps"], futility)
         for number, name in enumerate(NAMES[1:], 1):
             counts[name] += int((code == number).sum())
         counts["first stage"] += int((first == REGRESSED).sum())

@@ -42,7 +42,7 @@ def _decode(share):
 def _load(share):
     import llama_cpp
 
-    from qualification.backends.llamacpp import Backend
+    from qualification.backends.llamacpp.backend import Backend
 
     made, generate = llama_cpp.Llama.__init__, Backend.generate
     begun = []
@@ -68,8 +68,8 @@ def _load(share):
 
 
 def _memory(share):
-    from qualification.backends.llamacpp import Backend
-    from qualification.process_memory import peak_memory
+    from qualification.backends.llamacpp.backend import Backend
+    from qualification.machine.process_memory import peak_memory
 
     original = Backend.generate
 
@@ -90,7 +90,7 @@ _FAULTS = {"decode": _decode, "load": _load, "memory": _memory}
 
 def _faulty_import(name, package=None):
     module = _import_module(name, package)
-    if name == "qualification.backends.llamacpp" and not _DONE:
+    if name == "qualification.backends.llamacpp.backend" and not _DONE:
         _DONE.append(name)
         said = json.loads(Path(__file__).with_suffix(".json").read_text())
         _FAULTS[said["fault"]](said["share"])

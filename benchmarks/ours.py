@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from qualification.places import home
-from qualification.records import Deployment, GenerateRequest, Generation, Message, Part
-from qualification.registry import load_registry
-from qualification.synthetic.cache import ready
-from qualification.weights import load_request
-from qualification.worker import Worker
+from qualification.core.declarations import Deployment
+from qualification.core.paths import home
+from qualification.core.protocol import GenerateRequest, Generation, Message, Part
+from qualification.models.loading import load_registry
+from qualification.models.synthetic.cache import ready
+from qualification.models.weights import load_request
+from qualification.session.worker import Worker
 
 DEADLINE_S = 900.0
 LONG, SHORT = 60, 8

@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks.ours import LONG, SHORT, Ours, prompt
 from benchmarks.rows import Row
-from qualification.places import home
-from qualification.server_programs import llama_tool
-from qualification.statistics import median
+from qualification.core.paths import home
+from qualification.judging.stats.estimators import median
+from qualification.servers.programs import llama_tool
 
 AT_LEAST = float("inf")
 CONTEXT = 256

@@ -14,9 +14,10 @@ from PIL import Image
 
 from benchmarks.ours import Ours, deployment
 from benchmarks.rows import Row
-from qualification.plan import predict
-from qualification.records import Deployment, GenerateRequest, Message, Part, Source
-from qualification.registry import load_registry
+from qualification.core.declarations import Deployment, Source
+from qualification.core.protocol import GenerateRequest, Message, Part
+from qualification.models.loading import load_registry
+from qualification.models.memory_fit import predict
 
 SIZE = (448, 336)
 TOKENS = 8

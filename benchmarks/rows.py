@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scipy.stats import binom
 
-from qualification.statistics import median
+from qualification.judging.stats.estimators import median
 
 
 @dataclass(frozen=True)

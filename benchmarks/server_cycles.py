@@ -29,9 +29,9 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from qualification import port_owner
-from qualification.places import home
-from qualification.server_process import ServerCommand, ServerProcess
+from qualification.core.paths import home
+from qualification.servers import ports as port_owner
+from qualification.servers.process import ServerCommand, ServerProcess
 
 ALLOWED_S = 15.0
 """From the kill until nothing may be left."""
@@ -41,7 +41,7 @@ MOMENTS = ("starting", "ready", "streaming", "stopping")
 SPREAD_S = {"starting": 0.4, "ready": 0.05, "streaming": 0.3, "stopping": 0.015}
 """The kill comes up to so long after the parent has said that it has reached the moment."""
 
-TOY = f"{sys.executable} -S {home() / 'tests/toy_server.py'} --start-after 0.05 --port {{port}}"
+TOY = f"{sys.executable} -S {home() / 'tests/support/toy_server.py'} --start-after 0.05 --port {{port}}"
 TOY_WAYS = ((), ("--ignore-sigterm",), ("--grandchild", "session"), ("--grandchild", "daemon"))
 """The toy ends well, or not at all, or has a child in a session of its own, or a daemon."""
 
@@ -227,7 +227,7 @@ def _cast(parent: int, seen: Iterable[psutil.Process]) -> Cast:
     for process in seen:
         with contextlib.suppress(psutil.Error):
             parents[process.pid] = process.ppid()
-            if any(part.endswith("server_guard.py") for part in process.cmdline()):
+            if any(part.endswith("guard.py") for part in process.cmdline()):
                 guards.add(process.pid)
     inner = {pid for pid in guards if parents[pid] in guards}
     # A child that is not yet the server looks like a guard still.

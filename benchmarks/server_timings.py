@@ -20,14 +20,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from qualification.backends.server import Backend
-from qualification.places import home
-from qualification.questions import generate
-from qualification.records import GenerateRequest, Message, Part
-from qualification.registry import load_registry
-from qualification.server_programs import llama_server_version
-from qualification.synthetic.cache import ready
-from qualification.weights import load_request
+from qualification.backends.server.backend import Backend
+from qualification.core.paths import home
+from qualification.core.protocol import GenerateRequest, Message, Part
+from qualification.models.loading import load_registry
+from qualification.models.synthetic.cache import ready
+from qualification.models.weights import load_request
+from qualification.servers.programs import llama_server_version
+from qualification.tasks.questions import generate
 
 RESULTS = Path(__file__).with_name("server_timings.json")
 TABLE = Path(__file__).with_name("SERVER_TIMINGS.md")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.pairs import in_pairs
 from benchmarks.rows import Row
-from qualification.places import home
-from qualification.statistics import median
-from qualification.store import Store
+from qualification.core.paths import home
+from qualification.judging.stats.estimators import median
+from qualification.results.store import Store
 
 THREE_B = "qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp"
 
@@ -22,7 +22,7 @@ def plugin_startup(rounds: int, seed: int) -> Row:
     """Seconds that the plugin adds to a pytest that collects nothing."""
     with tempfile.TemporaryDirectory() as place:
         plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place]
-        with_plugin = [*plain, "-p", "qualification.plugin"]
+        with_plugin = [*plain, "-p", "qualification.pytest_plugin"]
 
         def seconds(command: list[str]) -> float:
             started = time.perf_counter()

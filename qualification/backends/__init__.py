@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, runtime_checkable
 
-from qualification.records import (
+from qualification.core.protocol import (
     GenerateRequest,
     Generation,
     LoadReport,
@@ -18,10 +18,10 @@ from qualification.records import (
 )
 
 MODULES = {
-    "mlx": "qualification.backends.mlx",
+    "mlx": "qualification.backends.mlx.backend",
     "torch": "qualification.backends.torch",
-    "llamacpp": "qualification.backends.llamacpp",
-    "server": "qualification.backends.server",
+    "llamacpp": "qualification.backends.llamacpp.backend",
+    "server": "qualification.backends.server.backend",
     "fake": "qualification.backends.fake",
 }
 

@@ -27,9 +27,9 @@ import sys
 import time
 from typing import Any
 
-from qualification.errors import WeightsUnavailable
-from qualification.meter import TokenClock, clock
-from qualification.records import GenerateRequest, Generation, LoadReport, LoadRequest, Phases
+from qualification.backends.clocks import TokenClock, clock
+from qualification.core.errors import WeightsUnavailable
+from qualification.core.protocol import GenerateRequest, Generation, LoadReport, LoadRequest, Phases
 
 
 class Backend:

@@ -7,7 +7,7 @@ import mimetypes
 from collections.abc import Iterable
 from pathlib import Path
 
-from qualification.records import Message, Part
+from qualification.core.protocol import Message, Part
 
 
 def of_kind(messages: Iterable[Message], kind: str) -> list[Part]:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import image_arithmetic, pictures, remote_code, video_frames
-from qualification.backends.weights_files import resolve, total_bytes
-from qualification.errors import BackendFailed
-from qualification.libraries import library_versions
-from qualification.meter import PhaseClock, TokenClock, clock, drop_pages, page_cache
-from qualification.records import (
+from qualification.backends import expected_tokens as image_arithmetic
+from qualification.backends import pictures, video_frames
+from qualification.backends.clocks import PhaseClock, TokenClock, clock
+from qualification.backends.page_cache import drop_pages, page_cache
+from qualification.backends.shims import remote_code
+from qualification.backends.snapshots import resolve, total_bytes
+from qualification.core.errors import BackendFailed
+from qualification.core.libraries import library_versions
+from qualification.core.protocol import (
     GenerateRequest,
     Generation,
     LoadReport,
@@ -38,7 +41,7 @@ class Backend:
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
-        from qualification.backends.torchvision_shim import install_if_needed
+        from qualification.backends.shims.torchvision import install_if_needed
 
         start = clock()
         import torch

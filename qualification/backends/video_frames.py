@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qualification.records import Message, Part
+from qualification.core.protocol import Message, Part
 
 FRAMES_PER_SECOND = 1.0
 

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from qualification.clean_up import POLICIES, held_bytes
+from qualification.judging.memory_growth import POLICIES, held_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from qualification.questions import Question
-    from qualification.records import Deployment, Generation, GivenAs, Message
-    from qualification.session import Deployed
-    from qualification.suites.bad_requests import BadRequest, Tried
-    from qualification.suites.server_requests import Reply, Served
+    from qualification.core.declarations import Deployment
+    from qualification.core.protocol import Generation, GivenAs, Message
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.bad_requests import BadRequest, Tried
+    from qualification.suites.support.raw_http import Reply, Served
+    from qualification.tasks.questions import Question
 
 ASKED, RECALLED = 8, 12
 """Questions of each skill, and of recall, where as many are of each shape."""
@@ -102,7 +103,7 @@ def once(deployed: Deployed, kept: dict[str, Kept]) -> Callable[..., Any]:
 @pytest.fixture
 def skills(deployed: Deployed) -> tuple[str, ...]:
     """The skills that the model declares, or those of all its capabilities."""
-    from qualification.questions import skills_of
+    from qualification.tasks.questions import skills_of
 
     return skills_of(deployed.deployment.model)
 
@@ -259,7 +260,7 @@ def two_processes(once, ask, answered, skills, deployed) -> Callable[[], list[An
 @pytest.fixture
 def served(deployed) -> Iterator[Served]:
     """The deployment's server, for raw HTTP; started again where an earlier request ended it."""
-    from qualification.suites.server_requests import Served
+    from qualification.suites.support.raw_http import Served
 
     server = Served(deployed)
     if not server.is_alive:
@@ -289,7 +290,7 @@ def streamed(once, served, known) -> Reply:
 @pytest.fixture
 def tried(once, served, deployed, known, tmp_path) -> Callable[[BadRequest], Tried]:
     """``tried(request)``: what came of a bad request, and of a good one behind it."""
-    from qualification.suites.bad_requests import Tried
+    from qualification.suites.support.bad_requests import Tried
 
     def send(request: BadRequest) -> Tried:
         question = known("both")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from qualification.errors import BackendFailed
-from qualification.suites.examples import FEW
+from qualification.core.errors import BackendFailed
+from qualification.suites.support.hypothesis_settings import FEW
 
 pytestmark = pytest.mark.capability
 

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qualification.concurrency import Limits, run_clients
-from qualification.concurrency_figures import Judged, judged, raw_trials, starved, told
-from qualification.concurrency_script import Asking, all_of, deal
-from qualification.openai_client import KEY
-from qualification.records import CLIENTS, GenerateRequest
-from qualification.server_programs import PROGRAMS
-from qualification.statistics import is_beyond_chance
+from qualification.core.metrics import CLIENTS
+from qualification.core.protocol import GenerateRequest
+from qualification.judging.stats.estimators import is_beyond_chance
+from qualification.servers.client import KEY
+from qualification.servers.load import Limits, run_clients
+from qualification.servers.load_figures import Judged, judged, raw_trials, starved, told
+from qualification.servers.programs import PROGRAMS
+from qualification.tasks.load_script import Asking, all_of, deal
 
 pytestmark = [
     pytest.mark.concurrency,

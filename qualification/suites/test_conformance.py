@@ -1,12 +1,12 @@
 """What does the server answer to good and to bad requests, to the letter of OpenAI's protocol?
 
-One test is one requirement, and one row of the report's table (``qualification.conformance``).
+One test is one requirement, and one row of the report's table (``qualification.results.conformance_table``).
 """
 
 import pytest
 
-from qualification.suites.bad_requests import BAD_REQUESTS, as_openai, fault
-from qualification.suites.server_requests import data_url, user
+from qualification.suites.support.bad_requests import BAD_REQUESTS, as_openai, fault
+from qualification.suites.support.raw_http import data_url, user
 
 pytestmark = [pytest.mark.conformance, pytest.mark.on_backends("server")]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qualification.statistics import departure
+from qualification.judging.stats.estimators import departure
 
 pytestmark = pytest.mark.drift
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qualification.statistics import theil_sen
+from qualification.judging.stats.estimators import theil_sen
 
 pytestmark = [pytest.mark.memory, pytest.mark.owned]
 

@@ -5,8 +5,8 @@ from statistics import median
 
 import pytest
 
-from qualification.parity import difference, loses_too_much, precision
-from qualification.statistics import share_interval
+from qualification.judging.stats.estimators import share_interval
+from qualification.tasks.agreement import difference, loses_too_much, precision
 
 pytestmark = pytest.mark.parity
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.errors import BackendFailed
-from qualification.suites.examples import FEW
+from qualification.core.errors import BackendFailed
+from qualification.suites.support.hypothesis_settings import FEW
 
 pytestmark = pytest.mark.prompts
 

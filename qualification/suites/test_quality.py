@@ -2,7 +2,7 @@
 
 import pytest
 
-from qualification.statistics import share_interval
+from qualification.judging.stats.estimators import share_interval
 
 pytestmark = pytest.mark.quality
 

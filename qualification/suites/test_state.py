@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.errors import BackendFailed
-from qualification.statistics import is_beyond_chance
-from qualification.suites.examples import FEW
+from qualification.core.errors import BackendFailed
+from qualification.judging.stats.estimators import is_beyond_chance
+from qualification.suites.support.hypothesis_settings import FEW
 
 pytestmark = pytest.mark.state
 

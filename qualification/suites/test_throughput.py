@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from qualification.statistics import drift
+from qualification.judging.stats.estimators import drift
 
 pytestmark = pytest.mark.throughput
 

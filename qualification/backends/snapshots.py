@@ -1,0 +1,88 @@
+"""Finds the files of the weights to load: a local folder, or a snapshot of a hub repository."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from pathlib import Path
+
+from qualification.core.errors import WeightsUnavailable
+from qualification.core.protocol import LoadRequest
+
+_CONFIGURATION = ("*.json", "*.model", "*.tiktoken", "*.txt", "*.jinja")
+
+
+def resolve(request: LoadRequest) -> tuple[Path, str]:
+    """The local folder with the weights and the revision that it holds ('' for local files).
+
+    Hub weights are taken from the local cache first and downloaded only where that fails. The
+    parent asks for this before it asks to load, so that a download is never load time.
+    """
+    if request.path:
+        folder = Path(request.path)
+        if not folder.is_dir():
+            raise WeightsUnavailable(f"{folder}: no such folder of weights")
+        return folder, ""
+    for repository in request.also_needs:
+        _snapshot(repository, "main", list(_CONFIGURATION))
+    if request.model_file:
+        patterns = [request.model_file, request.mmproj_file]
+    else:
+        code = ["*.py"] if request.remote_code else []
+        patterns = [*_CONFIGURATION, "*.safetensors", *code]
+    folder = _snapshot(request.repository, request.revision, patterns)
+    return folder, folder.name
+
+
+def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    def take(*, local: bool) -> Path:
+        path = snapshot_download(
+            repository, revision=revision, allow_patterns=patterns, local_files_only=local
+        )
+        return Path(path)
+
+    try:
+        folder = take(local=True)
+        if is_complete(folder, patterns):
+            return folder
+    except Exception:  # noqa: S110 - not in the cache, for any of the library's many reasons
+        pass
+    try:
+        return take(local=False)
+    except Exception as error:
+        raise WeightsUnavailable(
+            f"{repository}@{revision} is not in the local hub cache and could not be downloaded "
+            f"({type(error).__name__}); download it where there is a network: "
+            f"hf download {repository} --revision {revision}"
+        ) from error
+
+
+def is_complete(folder: Path, patterns: list[str]) -> bool:
+    """Whether a snapshot has what was asked for: an interrupted download leaves a part of it.
+
+    Each file that is named in full must be there; where safetensors are wanted, all shards that
+    the index names, or one file without shards.
+    """
+    names = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    exact = [pattern for pattern in patterns if "*" not in pattern]
+    if not all(fnmatch.filter(names, pattern) for pattern in exact):
+        return False
+    if "*.safetensors" not in patterns or "model.safetensors" in names:
+        return bool(names)
+    indexes = list(folder.glob("*.safetensors.index.json"))
+    try:
+        shards: set[str] = set()
+        for index in indexes:
+            shards.update(json.loads(index.read_text())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    if indexes:
+        return shards <= set(names)
+    return bool(fnmatch.filter(names, "*.safetensors"))
+
+
+def total_bytes(files: list[Path]) -> int:
+    """Bytes of all files together."""
+    return sum(file.stat().st_size for file in files)

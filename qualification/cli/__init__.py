@@ -1,0 +1,55 @@
+"""The ``qualify`` command: one module for each of its commands.
+
+Running is pytest's work; this shows, renders and accepts. May import every room but
+``pytest_plugin``, ``suites`` and ``backends``. Start reading here.
+"""
+
+from __future__ import annotations
+
+import click
+
+from qualification.cli.accept import accept
+from qualification.cli.baselines import baseline
+from qualification.cli.bisect import bisect
+from qualification.cli.doctor import doctor
+from qualification.cli.environments import environments
+from qualification.cli.footprint import footprint
+from qualification.cli.gate import gate
+from qualification.cli.project import project
+from qualification.cli.published import lint_published
+from qualification.cli.replay import replay
+from qualification.cli.report import report
+from qualification.cli.synthetic import synthetic
+from qualification.cli.watch import watch
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="qualification")
+def main() -> None:
+    """Qualify a machine, or a new release of its libraries, for vision-language models.
+
+    \b
+    pytest -m canary      does the software work here? (a few minutes, nothing to download)
+    pytest -m here        qualify this machine with the models of its tier
+    qualify report        render what was found
+    qualify gate          may we move to another release of the libraries?
+    qualify watch         does it hold out? minutes to days on one deployment or server
+    """  # noqa: D301 - click reads the escape
+
+
+for _command in (
+    accept,
+    baseline,
+    bisect,
+    doctor,
+    environments,
+    footprint,
+    gate,
+    lint_published,
+    project,
+    replay,
+    report,
+    synthetic,
+    watch,
+):
+    main.add_command(_command)

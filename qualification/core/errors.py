@@ -1,0 +1,144 @@
+"""Every exception of the harness, in one place.
+
+::
+
+    QualificationError
+    ├── DeclarationError        a TOML file of ours or of the user is wrong
+    ├── BaselineError           a baseline file cannot be read or written
+    ├── StoreError              the results database cannot be used
+    ├── SelectionError          the user asked for a run that makes no sense on this machine
+    ├── DatasetError            a data set of the user is missing, damaged or of another kind
+    ├── EnvironmentFailed       an environment cannot be declared, resolved or built
+    ├── WeightsError            weights or their headers are damaged, missing or of another kind
+    ├── GateError               a gate's journal or plan cannot be used
+    └── WorkerError             a worker ended, or answered, in a way that is not a result
+        ├── WorkerCrashed       the process died (``signal`` or ``exit_code`` says how)
+        ├── WorkerTimedOut      a request outlived its deadline; the process tree was killed
+        ├── WorkerOutOfMemory   over its memory limit, or the kernel or the library refused memory
+        ├── BackendUnavailable  the backend's library is not installed or cannot be imported
+        ├── WeightsUnavailable  the weights are not on this machine and cannot be downloaded
+        ├── InvalidOutput       what came over the channel is not an answer of the protocol
+        └── BackendFailed       the library raised: the product failed, the harness did not
+
+The message of each is one sentence that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+from qualification.core.text import disarm
+
+
+class QualificationError(Exception):
+    """Base of all errors that a user of the harness may see."""
+
+
+class DeclarationError(QualificationError):
+    """A declaration is wrong; the message names file and key."""
+
+
+class BaselineError(QualificationError):
+    """A baseline cannot be read or written; it is never silently ignored."""
+
+
+class StoreError(QualificationError):
+    """The results database cannot be used."""
+
+
+class SelectionError(QualificationError):
+    """The selection does not make sense on this machine."""
+
+
+class DatasetError(QualificationError):
+    """A data set of the user is missing, damaged, or not the one that was asked for."""
+
+
+class WeightsError(QualificationError):
+    """Weights are damaged, missing, or not what was declared."""
+
+
+class GateError(QualificationError):
+    """A gate's journal or plan cannot be used."""
+
+
+class EnvironmentFailed(QualificationError):
+    """An environment cannot be declared, resolved or built."""
+
+
+class WorkerError(QualificationError):
+    """A worker ended or answered in a way that is not a result.
+
+    ``kind`` is the word that stands for the failure in records and reports.
+    """
+
+    kind = "worker_error"
+
+    def __init__(self, message: str, *, stderr_tail: str = "") -> None:
+        super().__init__(disarm(message))
+        self.stderr_tail = disarm(stderr_tail)
+
+
+class WorkerCrashed(WorkerError):
+    """The process died by itself, by a signal or with an exit code."""
+
+    kind = "crashed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        signal: int | None = None,
+        exit_code: int | None = None,
+        stderr_tail: str = "",
+    ) -> None:
+        super().__init__(message, stderr_tail=stderr_tail)
+        self.signal = signal
+        self.exit_code = exit_code
+
+
+class WorkerTimedOut(WorkerError):
+    """A request outlived its deadline."""
+
+    kind = "timed_out"
+
+
+class WorkerOutOfMemory(WorkerError):
+    """Memory ran out: our limit, the kernel's, or the library's own refusal."""
+
+    kind = "out_of_memory"
+
+
+class BackendUnavailable(WorkerError):
+    """The backend's library is missing or does not import."""
+
+    kind = "backend_unavailable"
+
+
+class WeightsUnavailable(WorkerError):
+    """The weights are not on this machine and there is no network to get them."""
+
+    kind = "weights_unavailable"
+
+
+class InvalidOutput(WorkerError):
+    """Something other than an answer of the protocol came over the channel."""
+
+    kind = "invalid_output"
+
+
+class BackendFailed(WorkerError):
+    """The library raised while it loaded or generated."""
+
+    kind = "backend_failed"
+
+
+WORKER_ERRORS: dict[str, type[WorkerError]] = {
+    error.kind: error
+    for error in (
+        WorkerOutOfMemory,
+        BackendUnavailable,
+        WeightsUnavailable,
+        InvalidOutput,
+        BackendFailed,
+    )
+}
+"""The failures that a living worker reports by name over the channel."""

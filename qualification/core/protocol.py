@@ -1,0 +1,217 @@
+"""What goes through the worker's channel: requests, reports and answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+GivenAs = Literal["path", "bytes", "data_url"]
+
+BackendName = Literal["mlx", "torch", "llamacpp", "server", "fake"]
+
+ServerName = Literal[
+    "", "llama-server", "llama_cpp.server", "mlx_vlm.server", "transformers-serve", "url"
+]
+
+ENGINES: dict[str, BackendName] = {
+    "llama-server": "llamacpp",
+    "llama_cpp.server": "llamacpp",
+    "mlx_vlm.server": "mlx",
+    "transformers-serve": "torch",
+}
+"""Server program -> the backend whose library does its work; of a user's URL nothing is known."""
+
+WeightsSource = Literal["hub", "canary", "synthetic"]
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What a worker needs to load a deployment. Paths are absolute.
+
+    ``cold`` has the files' pages dropped from the page cache first, as far as the system does so;
+    what was reached is the report's ``page_cache``. ``python`` is the interpreter that a server's
+    program runs under; the worker of a server is the harness's own.
+    """
+
+    backend: BackendName
+    weights: WeightsSource
+    family: str
+    path: str = ""
+    model_file: str = ""
+    mmproj_file: str = ""
+    repository: str = ""
+    revision: str = "main"
+    also_needs: tuple[str, ...] = ()
+    remote_code: bool = False
+    context: int = 4096
+    chat_template: str = ""
+    device: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    cold: bool = False
+    server: ServerName = ""
+    python: str = ""
+
+
+def _require_times(*values: float) -> None:
+    if not all(math.isfinite(value) and value >= 0 for value in values):
+        raise ValueError("a time is negative or no number")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
+
+    ``page_cache`` is ``warm``, ``cold`` or ``unknown``: what the files' pages were like before.
+    ``address`` is where a server can be asked (``http://127.0.0.1:8080/v1``) and ``served_as`` the
+    name that requests give the model there; both are '' in a process of ours.
+    """
+
+    load_s: float
+    load_return_s: float
+    import_s: float
+    device: str
+    weights_bytes: int
+    revision: str
+    versions: dict[str, str]
+    page_cache: str = "unknown"
+    notes: tuple[str, ...] = ()
+    address: str = ""
+    served_as: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives."""
+        _require_times(self.load_s, self.load_return_s, self.import_s)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a message: a text, the path of a picture, or the folder of a clip's frames.
+
+    ``given_as`` is how a picture is handed to the library: its path, its file's bytes, or a data
+    URL of them. Frames are ``000.png``, ``001.png`` and so on, one second apart.
+    """
+
+    kind: Literal["text", "image", "video"]
+    value: str
+    given_as: GivenAs = "path"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare.
+
+    ``margins`` asks for the logits' margin of each token, which costs time: not for timed requests.
+    ``prefill_chunk`` is how many tokens of the prompt are computed at once at most (0: as the
+    library does by itself); a backend that has no such setting refuses it.
+    ``phases`` asks for the parts of the time to first token and the expected number of image
+    tokens. To tell the parts apart the device is waited for between them, which costs time too:
+    a request with ``phases`` is never one whose decoding speed or time to first token is kept.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    fixed_length: bool = False
+    margins: bool = False
+    prefill_chunk: int = 0
+    phases: bool = False
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Parts of one request's time to first token, in seconds; ``None`` where it was not seen.
+
+    ``preprocess_s``: the prompt rendered, pictures opened and resized, all of it tokenised.
+    ``vision_encode_s``: pictures to embeddings, vision tower and projector. ``prefill_s``: the
+    language model over the prompt, text and picture tokens. What lies between (sampling, merging)
+    belongs to none, so their sum is less than the time to first token. A backend that cannot be
+    hooked at a place leaves that part out; no part is had by subtracting.
+    """
+
+    preprocess_s: float | None = None
+    vision_encode_s: float | None = None
+    prefill_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives."""
+        seen = (self.preprocess_s, self.vision_encode_s, self.prefill_s)
+        _require_times(*(value for value in seen if value is not None))
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer. ``token_times_s[i]`` is when token *i* came, from the start of the request.
+
+    The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
+    as the backend does (−1: a server did not say), ``image_tokens`` of them stand for pictures
+    (−1: the backend cannot say); ``image_tokens_expected`` is what the settings in the model's
+    files make of those pictures (−1: not asked for, or the arithmetic is not known).
+    ``token_ids`` is empty where they are not known. ``margins[i]`` is the largest logit less the
+    second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
+    """
+
+    text: str
+    token_times_s: tuple[float, ...]
+    e2e_s: float
+    prompt_tokens: int
+    image_tokens: int
+    finish_reason: Literal["stop", "length"]
+    token_ids: tuple[int, ...] = ()
+    margins: tuple[float, ...] = ()
+    phases: Phases | None = None
+    image_tokens_expected: int = -1
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock gives, and those that run backwards."""
+        _require_times(self.e2e_s, *self.token_times_s)
+        if list(self.token_times_s) != sorted(self.token_times_s):
+            raise ValueError("token_times_s run backwards")
+
+    @property
+    def ttft_s(self) -> float:
+        """Seconds from the request's start, before a picture is decoded, to the first token."""
+        return self.token_times_s[0] if self.token_times_s else float("nan")
+
+    @property
+    def decode_tps(self) -> float:
+        """(N − 1) / (t_N − t_1), the inverse of TPOT as vLLM and MLPerf define it."""
+        times = self.token_times_s
+        if len(times) < 2 or times[-1] <= times[0]:
+            return float("nan")
+        return (len(times) - 1) / (times[-1] - times[0])
+
+    @property
+    def prefill_tps(self) -> float:
+        """Text and picture tokens of the prompt over the prefill's seconds; NaN where not seen."""
+        took = None if self.phases is None else self.phases.prefill_s
+        return self.prompt_tokens / took if took else float("nan")
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """``peak_memory_bytes`` is the platform's asserted metric; ``details`` stand beside it.
+
+    ``peak_device_bytes`` is the most that the driver (NVML) was seen to have given the process on
+    all GPUs; 0 where there is no such GPU, or the driver does not say.
+    """
+
+    peak_memory_bytes: int
+    metric: str
+    details: dict[str, int] = field(default_factory=dict)
+    peak_device_bytes: int = 0
+
+
+def to_json(record: Any) -> Any:
+    """A record as plain JSON types; tuples become lists."""
+    return dataclasses.asdict(record)

@@ -1,0 +1,147 @@
+"""Every frozen type that crosses a boundary: declarations, the worker's channel, stored results.
+
+Only the standard library is imported at run time, because the worker reads this module under the
+interpreter of another environment. In the parent, pydantic's ``TypeAdapter`` turns untyped input
+into these types (unknown keys are errors); ``to_json`` turns them back. Times are seconds, sizes
+are bytes, rates are per second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qualification.core.protocol import (
+    LoadReport,
+)
+
+SCHEMA_VERSION = 1
+"""Of every JSON file and database row that holds these records. Changes are listed in docs."""
+
+Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+VerdictName = Literal[
+    "pass", "regressed", "inconclusive", "unfit", "no_baseline", "does_not_fit", "failed"
+]
+Advice = Literal["recommended", "usable", "not recommended", "does not fit", "untested"]
+
+
+# --------------------------------------------------------------------------- declared
+
+
+# --------------------------------------------------------------------------- the worker's channel
+
+
+# --------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A GPU that the probe found."""
+
+    kind: Literal["metal", "cuda"]
+    name: str
+    memory_bytes: int = 0
+    cores: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This host as probed. ``tier`` is '' where none matches; sizes in bytes, rates in bytes/s."""
+
+    system: str
+    os_version: str
+    chip: str
+    product: str
+    architecture: str
+    cpu_cores: int
+    gpu_cores: int
+    memory_bytes: int
+    accelerators: tuple[Accelerator, ...] = ()
+    bandwidth: float | None = None
+    tier: str = ""
+    identifier: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter with the versions of the libraries that matter ('' where not installed)."""
+
+    name: str
+    python: str
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One precondition as seen at one moment; ``fit`` False makes a run ``unfit``."""
+
+    name: str
+    value: str
+    fit: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One timed repetition: a raw number with its unit."""
+
+    deployment: str
+    metric: str
+    value: float
+    unit: str
+    repetition: int
+    suite: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one test for one deployment; ``detail`` may quote a model: hostile text."""
+
+    deployment: str
+    suite: str
+    test: str
+    outcome: Outcome
+    detail: str = ""
+    known_bug: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run on one machine under one environment."""
+
+    identifier: str
+    started: str
+    machine: Machine
+    environment: Environment
+    conditions: tuple[Condition, ...] = ()
+    selection: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reason for a verdict: a budget or a baseline held against what was measured."""
+
+    metric: str
+    status: Literal["pass", "fail", "warn", "unknown", "suspect"]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one deployment after one session."""
+
+    deployment: str
+    name: VerdictName
+    advice: Advice
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that one session left: what the store keeps and the report shows."""
+
+    session: Session
+    verdicts: tuple[Verdict, ...]
+    trials: tuple[Trial, ...]
+    checks: tuple[Check, ...]
+    load_reports: dict[str, LoadReport]

@@ -1,0 +1,237 @@
+"""Baselines: the raw trials of accepted sessions, in ``<folder>/<tier>/<deployment>.json``.
+
+A file is written only by :func:`accept` and :func:`remove_sessions`, which a person asks for and
+reviews as a diff. It is written whole or not at all, and never over one that cannot be read: a
+baseline is not ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qualification.core.errors import BaselineError
+from qualification.core.metrics import METRICS
+from qualification.core.protocol import to_json
+from qualification.core.results import (
+    SCHEMA_VERSION,
+    Condition,
+    Environment,
+    Machine,
+    Session,
+    Trial,
+)
+
+
+@dataclass(frozen=True)
+class AcceptedSession:
+    """One session of one deployment: where, when, with what, and every repetition of it."""
+
+    identifier: str
+    started: str
+    machine: Machine
+    environment: Environment
+    trials: tuple[Trial, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A file's content. Sessions are in the order in which they were accepted."""
+
+    # Nested dataclasses inherit this.
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    schema_version: int
+    deployment: str
+    tier: str
+    sessions: tuple[AcceptedSession, ...]
+
+
+_ADAPTER = TypeAdapter(Baseline)
+
+
+def baseline_path(folder: Path, tier: str, deployment: str) -> Path:
+    """Where the baseline of a deployment on a tier lies; a file name for any identifier.
+
+    Letters, digits and ``_.-~@+`` stay, anything else becomes %XX: no two identifiers share a
+    file, and none leaves the folder.
+    """
+    return folder / _file_name(tier) / f"{_file_name(deployment)}.json"
+
+
+def read_baseline(path: Path) -> Baseline:
+    """The baseline in a file; BaselineError, with file and key, for anything but a whole one."""
+    baseline = _parsed(path)
+    _check(baseline, path)
+    return baseline
+
+
+def forgotten_metrics(path: Path) -> tuple[str, ...]:
+    """Names of the metrics in a file that this release does not know; BaselineError as above."""
+    sessions = _parsed(path).sessions
+    names = {trial.metric for session in sessions for trial in session.trials}
+    return tuple(sorted(names - METRICS.keys()))
+
+
+def _parsed(path: Path) -> Baseline:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"{path}: is not JSON: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise BaselineError(
+            f"{path}: schema_version: this release reads version {SCHEMA_VERSION}, not {version!r}"
+        )
+    try:
+        return _ADAPTER.validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BaselineError(f"{path}: {_key(first['loc'])}: {first['msg']}") from error
+
+
+def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
+    """Append a session's trials of one deployment to its baseline; returns the file.
+
+    The tier is the one of the session's machine. Refused with a BaselineError: no trials, trials
+    of two deployments, a machine of no tier, a number that is not finite, a session that is
+    already there, and a file that cannot be read.
+    """
+    deployments = {trial.deployment for trial in trials}
+    if len(deployments) != 1:
+        named = ", ".join(sorted(deployments)) or "none"
+        raise BaselineError(f"a baseline is of one deployment; these trials are of: {named}")
+    deployment, tier = deployments.pop(), session.machine.tier
+    if not tier:
+        raise BaselineError(
+            f"session {session.identifier} ran on a machine of no tier, so it has no baseline"
+        )
+    path = baseline_path(folder, tier, deployment)
+    if path.exists():
+        baseline = read_baseline(path)
+    else:
+        baseline = Baseline(SCHEMA_VERSION, deployment, tier, ())
+    if any(earlier.identifier == session.identifier for earlier in baseline.sessions):
+        raise BaselineError(f"{path}: has session {session.identifier} already")
+    accepted = AcceptedSession(
+        identifier=session.identifier,
+        started=session.started,
+        machine=session.machine,
+        environment=session.environment,
+        trials=tuple(trials),
+        conditions=session.conditions,
+    )
+    _keep(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
+    return path
+
+
+def remove_sessions(path: Path, identifiers: Collection[str]) -> int:
+    """Take sessions out of a file; the number of those that are left.
+
+    The file is read again, so that what was accepted meanwhile stays; without a session it is
+    removed. Refused with a BaselineError: a file that cannot be read, and a session that it has
+    not.
+    """
+    baseline = read_baseline(path)
+    missing = set(identifiers) - {session.identifier for session in baseline.sessions}
+    if missing:
+        raise BaselineError(f"{path}: has no session {', '.join(sorted(missing))}")
+    left = tuple(one for one in baseline.sessions if one.identifier not in identifiers)
+    if left:
+        _keep(path, replace(baseline, sessions=left))
+        return len(left)
+    try:
+        path.unlink()
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be removed: {error}") from error
+    return 0
+
+
+def _keep(path: Path, baseline: Baseline) -> None:
+    _check(baseline, path)
+    _write(path, json.dumps(to_json(baseline), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _check(baseline: Baseline, path: Path) -> None:
+    """What types cannot say: the right place, one deployment, known units, finite numbers."""
+    expected = baseline_path(path.parent.parent, baseline.tier, baseline.deployment)
+    if expected.parent.name != path.parent.name:
+        raise BaselineError(f"{path}: tier: {baseline.tier!r} belongs into {expected.parent.name}/")
+    if expected.name != path.name:
+        raise BaselineError(f"{path}: deployment: {baseline.deployment!r} is {expected.name}")
+    seen = set()
+    for number, session in enumerate(baseline.sessions):
+        key = f"{path}: sessions[{number}]"
+        if session.identifier in seen:
+            raise BaselineError(f"{key}.identifier: {session.identifier} is there twice")
+        seen.add(session.identifier)
+        for place, trial in enumerate(session.trials):
+            _check_trial(trial, baseline.deployment, f"{key}.trials[{place}]")
+
+
+def _check_trial(trial: Trial, deployment: str, key: str) -> None:
+    if trial.deployment != deployment:
+        raise BaselineError(f"{key}.deployment: {trial.deployment!r} is not {deployment!r}")
+    if trial.metric not in METRICS:
+        raise BaselineError(f"{key}.metric: {trial.metric!r} is unknown: {', '.join(METRICS)}")
+    unit = METRICS[trial.metric][0]
+    if trial.unit != unit:
+        raise BaselineError(f"{key}.unit: {trial.metric} is in {unit}, not {trial.unit!r}")
+    if not math.isfinite(trial.value):
+        raise BaselineError(f"{key}.value: {trial.metric} is not a finite number")
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a file beside it, flushed to the disk, then one rename."""
+    draft = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        draft = ""
+        _flush_folder(path.parent)
+    except (OSError, UnicodeEncodeError) as error:
+        raise BaselineError(f"{path}: cannot be written: {error}") from error
+    finally:
+        if draft:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """So that the rename itself survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_name(identifier: str) -> str:
+    name = quote(identifier, safe="@+")
+    return name.replace(".", "%2E") if set(name) <= {"."} else name
+
+
+def _key(location: Sequence[int | str]) -> str:
+    """``("sessions", 0, "trials")`` as ``sessions[0].trials``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".") or "content"

@@ -1,0 +1,90 @@
+"""NVIDIA GPUs as the driver reports them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qualification.machine.host import Host
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One NVIDIA GPU as its driver tells it; ``None`` where the driver would not say."""
+
+    name: str
+    memory_bytes: int = 0
+    busy_percent: int | None = None
+    clock_limits: int | None = None
+
+
+_SMI_LIMITS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
+
+
+def nvidia_gpus(host: Host) -> tuple[Gpu, ...]:
+    """The NVIDIA GPUs through NVML, else through ``nvidia-smi``; empty where there is neither."""
+    library = host.nvml()
+    if library is not None:
+        found = _from_nvml(library)
+        if found:
+            return found
+    for limits in _SMI_LIMITS:  # renamed in driver 535
+        query = f"--query-gpu=name,memory.total,utilization.gpu,{limits}"
+        text = host.run("nvidia-smi", query, "--format=csv,noheader,nounits")
+        if text is None:
+            return ()
+        found = _from_smi(text)
+        if found:
+            return found
+    return ()
+
+
+def _from_nvml(library: Any) -> tuple[Gpu, ...]:
+    def ask(function: str, handle: Any) -> Any:
+        try:
+            return getattr(library, function)(handle)
+        except Exception:  # not supported on this GPU, or unknown to this version of NVML
+            return None
+
+    try:
+        handles = [
+            library.nvmlDeviceGetHandleByIndex(index)
+            for index in range(library.nvmlDeviceGetCount())
+        ]
+    except Exception:
+        return ()
+    gpus = []
+    for handle in handles:
+        name = ask("nvmlDeviceGetName", handle)
+        memory = ask("nvmlDeviceGetMemoryInfo", handle)
+        use = ask("nvmlDeviceGetUtilizationRates", handle)
+        limits = ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
+        if limits is None:
+            limits = ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+        gpus.append(
+            Gpu(
+                name=name.decode() if isinstance(name, bytes) else str(name or "NVIDIA GPU"),
+                memory_bytes=int(memory.total) if memory else 0,
+                busy_percent=int(use.gpu) if use else None,
+                clock_limits=None if limits is None else int(limits),
+            )
+        )
+    return tuple(gpus)
+
+
+def _from_smi(text: str) -> tuple[Gpu, ...]:
+    gpus = []
+    for line in text.splitlines():
+        fields = [part.strip() for part in line.split(",")]
+        if len(fields) != 4 or not fields[1].isdigit():
+            continue  # "NVIDIA-SMI has failed because …", or a field that this driver lacks
+        name, memory, use, limits = fields
+        gpus.append(
+            Gpu(
+                name=name,
+                memory_bytes=int(memory) * 2**20,
+                busy_percent=int(use) if use.isdigit() else None,
+                clock_limits=int(limits, 16) if limits.startswith("0x") else None,
+            )
+        )
+    return tuple(gpus)

@@ -1,0 +1,292 @@
+"""What this machine is: chip, memory, accelerator, the tier it belongs to, its libraries.
+
+Everything is read through a :class:`~qualification.machine.host.Host`. No machine learning library is
+imported: versions come from package metadata. A host name, a serial number or a user name never
+gets into a record; the operating system's machine id only as part of a one-way hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from qualification.core.declarations import Chip, Tier
+from qualification.core.libraries import (
+    library_versions,
+)
+from qualification.core.results import Accelerator, Environment, Machine
+from qualification.machine.host import Host, LocalHost, first_count
+from qualification.machine.nvidia import nvidia_gpus
+
+_SYSCTL = (
+    "hw.model",
+    "machdep.cpu.brand_string",
+    "hw.memsize",
+    "hw.perflevel0.physicalcpu",
+    "hw.perflevel1.physicalcpu",
+    "hw.physicalcpu",
+)
+
+
+def probe(chips: Sequence[Chip], tiers: Sequence[Tier], host: Host | None = None) -> Machine:
+    """This host, with its tier ('' where none matches) and its memory bandwidth (None: unknown).
+
+    On macOS this runs ``sysctl``, ``sw_vers``, ``ioreg`` and ``system_profiler`` (the slow one,
+    about a second); on Linux it reads ``/proc`` and asks NVML or ``nvidia-smi`` for GPUs.
+    """
+    host = host or LocalHost()
+    if host.system == "macos":
+        machine, machine_id = _probe_macos(host)
+    else:
+        machine, machine_id = _probe_linux(host)
+    machine = replace(machine, bandwidth=bandwidth_of(machine, chips))
+    machine = replace(machine, identifier=_identifier(machine, machine_id))
+    return replace(machine, tier=match_tier(machine, tiers))
+
+
+def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
+    """Bytes per second of the memory that a model is read from; None where it is not declared.
+
+    A CUDA device counts before the processor. A name with one declared variant is enough; among
+    several (M4 Max: 410 or 546 GB/s) the number of GPU cores decides, and without it nobody knows.
+    """
+    cuda = [device.name for device in machine.accelerators if device.kind == "cuda"]
+    name = _plain(cuda[0] if cuda else machine.chip)
+    variants = [chip for chip in chips if _plain(chip.name) == name]
+    if not cuda and len(variants) > 1:
+        cores = machine.gpu_cores
+        variants = [c for c in variants if c.gpu_cores_min <= cores <= c.gpu_cores_max]
+    rates = {chip.bandwidth for chip in variants}
+    return rates.pop() if len(rates) == 1 else None
+
+
+def match_tier(machine: Machine, tiers: Sequence[Tier]) -> str:
+    """The name of the most specific tier that this machine belongs to; '' where there is none.
+
+    Every limit that a tier declares must hold: system, accelerator, chip, product, memory. More
+    declared limits are more specific, then the narrower span of memory, then the earlier tier.
+    Memory is held to the declared span as it is: a "32 GB" machine has 32 GiB, and Linux shows
+    less than is built in, so declarations leave room.
+    """
+    matching = [tier for tier in tiers if not _mismatches(machine, tier)]
+    if not matching:
+        return ""
+    best = min(
+        matching,
+        key=lambda tier: (
+            -(bool(tier.chips) + bool(tier.products)),
+            tier.memory_max - tier.memory_min,
+        ),
+    )
+    return best.name
+
+
+def explain_no_match(machine: Machine, tiers: Sequence[Tier]) -> str:
+    """What this machine is and what keeps it out of the nearest tier: a phrase after "this is".
+
+    Also right for a machine that does match: the phrase then names its tier.
+    """
+    if matched := match_tier(machine, tiers):
+        return f"{describe(machine)}, which belongs to {matched}"
+    if not tiers:
+        return f"{describe(machine)}, and no tier is declared"
+    nearest = min(tiers, key=lambda tier: (_distance(machine, tier), tier.memory_min))
+    reasons = " and ".join(text for _, text in _mismatches(machine, nearest))
+    why = f"the nearest, {nearest.name}, is {reasons}"
+    return f"{describe(machine)}, which belongs to no tier ({why})"
+
+
+def describe(machine: Machine) -> str:
+    """The machine in one line, for sentences: product, chip, GPU cores, memory."""
+    cuda = [device.name for device in machine.accelerators if device.kind == "cuda"]
+    cores = f" with {machine.gpu_cores} GPU cores" if machine.gpu_cores and not cuda else ""
+    names = [machine.product, f"{machine.chip}{cores}", *cuda]
+    if machine.memory_bytes:
+        names.append(_gb(machine.memory_bytes))
+    return ", ".join(name for name in names if name) or f"unknown {machine.system} computer"
+
+
+def _distance(machine: Machine, tier: Tier) -> int:
+    return sum(weight for weight, _ in _mismatches(machine, tier))
+
+
+def _mismatches(machine: Machine, tier: Tier) -> list[tuple[int, str]]:
+    """What the tier is for and this machine is not, each with a weight for "nearest"."""
+    found = []
+    kinds = {device.kind for device in machine.accelerators}
+    if machine.system != tier.system:
+        found.append((64, f"for {tier.system}"))
+    if tier.accelerator == "none" and kinds:
+        found.append((32, "for machines without an accelerator"))
+    elif tier.accelerator != "none" and tier.accelerator not in kinds:
+        found.append((32, f"for a {tier.accelerator} accelerator"))
+    if tier.chips and _plain(machine.chip) not in map(_plain, tier.chips):
+        found.append((8, f"for the chip {' or '.join(tier.chips)}"))
+    if tier.products and _plain(machine.product) not in map(_plain, tier.products):
+        found.append((4, f"for a {' or '.join(tier.products)}"))
+    if not tier.memory_min <= machine.memory_bytes <= tier.memory_max:
+        span = _gb(tier.memory_min)
+        if tier.memory_max > tier.memory_min:
+            span = f"{span} to {_gb(tier.memory_max)}"
+        found.append((2, f"for {span} of memory"))
+    return found
+
+
+def _plain(name: str) -> str:
+    """A chip's or product's name for comparison: "Apple M4 Max" and "m4 max" are the same."""
+    words = re.sub(r"\((?:R|TM)\)", "", name, flags=re.IGNORECASE).casefold().split()
+    return " ".join(word for word in words if word not in {"apple", "nvidia"})
+
+
+def _gb(size: float) -> str:
+    """Memory as vendors name it: 32 GiB, and 32e9 bytes in a declaration, are both "32 GB"."""
+    binary, decimal = size / 2**30, size / 1e9
+    return f"{decimal:.3g} GB" if decimal == round(decimal) else f"{binary:.3g} GB"
+
+
+def _identifier(machine: Machine, machine_id: str) -> str:
+    """Twelve hexadecimal digits, stable over releases of the system and of our libraries.
+
+    The machine id goes in through a keyed hash, as its manual page asks of applications.
+    """
+    secret = machine_id.strip().encode()
+    token = hmac.new(b"qualification/machine/1", secret, "sha256").hexdigest() if secret else ""
+    facts = (
+        machine.chip,
+        machine.product,
+        str(round(machine.memory_bytes / 2**30)),
+        str(machine.gpu_cores),
+        *(device.name for device in machine.accelerators),
+        token,
+    )
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
+
+
+# --------------------------------------------------------------------------- macOS
+
+
+def _probe_macos(host: Host) -> tuple[Machine, str]:
+    sysctl = _pairs(host.run("sysctl", *_SYSCTL))
+    versions = _pairs(host.run("sw_vers"))
+    profile = _profile(
+        host.run("system_profiler", "SPHardwareDataType", "SPDisplaysDataType", "-json")
+    )
+    hardware = next(iter(profile.get("SPHardwareDataType", [])), {})
+    displays = profile.get("SPDisplaysDataType", [])
+    chip = sysctl.get("machdep.cpu.brand_string") or str(hardware.get("chip_type", ""))
+    gpu = next((card for card in displays if "sppci_cores" in card), {})
+    gpu_cores = first_count(str(gpu.get("sppci_cores", "")))
+    memory = first_count(sysctl.get("hw.memsize"))
+    cores = sum(first_count(sysctl.get(f"hw.perflevel{level}.physicalcpu")) for level in (0, 1))
+    accelerators: tuple[Accelerator, ...] = ()
+    if gpu or chip.startswith("Apple M"):
+        name = str(gpu.get("sppci_model") or chip)
+        accelerators = (Accelerator("metal", name, memory_bytes=memory, cores=gpu_cores),)
+    version, build = versions.get("ProductVersion", ""), versions.get("BuildVersion", "")
+    machine = Machine(
+        system="macos",
+        os_version=f"macOS {version} ({build})" if version else "macOS",
+        chip=chip,
+        product=str(hardware.get("machine_name") or sysctl.get("hw.model", "")),
+        architecture=host.architecture,
+        cpu_cores=cores or first_count(sysctl.get("hw.physicalcpu")) or host.cpu_cores,
+        gpu_cores=gpu_cores,
+        memory_bytes=memory,
+        accelerators=accelerators,
+    )
+    platform_id = re.search(
+        r'"IOPlatformUUID" = "([^"]+)"',
+        host.run("ioreg", "-rd1", "-c", "IOPlatformExpertDevice") or "",
+    )
+    return machine, platform_id.group(1) if platform_id else ""
+
+
+def _pairs(text: str | None) -> dict[str, str]:
+    """``key: value`` lines; lines of another form are left out."""
+    found = {}
+    for line in (text or "").splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            found[key.strip()] = value.strip()
+    return found
+
+
+def _profile(text: str | None) -> dict[str, list[dict[str, Any]]]:
+    """``system_profiler -json``; {} where it is not what it should be."""
+    try:
+        parsed = json.loads(text or "")
+    except ValueError:
+        return {}
+    if not isinstance(parsed, dict):
+        return {}
+    return {
+        key: [item for item in value if isinstance(item, dict)]
+        for key, value in parsed.items()
+        if isinstance(value, list)
+    }
+
+
+# --------------------------------------------------------------------------- Linux
+
+
+def _probe_linux(host: Host) -> tuple[Machine, str]:
+    cpu = _pairs(host.read("/proc/cpuinfo"))
+    release = dict(
+        line.split("=", 1)
+        for line in (host.read("/etc/os-release") or "").splitlines()
+        if "=" in line
+    )
+    kernel = (host.read("/proc/sys/kernel/osrelease") or "").strip()
+    named = release.get("PRETTY_NAME", "").strip("\"'") or host.system
+    memory = 1024 * first_count(_pairs(host.read("/proc/meminfo")).get("MemTotal"))
+    gpus = nvidia_gpus(host)
+    machine = Machine(
+        system=host.system,
+        os_version=f"{named}, kernel {kernel}" if kernel else named,
+        chip=cpu.get("model name") or cpu.get("Model") or cpu.get("Hardware") or "unknown",
+        product=(host.read("/sys/class/dmi/id/product_name") or "").strip(),
+        architecture=host.architecture,
+        cpu_cores=host.cpu_cores,
+        gpu_cores=0,
+        memory_bytes=min([memory, *_cgroup_limits(host)]) if memory else 0,
+        accelerators=tuple(Accelerator("cuda", gpu.name, gpu.memory_bytes) for gpu in gpus),
+    )
+    return machine, host.read("/etc/machine-id") or ""
+
+
+def _cgroup_limits(host: Host) -> list[int]:
+    """Every memory limit in bytes on this process's way up to the root, of cgroup v2 and v1.
+
+    A limit "max", and v1's way to write no limit (a number near 2**63), are no limits; the caller
+    takes the least of these and of the memory there is.
+    """
+    limits = []
+    for line in (host.read("/proc/self/cgroup") or "").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            root, name = "/sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part]
+        for depth in range(len(parts), -1, -1):
+            text = (host.read("/".join([root, *parts[:depth], name])) or "").strip()
+            if text.isdigit() and int(text) > 0:
+                limits.append(int(text))
+    return limits
+
+
+# --------------------------------------------------------------------------- libraries
+
+
+def environment(name: str = "current") -> Environment:
+    """The interpreter that runs this code and its libraries."""
+    return Environment(name, platform.python_version(), library_versions())

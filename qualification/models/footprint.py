@@ -1,0 +1,223 @@
+"""What a deployment costs by arithmetic: bytes held at its peak, bytes read per token.
+
+A footprint is a sum of named parts, so that a refusal can be checked by hand. Bytes per token are
+taken on the side that favours the machine: real decoding reads more and is slower. Sizes are
+bytes, bandwidths bytes per second, rates tokens per second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qualification.core.declarations import BackendMemory, Deployment, Model, Shape, Source
+from qualification.core.errors import DeclarationError
+from qualification.models.image_tokens import FAMILIES, TILE_PATCHES, picture_tokens
+from qualification.models.tensor_headers import TensorInfo
+
+# MLX affine quantisation keeps one 16-bit scale and one 16-bit bias per group of 64 weights.
+_MLX_GROUP_OVERHEAD = 4 / 64
+
+BYTES_PER_WEIGHT: dict[str, float] = {
+    "3bit": 3 / 8 + _MLX_GROUP_OVERHEAD,
+    "4bit": 4 / 8 + _MLX_GROUP_OVERHEAD,
+    "6bit": 6 / 8 + _MLX_GROUP_OVERHEAD,
+    "8bit": 8 / 8 + _MLX_GROUP_OVERHEAD,
+    "bf16": 2.0,
+    "f16": 2.0,
+    "f32": 4.0,
+    # GGUF block formats: bytes of a block over its weights (ggml-common.h).
+    "Q4_0": 18 / 32,
+    "Q4_1": 20 / 32,
+    "Q5_0": 22 / 32,
+    "Q5_1": 24 / 32,
+    "Q8_0": 34 / 32,
+    "Q6_K": 210 / 256,
+    # Mixtures of K formats; the smallest member is taken, so that a bound stays a bound.
+    "Q3_K_M": 110 / 256,
+    "Q4_K_S": 144 / 256,
+    "Q4_K_M": 144 / 256,
+    "Q5_K_S": 176 / 256,
+    "Q5_K_M": 176 / 256,
+}
+"""Quantisation, as it is written in a declaration -> bytes per weight."""
+
+_KV_BYTES = 2.0
+
+_PATCHES_PER_TOKEN = 4
+"""Of Qwen-VL, with which activations per image token were measured."""
+
+PICTURE = (1355, 710)
+"""Width and height in pixels of the picture that a footprint is predicted for unless another is
+named: that of the 2025-12-29 recommendations, an ordinary diagram."""
+
+
+def bytes_per_weight(quantisation: str) -> float:
+    """Bytes that one weight takes; an unknown quantisation is a DeclarationError."""
+    try:
+        return BYTES_PER_WEIGHT[quantisation]
+    except KeyError:
+        known = ", ".join(BYTES_PER_WEIGHT)
+        raise DeclarationError(
+            f"quantisation {quantisation!r} is unknown: write one of {known}, "
+            "or add its bytes per weight to footprint.py"
+        ) from None
+
+
+# --------------------------------------------------------------------------- read per token
+
+
+def decode_bytes_per_token(shape: Shape, quantisation: str, context_tokens: int = 0) -> float:
+    """Bytes that decoding one token at batch 1 reads at least.
+
+    Every matrix of every layer and the LM head once, and the fp16 key/value cache of
+    ``context_tokens``; norms, biases, the input embedding and the vision tower are left out.
+    """
+    queries = shape.heads * shape.head_dim
+    keys = shape.kv_heads * shape.head_dim
+    attention = 2 * shape.hidden_size * (queries + keys)
+    feed_forward = shape.mlp_matrices * shape.hidden_size * shape.intermediate_size
+    weights = shape.layers * (attention + feed_forward) + shape.hidden_size * shape.vocab_size
+    cache = key_value_bytes(shape, context_tokens, _KV_BYTES)
+    return weights * bytes_per_weight(quantisation) + cache
+
+
+def decode_bound_tps(
+    shape: Shape, quantisation: str, bandwidth: float, context_tokens: int = 0
+) -> float:
+    """Tokens per second that no machine of this memory bandwidth (bytes/s) can exceed.
+
+    With an empty cache unless told, so that no context makes the bound unfair; a longer context
+    only lowers it (by 16 % at 1,024 tokens where every head has keys of its own, as in
+    Phi-3.5-vision). Holds at batch 1 without speculative decoding.
+    """
+    return bandwidth / decode_bytes_per_token(shape, quantisation, context_tokens)
+
+
+# --------------------------------------------------------------------------- held at the peak
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a footprint; ``how`` says what it was computed from."""
+
+    name: str
+    bytes: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Predicted peak memory of one deployment in a process of its own."""
+
+    deployment: str
+    parts: tuple[Term, ...]
+
+    @property
+    def total_bytes(self) -> float:
+        """Sum of the parts."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def sentence(self) -> str:
+        """The sum, in words: ``5.9 GB = weights 4.7 GB (…) + key/value cache 0.5 GB (…) + …``."""
+        terms = " + ".join(f"{part.name} {gb(part.bytes)} ({part.how})" for part in self.parts)
+        return f"{gb(self.total_bytes)} = {terms}"
+
+
+def footprint(
+    deployment: Deployment,
+    backend: BackendMemory,
+    tensors: Sequence[TensorInfo] = (),
+    *,
+    context: int | None = None,
+    picture: tuple[int, int] = PICTURE,
+) -> Footprint:
+    """Predict the peak of a deployment that fills ``context`` tokens after one picture (in px).
+
+    ``tensors`` are those of the headers of its files, or of its declared layout; without any the
+    weights are the declared parameters, all quantised: a lower bound. ``context`` is the model's
+    declared one unless told; llama.cpp takes its memory when it loads, the others as it fills.
+    Sources: MEASURING ("Before loading: will it fit?"); the constants of ``backend`` are measured.
+    """
+    model, source = deployment.model, deployment.source
+    context = model.context if context is None else context
+    parts = [_weights(model, source, backend, tensors)]
+    if model.shape is not None:
+        parts.append(_cache(model.shape, source, context))
+    if "vision" in model.capabilities:
+        parts.append(_activations(model, backend, picture))
+    parts.append(Term("process", backend.process, f"{source.place} with its libraries"))
+    return Footprint(deployment.identifier, tuple(parts))
+
+
+def together(footprints: Sequence[Footprint]) -> float:
+    """Bytes of deployments that run at the same time, each in a process of its own."""
+    return sum(each.total_bytes for each in footprints)
+
+
+def key_value_bytes(shape: Shape, tokens: int, bytes_per_element: float) -> float:
+    """Bytes of the key/value cache: 2 · layers · kv_heads · head_dim · bytes · tokens."""
+    return 2 * shape.layers * shape.kv_heads * shape.head_dim * bytes_per_element * tokens
+
+
+def predicted_weights_bytes(model: Model, source: Source) -> float:
+    """Bytes of all weights if every one were quantised: a lower bound.
+
+    Published files keep some tensors (usually the vision tower) at 16 bits.
+    """
+    return model.parameters * bytes_per_weight(source.quantisation)
+
+
+def gb(size: float) -> str:
+    """Decimal gigabytes for a sum: two digits after the point, so that terms add up to see."""
+    return f"{size / 1e9:.2f} GB"
+
+
+def _weights(
+    model: Model, source: Source, backend: BackendMemory, tensors: Sequence[TensorInfo]
+) -> Term:
+    if not tensors:
+        how = f"{model.parameters / 1e9:.2f} billion declared parameters at {source.quantisation}"
+        size, packed = predicted_weights_bytes(model, source), 0.0
+        if source.quantisation in _REPACKED:
+            packed = size
+    else:
+        how = f"{len(tensors)} tensors"
+        size = float(sum(tensor.bytes for tensor in tensors))
+        packed = float(sum(tensor.bytes for tensor in tensors if tensor.dtype in _REPACKED))
+    held = size * backend.weights_copies + packed * backend.repacked_copies
+    if backend.weights_copies != 1:
+        how += f", × {backend.weights_copies:g}"
+    if packed and backend.repacked_copies:
+        how += f", {gb(packed)} of them repacked"
+    return Term("weights", held, how)
+
+
+def _activations(model: Model, backend: BackendMemory, picture: tuple[int, int]) -> Term:
+    if model.family not in FAMILIES:
+        return Term("activations", 0.0, f"left out: image tokens of {model.family} are not known")
+    tokens = picture_tokens(model.family, *picture)
+    how = f"{tokens:,} image tokens of {picture[0]} x {picture[1]} px"
+    if backend.tile_by_tile and model.family in TILE_PATCHES:
+        patches = TILE_PATCHES[model.family]
+        tokens = patches // _PATCHES_PER_TOKEN
+        how += f", encoded {patches:,} patches at a time, as many as of {tokens:,} tokens"
+    size = tokens * backend.activations_per_1000_image_tokens / 1000
+    return Term("activations", size, how)
+
+
+# Formats of which llama.cpp makes a second copy for the processor's matrix units while the file
+# stays mapped: https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-cpu/repack.cpp
+_REPACKED = frozenset({"Q4_0", "Q8_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL"})
+
+
+def _cache(shape: Shape, source: Source, context: int) -> Term:
+    # llama.cpp keeps f16 whatever the weights are; the others keep the type that they compute in.
+    wide = source.quantisation == "f32" and source.engine != "llamacpp"
+    size = 4.0 if wide else _KV_BYTES
+    return Term(
+        "key/value cache",
+        key_value_bytes(shape, context, size),
+        f"{context:,} tokens at {size:.0f} bytes",
+    )

@@ -1,0 +1,341 @@
+"""Published figures held against arithmetic: which of them cannot be, and why.
+
+``baselines/published/`` keeps what documents claimed, unchanged. A rule here contradicts a figure
+by the roofline, by the least that weights take, or by the other figures of the same document; it
+takes the side of the claim wherever its wording leaves one open (GB may be GiB, "~" is rounded).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from qualification.core.declarations import Deployment
+from qualification.core.errors import BaselineError
+from qualification.models.footprint import bytes_per_weight, gb, predicted_weights_bytes
+from qualification.models.registry import Registry
+from qualification.models.roofline import INVESTIGATE_SHARE, LARGE_PARAMETERS, rate, roofline_at
+from qualification.models.strict_toml import read_declarations
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One claim as it is printed in the document, with where and of what."""
+
+    __pydantic_config__ = _STRICT
+    model: str | None
+    deployment: str | None
+    metric: str
+    unit: str
+    stated_as: str
+    line: int
+    machine: str | None
+    projected_for: str | None
+    note: str
+    value: float | None = None
+    values: list[float] | None = None
+    range: list[float] | None = None
+    last_line: int | None = None
+
+    @property
+    def numbers(self) -> list[float]:
+        """Every number of the claim."""
+        if self.value is not None:
+            return [self.value]
+        return list(self.values or self.range or [])
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document with all its figures."""
+
+    __pydantic_config__ = _STRICT
+    schema_version: int
+    document: str
+    title: str
+    date: str
+    machine: str | None
+    environment: dict[str, str]
+    method: dict[str, str]
+    note: str
+    figures: list[Figure]
+
+
+Key = tuple[str, int, str, str, str]
+"""File, line, model ('' of none), metric and rule."""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A figure that cannot be, and the arithmetic in one sentence."""
+
+    file: str
+    line: int
+    model: str
+    metric: str
+    rule: str
+    sentence: str
+
+    @property
+    def key(self) -> Key:
+        """What names it in ``contradictions.toml``."""
+        return (self.file, self.line, self.model, self.metric, self.rule)
+
+
+@dataclass(frozen=True)
+class _Known:
+    file: str
+    line: int
+    model: str
+    metric: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class _KnownFile:
+    __pydantic_config__ = _STRICT
+    known: tuple[_Known, ...]
+
+
+def read_published(folder: Path) -> dict[str, Document]:
+    """Return every document of a folder by file name; BaselineError for one that is malformed."""
+    kind = TypeAdapter(Document)
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path.name] = kind.validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise BaselineError(f"{path}: is no published document ({reason})") from error
+    if not found:
+        raise BaselineError(f"{folder}: holds no published document")
+    return found
+
+
+def read_known(folder: Path) -> set[Key]:
+    """Return the keys that ``contradictions.toml`` records; none without such a file."""
+    file = folder / "contradictions.toml"
+    if not file.exists():
+        return set()
+    known = read_declarations(file, _KnownFile).known
+    return {(one.file, one.line, one.model, one.metric, one.rule) for one in known}
+
+
+def contradictions(documents: Mapping[str, Document], registry: Registry) -> list[Contradiction]:
+    """Every figure that a rule contradicts, in the documents' order."""
+    found = []
+    for file, document in documents.items():
+        for figure in document.figures:
+            for rule, sentence in _faults(figure, document, registry):
+                model = figure.model or ""
+                one = Contradiction(file, figure.line, model, figure.metric, rule, sentence)
+                found.append(one)
+    return found
+
+
+def _faults(figure: Figure, document: Document, registry: Registry) -> Iterator[tuple[str, str]]:
+    if not figure.numbers:
+        yield "shape", f"{figure.stated_as!r} has no number."
+        return
+    yield from _shape(figure)
+    yield from _chip(figure, registry)
+    yield from _sign(figure)
+    deployment = _deployment(figure, registry)
+    if deployment is not None:
+        yield from _speed(figure, deployment, registry)
+        yield from _memory(figure, deployment)
+    yield from _own_runs(figure, document)
+    yield from _identities(figure, document, registry)
+
+
+def _deployment(figure: Figure, registry: Registry) -> Deployment | None:
+    known = {one.identifier: one for one in registry.deployments()}
+    return known.get(figure.deployment or "")
+
+
+# --------------------------------------------------------------------------- by itself
+
+
+def _shape(figure: Figure) -> Iterator[tuple[str, str]]:
+    if figure.range and figure.range[0] > figure.range[-1]:
+        yield "range", f"The range runs from {figure.range[0]:g} down to {figure.range[-1]:g}."
+    if figure.unit == "%" and not all(0 <= number <= 100 for number in figure.numbers):
+        yield "share", f"{_said(figure)} is no share of 0 % to 100 %."
+
+
+def _chip(figure: Figure, registry: Registry) -> Iterator[tuple[str, str]]:
+    named = re.search(r"\bM[0-9]+(?: (?:Pro|Max|Ultra))?\b", figure.machine or "")
+    if named and named[0] not in {chip.name for chip in registry.chips}:
+        yield "chip", f"There is no {named[0]}: the table of chips has none of that name."
+
+
+def _sign(figure: Figure) -> Iterator[tuple[str, str]]:
+    least = min(figure.numbers)
+    if least < 0 and figure.unit in ("GB", "s", "tok/s", "%"):
+        what = "memory" if figure.unit == "GB" else figure.metric
+        yield (
+            "sign",
+            f"{_said(figure)}: {what} of {least:g} {figure.unit} is under nought, so what was"
+            " subtracted is not what it is said to be.",
+        )
+
+
+# --------------------------------------------------------------------------- by physics
+
+
+def _speed(figure: Figure, deployment: Deployment, registry: Registry) -> Iterator[tuple[str, str]]:
+    """Decoding over the roofline, of the machine that ran it and of the one it is shown for."""
+    if figure.metric not in ("decode_tps", "speed floor"):
+        return
+    for place, bandwidth in sorted(_places(figure, registry), key=lambda one: one[1]):
+        bound = roofline_at(deployment, bandwidth).bound_tps
+        fastest = max(figure.numbers)
+        if not bound:
+            continue
+        need = fastest / bound * bandwidth
+        if fastest > bound:
+            yield (
+                "roofline",
+                f"{_said(figure)} for {deployment.identifier} is over the {rate(bound)} tok/s that"
+                f" {place} allows: {rate(fastest)} tok/s takes {need / 1e9:.0f} GB/s and it has"
+                f" {bandwidth / 1e9:.0f} GB/s.",
+            )
+            return
+    measured = next(iter(_places(figure, registry)), None)
+    if figure.metric != "decode_tps" or measured is None or figure.range:
+        return
+    place, bandwidth = measured
+    slow = max(figure.numbers) / roofline_at(deployment, bandwidth).bound_tps
+    if deployment.model.parameters >= LARGE_PARAMETERS and slow < INVESTIGATE_SHARE:
+        yield (
+            "investigate",
+            f"{_said(figure)} for {deployment.identifier} is {slow:.0%} of what {place} allows:"
+            f" under {INVESTIGATE_SHARE:.0%} it is a fault of the software to investigate, no"
+            " property of the model.",
+        )
+
+
+def _places(figure: Figure, registry: Registry) -> Iterator[tuple[str, float]]:
+    """The machine that was measured and the tier it is shown for, with their largest bandwidth."""
+    machine = figure.machine or ""
+    rates = [(chip.bandwidth, chip.name) for chip in registry.chips if chip.name in machine]
+    if rates:
+        # "M4" is in "M4 Max" too: the longest name is meant, of its variants the fastest.
+        longest = max(len(name) for _, name in rates)
+        bandwidth, name = max(one for one in rates if len(one[1]) == longest)
+        yield f"the memory of an {name}", bandwidth
+    if figure.projected_for:
+        tier = registry.tier(figure.projected_for)
+        rates = [(one.bandwidth, one.name) for one in registry.chips if one.name in tier.chips]
+        if rates:
+            bandwidth, name = max(rates)
+            yield f"the memory of {tier.name} ({name})", bandwidth
+
+
+_HELD = ("memory", "download", "size", "weights file")
+
+
+def _memory(figure: Figure, deployment: Deployment) -> Iterator[tuple[str, str]]:
+    """Fewer bytes than the weights take: neither a file nor a process with them loaded."""
+    if figure.unit != "GB" or not figure.metric.startswith(_HELD):
+        return
+    if figure.metric == "memory left" or figure.metric.startswith("memory of"):
+        return
+    least = predicted_weights_bytes(deployment.model, deployment.source)
+    number = max(figure.numbers)
+    most = (number + _rounding(figure, number)) * 2**30
+    if number >= 0 and most < least:
+        model = deployment.model
+        yield (
+            "weights",
+            f"{_said(figure)} is less than the weights of {deployment.identifier} take:"
+            f" {model.parameters / 1e9:.2f} billion at"
+            f" {bytes_per_weight(deployment.source.quantisation):g} bytes are {gb(least)}.",
+        )
+
+
+def _rounding(figure: Figure, number: float) -> float:
+    """Half a unit of the last digit that is printed."""
+    texts: list[str] = re.findall(r"[0-9]+(?:\.[0-9]+)?", figure.stated_as)
+    places = [len(text.partition(".")[2]) for text in texts if float(text) == abs(number)]
+    return float(0.5 * 10 ** -max(places, default=0))
+
+
+# --------------------------------------------------------------------------- by its own document
+
+
+def _own_runs(figure: Figure, document: Document) -> Iterator[tuple[str, str]]:
+    """An average that is not the mean of its runs, a headline that none of them reached."""
+    if figure.value is None or figure.deployment is None:
+        return
+    runs = next(
+        (
+            other.values
+            for other in document.figures
+            if other.values
+            and (other.deployment, other.metric) == (figure.deployment, figure.metric)
+        ),
+        None,
+    )
+    if runs is None:
+        return
+    mean, off = fmean(runs), _rounding(figure, figure.value) + 1e-9
+    listed = ", ".join(f"{run:g}" for run in runs)
+    if "average" in figure.stated_as.casefold():
+        if abs(figure.value - mean) > off:
+            yield "mean", f"{_said(figure)} is not the mean of {listed}, which is {mean:.2f}."
+    elif not min(runs) - off <= figure.value <= max(runs) + off:
+        yield (
+            "runs",
+            f"{_said(figure)} lies outside of the document's own runs, {listed} {figure.unit}"
+            f" (mean {mean:.2f}).",
+        )
+
+
+def _identities(
+    figure: Figure, document: Document, registry: Registry
+) -> Iterator[tuple[str, str]]:
+    """Ratios, differences and shares that the document's own figures do not give."""
+    metric, value = figure.metric, figure.value
+    if value is None:
+        return
+    off = _rounding(figure, value) + 1e-9
+    if metric.startswith("ratio of decode_tps, 7B to 3B"):
+        seven, three = _runs(document, "qwen2.5-vl-7b"), _runs(document, "qwen2.5-vl-3b")
+        if seven and three and abs(fmean(seven) / fmean(three) - value) > off:
+            yield (
+                "ratio",
+                f"{_said(figure)}: the means of the document's own runs are {fmean(seven):.2f} and"
+                f" {fmean(three):.2f} tok/s, {fmean(seven) / fmean(three):.1f} times.",
+            )
+    elif metric == "memory share taken by a vision model" and figure.projected_for:
+        tier = registry.tier(figure.projected_for)
+        total = tier.memory_max / 2**30 - 1
+        held = {
+            other.deployment: other.value
+            for other in document.figures
+            if other.metric == "memory usage (RSS)" and other.value is not None
+        }
+        shares = [f"{used:g} GB are {used / total:.0%}" for used in held.values()]
+        if held and max(held.values()) / total * 100 < value - off:
+            yield (
+                "share",
+                f"{_said(figure)} of {total:.0f} GB: of what the document measured,"
+                f" {' and '.join(shares)}.",
+            )
+
+
+def _runs(document: Document, model: str) -> list[float]:
+    return next((one.values for one in document.figures if one.values and one.model == model), [])
+
+
+def _said(figure: Figure) -> str:
+    text = " ".join(figure.stated_as.split())
+    return f'"{text if len(text) <= 60 else text[:57] + "..."}"'

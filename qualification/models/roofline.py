@@ -1,0 +1,95 @@
+"""The roofline of a deployment on a machine, and what a decoding speed says against it.
+
+Decoding at batch 1 reads every layer's weights and the LM head once for each token, so memory
+bandwidth over those bytes is a speed that no machine exceeds. Over it a record is wrong, close
+under it doubtful, far under it a fault of the software that is worth a look. Shares seen in public
+figures: MLX 0.56 to 0.80, llama.cpp 0.58 to 0.89.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from qualification.core.declarations import Deployment
+from qualification.core.errors import DeclarationError
+from qualification.core.results import Machine
+from qualification.models.footprint import decode_bound_tps
+
+SUSPICIOUS_SHARE = 0.92
+"""Over it a speed is flagged."""
+
+INVESTIGATE_SHARE = 0.45
+"""Under it a model that fills the memory bus is slow for a reason that is not the machine's."""
+
+LARGE_PARAMETERS = 3e9
+"""Under this a model does not fill the memory bus; neither does any on a chip of two dies."""
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """``bound_tps`` in tok/s, or 0 and in ``why`` the reason why there is none."""
+
+    bound_tps: float
+    why: str = ""
+
+    def share(self, values: Sequence[float]) -> float | None:
+        """Median speed as a share of the bound; None without either."""
+        return median(values) / self.bound_tps if values and self.bound_tps else None
+
+    def possible(self, values: Sequence[float]) -> tuple[float, ...]:
+        """The speeds that are not over the bound."""
+        return tuple(v for v in values if not self.bound_tps or v <= self.bound_tps)
+
+    def rejects(self, values: Sequence[float]) -> str:
+        """One sentence where a speed is over the bound, which makes the record wrong; else ''."""
+        over = [value for value in values if self.bound_tps and value > self.bound_tps]
+        if not over:
+            return ""
+        return (
+            f"A repetition at {rate(max(over))} tok/s is over {rate(self.bound_tps)} tok/s, which"
+            " this machine's memory bandwidth cannot exceed, so the record is rejected."
+        )
+
+
+def roofline(deployment: Deployment, machine: Machine) -> Roofline:
+    """The bound of a deployment on a machine, or why none is claimed.
+
+    None where bandwidth or shape is not declared, for a canary, which is too small to fill any
+    memory bus, and for speculative decoding, which reads the weights once for several tokens.
+    """
+    if machine.bandwidth is None or not 0 < machine.bandwidth < math.inf:
+        chip = machine.chip or "this chip"
+        why = f"the memory bandwidth of {chip} is not known, so neither is the roofline"
+        return Roofline(0.0, why)
+    return roofline_at(deployment, machine.bandwidth)
+
+
+def roofline_at(deployment: Deployment, bandwidth: float) -> Roofline:
+    """As :func:`roofline`, for a memory bandwidth in bytes/s."""
+    if deployment.source.weights == "canary":
+        return Roofline(0.0, "a canary is too small for the roofline to hold")
+    if deployment.source.speculative:
+        return Roofline(0.0, "tokens are drafted speculatively, so no roofline holds")
+    shape, quantisation = deployment.model.shape, deployment.source.quantisation
+    if shape is None:
+        return Roofline(0.0, "the model's shape is not declared, so the roofline is not known")
+    try:
+        return Roofline(decode_bound_tps(shape, quantisation, bandwidth))
+    except (DeclarationError, ZeroDivisionError):
+        return Roofline(0.0, f"the bytes per weight of {quantisation} are not known")
+
+
+def fills_the_bus(deployment: Deployment, machine: Machine) -> bool:
+    """Whether a low share speaks of the software: 3B parameters or more, on one die."""
+    two_dies = "ultra" in machine.chip.casefold()
+    return deployment.model.parameters >= LARGE_PARAMETERS and not two_dies
+
+
+def rate(value: float) -> str:
+    """A speed for a sentence: three digits that matter."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,118 @@
+"""Reads one TOML file strictly into a type; what is wrong with it is said in one sentence.
+
+The sentence names the file, the entry, the key, and what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from qualification.core.errors import DeclarationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_T = TypeVar("_T")
+
+
+def read_declarations(path: Path, kind: type[_T]) -> _T:
+    """Return the file as ``kind``, a dataclass with one list of records for each top-level key.
+
+    Raises DeclarationError where the file cannot be read, is not TOML, or does not fit the type.
+    """
+    try:
+        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise DeclarationError(
+            f"{path}: cannot be read ({error.strerror}); put a readable file there"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DeclarationError(
+            f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        ) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = str(error).replace("\n", " ")
+        raise DeclarationError(
+            f"{path}: is not valid TOML: {reason}; correct the file there"
+        ) from error
+    # JSON, because pydantic's strict mode takes lists and tables from JSON only. A TOML date must
+    # not become a text on the way.
+    text = json.dumps(document, default=lambda value: {"date or time": str(value)})
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        # A misspelt required key is both unknown and missing: the unknown one is the cause.
+        details = error.errors(include_url=False)
+        details.sort(key=lambda detail: detail["type"] != "unexpected_keyword_argument")
+        raise DeclarationError(f"{path}: {_sentence(details[0], document, kind)}") from error
+
+
+_WANTED = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "a list in [ ]",
+    "dataclass_type": "a table",
+    "dict_type": "a table",
+}
+
+
+def _sentence(detail: ErrorDetails, document: Any, kind: type[Any]) -> str:
+    """Say what is wrong with which key of which entry, and what to write instead."""
+    location, value = detail["loc"], repr(detail["input"])
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    where, key = _place(location, document)
+    if detail["type"] == "unexpected_keyword_argument":
+        known = _known_keys(location[:-1], kind)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        remedy = f"was {close[0]!r} meant?" if close else f"known keys are {', '.join(known)}"
+        return f"{where}key {key!r} is unknown: remove it or correct it ({remedy})"
+    if detail["type"] == "missing":
+        return f"{where}key {key!r} is missing: add it"
+    if detail["type"] == "value_error":
+        return f"{where}key {key!r}: {detail['ctx']['error']}"
+    if detail["type"] == "literal_error":
+        return f"{where}key {key!r} is {shown}: write one of {detail['ctx']['expected']}"
+    wanted = _WANTED.get(detail["type"], detail["msg"])
+    return f"{where}key {key!r} is {shown}, which is of the wrong type: write {wanted}"
+
+
+def _place(location: tuple[int | str, ...], document: Any) -> tuple[str, str]:
+    """Say in words which entry a location lies in, and the dotted key within it."""
+    words: list[str] = []
+    key: list[str] = []
+    for step in location:
+        if isinstance(step, int) and key and isinstance(document[step], dict):
+            entry = document[step]
+            name = entry.get("name", entry.get("identifier"))
+            label = repr(name) if isinstance(name, str) else f"number {step + 1}"
+            words.append(f"{key.pop().removesuffix('s')} {label}, ")
+        else:
+            key.append(str(step + 1) if isinstance(step, int) else step)
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            document = None
+    return "".join(words), ".".join(key) or str(location[0])
+
+
+def _known_keys(location: tuple[int | str, ...], kind: Any) -> list[str]:
+    """List the keys that the record at a location has."""
+    for step in location:
+        if isinstance(step, str) and is_dataclass(kind):
+            hint = get_type_hints(kind)[step]
+            kind = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
+    return [each.name for each in fields(kind)] if is_dataclass(kind) else []

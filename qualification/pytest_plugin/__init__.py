@@ -1,0 +1,18 @@
+"""pytest is the face: options, markers, the plan as parameters, xfails, the verdict at the end.
+
+May import every room but ``cli``, ``suites`` and ``backends``; with ``suites`` it alone imports
+pytest. Start reading in ``hooks.py``, then ``collection.py``, ``running.py`` and ``ending.py``.
+
+Collection imports no model library, needs no network and starts no process, but for the
+``--version`` of a llama-server that is on the PATH and was not built by us: known bugs are compared
+with it.
+"""
+
+from qualification.pytest_plugin.hooks import (
+    pytest_cmdline_main,
+    pytest_configure,
+    pytest_report_header,
+)
+from qualification.pytest_plugin.options import pytest_addoption
+
+__all__ = ["pytest_addoption", "pytest_cmdline_main", "pytest_configure", "pytest_report_header"]

@@ -1,0 +1,64 @@
+"""Ends a session: what the suites saw is judged, and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from qualification.core.declarations import Deployment
+from qualification.core.errors import BaselineError
+from qualification.core.results import Finding, Results, Verdict
+from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
+from qualification.judging.verdicts import judge
+from qualification.results.store import Store
+from qualification.session.journal import Run
+
+
+def conclude(run: Run, baselines: Path) -> tuple[Verdict, ...]:
+    """One verdict for each deployment of the session."""
+    return tuple(_verdict(run, deployment, baselines) for deployment in run.deployments.values())
+
+
+def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
+    """Write the session to the results database ('none' keeps nothing); StoreError if it fails."""
+    if results_url == "none":
+        return
+    journal = run.journal
+    Store(results_url).keep(
+        Results(
+            session=run.record,
+            verdicts=tuple(verdicts),
+            trials=tuple(journal.trials),
+            checks=tuple(journal.checks),
+            load_reports=dict(journal.load_reports),
+        )
+    )
+
+
+def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
+    journal, machine = run.journal, run.record.machine
+    identifier = deployment.identifier
+    baseline: tuple[AcceptedSession, ...] = ()
+    unreadable = ""
+    try:
+        file = baseline_path(baselines, machine.tier, identifier)
+        if machine.tier and file.exists():
+            baseline = read_baseline(file).sessions
+    except BaselineError as error:  # the run's results are not lost to a damaged file
+        unreadable = f"The baseline cannot be read, so nothing is held against it: {error}."
+    verdict = judge(
+        deployment,
+        run.tier,
+        machine,
+        [trial for trial in journal.trials if trial.deployment == identifier],
+        [check for check in journal.checks if check.deployment == identifier],
+        baseline,
+        run.record.conditions,
+        does_not_fit=journal.does_not_fit.get(identifier, ""),
+        environment=run.record.environment,
+    )
+    if not unreadable:
+        return verdict
+    findings = (*verdict.findings, Finding("baseline", "fail", unreadable))
+    return dataclasses.replace(verdict, name="failed", findings=findings)

@@ -1,0 +1,21 @@
+"""Hostile text in Markdown."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
+
+
+def plain(text: object) -> str:
+    """Hostile text as one harmless line of Markdown: no markup, no HTML, no line breaks."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    if len(line) > 400:
+        line = line[:400] + "…"
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """Text for a code span of Markdown, which has no escapes: one line without backticks."""
+    return " ".join(str(text).replace("`", "'").split()) or "everything"

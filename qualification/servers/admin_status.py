@@ -1,0 +1,126 @@
+"""A client of the seeds' orchestrator: ``/v1/admin/status`` beside the standard endpoints.
+
+What it says is the server's own word, kept beside what is measured and never instead of it: its
+``tps`` is whatever that server divides by what, and ``memory_gb`` whatever it takes for memory.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qualification.core.errors import QualificationError
+from qualification.core.text import disarm
+
+MAX_BYTES = 1_000_000
+NAME_LIMIT = 200
+_NO_SUCH = (404, 405)
+
+
+class StatusUnavailable(QualificationError):
+    """There is no status to be had; ``absent``: because the server has no such endpoint."""
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(disarm(message, 500))
+        self.absent = absent
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker in the server's own words; ``None`` where it does not say.
+
+    ``decode_tps`` is its ``tps`` as it is; ``memory_bytes`` its ``memory_gb`` times 10⁹.
+    """
+
+    model: str
+    decode_tps: float | None = None
+    memory_bytes: float | None = None
+    pid: int | None = None
+
+
+_Figure = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class _Worker(BaseModel):
+    """Other keys are the server's business."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    model: Annotated[str, Field(max_length=10_000)]
+    tps: _Figure | None = None
+    memory_gb: _Figure | None = None
+    pid: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+
+
+class _Status(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    workers: Annotated[list[_Worker], Field(max_length=1000)]
+
+
+def status_url(base_url: str) -> str:
+    """Where the status is, for a base URL with or without ``/v1``."""
+    base = base_url.rstrip("/")
+    return f"{base}/admin/status" if base.endswith("/v1") else f"{base}/v1/admin/status"
+
+
+def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]:
+    """The server's workers as it tells them; asked by POST, by GET where that is refused.
+
+    ``timeout_s`` is for one exchange; there may be two. Raises StatusUnavailable with one sentence.
+    """
+    url = status_url(base_url)
+    try:
+        # No proxy and no redirect: the word of another server is not this one's.
+        with httpx2.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
+            code, body = _fetch(client, "POST", url, timeout_s)
+            if code in _NO_SUCH:
+                code, body = _fetch(client, "GET", url, timeout_s)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        said = str(error) or type(error).__name__
+        raise StatusUnavailable(f"{url}: no answer: {said}") from error
+    if code in _NO_SUCH:
+        raise StatusUnavailable(f"{url}: this server has no such endpoint ({code})", absent=True)
+    if code != 200:
+        raise StatusUnavailable(f"{url}: answered with status {code} instead of 200")
+    return parse(body, url)
+
+
+def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
+    """The workers in the body of an answer; raises StatusUnavailable with one sentence."""
+    try:
+        said: Any = json.loads(body)
+        found = _Status.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the answer"
+        raise StatusUnavailable(f"{where}: {place} is not as expected: {first['msg']}") from None
+    except (ValueError, RecursionError):
+        raise StatusUnavailable(f"{where}: answered with something that is not JSON") from None
+    return tuple(
+        WorkerStatus(
+            model=disarm(worker.model, NAME_LIMIT),
+            decode_tps=worker.tps,
+            memory_bytes=None if worker.memory_gb is None else worker.memory_gb * 1e9,
+            pid=worker.pid,
+        )
+        for worker in found.workers
+    )
+
+
+def _fetch(client: httpx2.Client, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
+    body = bytearray()
+    end = time.monotonic() + timeout_s
+    with client.stream(method, url) as response:
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+            if time.monotonic() > end:  # httpx2's own limit is for each piece
+                raise ValueError(f"not complete after {timeout_s:g} s")
+    return response.status_code, bytes(body)

@@ -1,0 +1,207 @@
+"""Several clients of one server at once: each asks its own questions, for a bounded time.
+
+Every simulated client is an official ``openai`` client of its own, with connections of its own,
+and asks the next question as soon as it has its answer (a closed loop). Answers are streamed.
+All clients live in one event loop of the calling process; times are of ``time.perf_counter``, in
+seconds from the start of the load. The picture of a request is encoded before its clock starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qualification.core.text import disarm
+from qualification.servers.client import async_client
+
+GIVEN_UP = 3
+"""Failed requests after which a client asks no more: a broken server is not asked for ever."""
+
+_TEXT_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request to make. ``question`` names what is asked; ``extra`` is the server's own.
+
+    ``long`` marks an answer that is timed by its tokens; ``max_tokens`` is then what is wanted.
+    """
+
+    question: str
+    messages: Sequence[dict[str, Any]]
+    max_tokens: int
+    long: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of one request. ``client`` counts from 1, ``number`` of its requests too.
+
+    ``first_s`` and ``last_s`` are when the first and last piece of text came (None: no text).
+    ``tokens`` is what the server says (its end token may be among them); where it says nothing,
+    what was asked for if the length ended the answer, else the pieces. ``error`` is a sentence
+    where the request failed or its answer was broken off, '' otherwise; the text is hostile.
+    """
+
+    client: int
+    number: int
+    question: str
+    long: bool
+    sent_s: float
+    done_s: float
+    first_s: float | None = None
+    last_s: float | None = None
+    tokens: int = 0
+    finish_reason: str = ""
+    text: str = ""
+    error: str = ""
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds from the request's start to the first text."""
+        return None if self.first_s is None else self.first_s - self.sent_s
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a load lasts.
+
+    A client stops once ``duration_s`` are over and it has made ``least`` requests; at
+    ``deadline_s`` everything stops, and what is not answered has failed.
+    """
+
+    duration_s: float
+    least: int
+    deadline_s: float
+
+
+Script = Callable[[int], Ask]
+"""What a client asks as its request of this number, counted from 1."""
+
+
+def run_clients(
+    address: str, served_as: str, scripts: Sequence[Script], limits: Limits
+) -> tuple[Reply, ...]:
+    """Ask the server at ``address`` (``http://127.0.0.1:8080/v1``), one client per script.
+
+    Returns every request in the order of their ends. No failure of the server raises: it is in
+    the reply. Must not be called from a running event loop.
+    """
+    return asyncio.run(_Load(address, served_as, limits).run(scripts))
+
+
+class _Load:
+    def __init__(self, address: str, served_as: str, limits: Limits) -> None:
+        self._address = address
+        self._served_as = served_as
+        self._limits = limits
+        self._start = 0.0
+        self._replies: list[Reply] = []
+
+    async def run(self, scripts: Sequence[Script]) -> tuple[Reply, ...]:
+        self._start = time.perf_counter()
+        await asyncio.gather(
+            *(self._client(client, script) for client, script in enumerate(scripts, start=1))
+        )
+        return tuple(self._replies)
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._start
+
+    async def _client(self, client: int, script: Script) -> None:
+        async with async_client(self._address) as asking:
+            number = failed = 0
+            while failed < GIVEN_UP and self._goes_on(number):
+                number += 1
+                ask = script(number)
+                reply = await self._ask(asking, client, number, ask)
+                self._replies.append(reply)
+                failed += bool(reply.error)
+
+    def _goes_on(self, made: int) -> bool:
+        now = self._now()
+        if now >= self._limits.deadline_s:
+            return False
+        return now < self._limits.duration_s or made < self._limits.least
+
+    async def _ask(self, asking: Any, client: int, number: int, ask: Ask) -> Reply:
+        import httpx2
+        import openai
+
+        heard = _Heard()
+        error = ""
+        sent_s = self._now()
+        left = max(0.0, self._limits.deadline_s - sent_s)
+        try:
+            await asyncio.wait_for(self._listen(asking, ask, heard), left)
+        except asyncio.TimeoutError:  # not TimeoutError before Python 3.11
+            error = f"no answer within the {self._limits.deadline_s:.0f} s that there were"
+        except openai.APIStatusError as failure:
+            error = f"answered {failure.status_code}: {failure.message}"
+        except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as failure:
+            cause = failure.__cause__ or failure
+            error = f"broke off: {type(cause).__name__}: {cause}"
+        if not error and heard.finish_reason not in ("stop", "length"):
+            shown = heard.finish_reason or None
+            error = f"the stream ended with finish_reason {shown!r}"
+        elif not error and not heard.pieces:
+            error = "the answer is empty"
+        return Reply(
+            client=client,
+            number=number,
+            question=ask.question,
+            long=ask.long,
+            sent_s=sent_s,
+            done_s=self._now(),
+            first_s=heard.first_s,
+            last_s=heard.last_s,
+            tokens=heard.tokens(ask.max_tokens),
+            finish_reason=heard.finish_reason,
+            text=disarm("".join(heard.pieces), _TEXT_LIMIT),
+            error=disarm(error, _TEXT_LIMIT),
+        )
+
+    async def _listen(self, asking: Any, ask: Ask, heard: _Heard) -> None:
+        stream = await asking.chat.completions.create(
+            model=self._served_as,
+            messages=list(ask.messages),
+            max_tokens=ask.max_tokens,
+            temperature=0.0,
+            seed=0,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body=ask.extra,
+        )
+        async with stream:
+            async for chunk in stream:
+                if chunk.usage is not None:
+                    heard.said = chunk.usage.completion_tokens
+                if not chunk.choices:
+                    continue
+                choice = chunk.choices[0]
+                heard.finish_reason = str(choice.finish_reason or heard.finish_reason)
+                if choice.delta.content:
+                    heard.last_s = self._now()
+                    heard.first_s = heard.last_s if heard.first_s is None else heard.first_s
+                    heard.pieces.append(choice.delta.content)
+
+
+@dataclass
+class _Heard:
+    """What came of a stream so far."""
+
+    pieces: list[str] = field(default_factory=list)
+    first_s: float | None = None
+    last_s: float | None = None
+    said: Any = None
+    finish_reason: str = ""
+
+    def tokens(self, wanted: int) -> int:
+        # What the server says is checked: the client library takes any JSON for a usage.
+        if isinstance(self.said, int) and 0 < self.said <= max(wanted, len(self.pieces)):
+            return self.said
+        return wanted if self.finish_reason == "length" else len(self.pieces)

@@ -1,0 +1,292 @@
+"""The programs that serve a model over HTTP: how each is started, and what is its own in a request.
+
+A table of words, used by the worker that starts one and by the parent that says what is missing.
+Every one listens on 127.0.0.1 only.
+
+======================  ==========================================================================
+llama-server            llama.cpp's own; from the PATH, or built by ``make llama-tools``
+llama_cpp.server        ``python -m llama_cpp.server`` of llama-cpp-python[server]
+mlx_vlm.server          ``python -m mlx_vlm.server``
+transformers-serve      ``transformers serve`` of transformers[serving]
+url                     whatever the user runs: never started and never stopped by us
+======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qualification.core.libraries import install_command, installed_version
+from qualification.core.protocol import GenerateRequest, LoadRequest
+
+HOST = "127.0.0.1"
+_LAUNCH = Path(__file__).with_name("launch.py")
+_LLAMA_CPP = "llama-cpp-python"
+_SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
+"""llama.cpp's defaults cut the distribution and penalise repetition; in-process nothing does."""
+
+
+@dataclass(frozen=True)
+class ServerProgram:
+    """One program. ``package`` is the distribution whose version known bugs are held against.
+
+    ``needs`` are the distributions that the interpreter which runs it must have; ``health`` is the
+    path that answers 200 once it can be asked. ``extra(request, folder)`` are the fields of a chat
+    completion that only this program knows.
+    """
+
+    name: str
+    package: str
+    health: str
+    command: Callable[[LoadRequest, Path, str], tuple[str, ...]]
+    extra: Callable[[GenerateRequest, Path], dict[str, Any]]
+    needs: tuple[str, ...] = ()
+    served_as: Callable[[Path], str] = lambda folder: folder.name
+
+
+def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
+    """Fields by which llama-server, vLLM and others keep to a fixed length; others ignore them."""
+    if not request.fixed_length:
+        return {}
+    return {"ignore_eos": True, "min_tokens": request.max_tokens}
+
+
+def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str, ...]:
+    program = llama_server()
+    words = [
+        str(program or "llama-server"),
+        *("--model", str(folder / request.model_file)),
+        *("--mmproj", str(folder / request.mmproj_file)),
+        *("--alias", folder.name, "--host", HOST, "--port", "{port}"),
+        *("--ctx-size", str(request.context)),
+    ]
+    if request.device != "cpu":
+        words += ["--n-gpu-layers", "999"]
+    return tuple(words)
+
+
+def _llama_server_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
+    # Its prompt cache would answer a repeated request without computing it; timings tell how many
+    # tokens each piece of the stream stands for.
+    extra: dict[str, Any] = _SAMPLE_ALL | {"cache_prompt": False, "timings_per_token": True}
+    if request.fixed_length:
+        extra["ignore_eos"] = True
+    return extra
+
+
+def _llama_cpp(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
+    return (
+        *(python, str(_LAUNCH), "llama_cpp.server"),
+        *("--model", str(folder / request.model_file)),
+        *("--clip_model_path", str(folder / request.mmproj_file), "--chat_format", "mtmd"),
+        *("--model_alias", folder.name, "--host", HOST, "--port", "{port}"),
+        *("--n_ctx", str(request.context), "--n_gpu_layers", "-1", "--verbose", "False"),
+    )
+
+
+def _llama_cpp_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
+    return _SAMPLE_ALL | ({"min_tokens": request.max_tokens} if request.fixed_length else {})
+
+
+def _mlx_vlm(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
+    words = [
+        *(python, str(_LAUNCH), "mlx_vlm.server"),
+        *("--model", str(folder), "--host", HOST, "--port", "{port}"),
+    ]
+    if request.remote_code:
+        words.append("--trust-remote-code")
+    return tuple(words)
+
+
+def _mlx_vlm_extra(request: GenerateRequest, folder: Path) -> dict[str, Any]:
+    if not request.fixed_length:
+        return {}
+    return {"logit_bias": {str(token): -1e9 for token in end_tokens(folder)}}
+
+
+def _transformers(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
+    words = [
+        *(python, str(_LAUNCH), "transformers.cli.transformers", "serve", str(folder)),
+        *("--host", HOST, "--port", "{port}"),
+    ]
+    if request.device:
+        words += ["--device", request.device]
+    if request.remote_code:
+        words.append("--trust-remote-code")
+    return tuple(words)
+
+
+def _transformers_extra(request: GenerateRequest, folder: Path) -> dict[str, Any]:
+    # A whole generation configuration replaces the fields of the request beside it.
+    wanted: dict[str, Any] = {
+        "max_new_tokens": request.max_tokens,
+        "do_sample": request.temperature > 0,
+        "eos_token_id": end_tokens(folder),
+    }
+    if request.temperature > 0:
+        wanted["temperature"] = request.temperature
+    if request.fixed_length:
+        wanted["min_new_tokens"] = request.max_tokens
+    return {"generation_config": json.dumps(wanted)}
+
+
+_WEB = ("fastapi", "uvicorn")
+PROGRAMS = {
+    one.name: one
+    for one in (
+        ServerProgram(
+            "llama-server", "llama-server", "/health", _llama_server, _llama_server_extra
+        ),
+        ServerProgram(
+            "llama_cpp.server",
+            _LLAMA_CPP,
+            "/v1/models",
+            _llama_cpp,
+            _llama_cpp_extra,
+            (_LLAMA_CPP, *_WEB, "sse-starlette", "starlette-context", "pydantic-settings"),
+        ),
+        ServerProgram(
+            "mlx_vlm.server", "mlx-vlm", "/health", _mlx_vlm, _mlx_vlm_extra,
+            ("mlx-vlm", *_WEB), str,
+        ),
+        ServerProgram(
+            "transformers-serve", "transformers", "/health", _transformers, _transformers_extra,
+            ("transformers", "torch", "accelerate", *_WEB), str,
+        ),
+    )
+}  # fmt: skip
+
+
+def missing(name: str, versions: dict[str, str] | None = None) -> str:
+    """'' where a program can be started, else a sentence that says what is missing.
+
+    ``versions`` are the distributions of the environment to qualify (this one by default).
+    """
+    if name == "url":
+        return ""
+    if name == "llama-server":
+        if llama_server() is not None:
+            return ""
+        return (
+            "llama-server is not on the PATH and was not built; build it once with "
+            "`make llama-tools` (about 10 minutes), or on a Mac: brew install llama.cpp"
+        )
+    absent = [
+        package
+        for package in PROGRAMS[name].needs
+        if not (installed_version(package) if versions is None else _version(versions, package))
+    ]
+    if not absent:
+        return ""
+    return f"{name} needs {', '.join(absent)}; install it with: {install_command('server')}"
+
+
+@dataclass(frozen=True)
+class ServerReadiness:
+    """Whether a program can be started here; ``note`` says what is missing and what installs it."""
+
+    name: str
+    ready: bool
+    version: str
+    note: str
+
+
+def server_readiness() -> tuple[ServerReadiness, ...]:
+    """Every program of :data:`PROGRAMS`, under this interpreter."""
+    found = []
+    for program in PROGRAMS.values():
+        note = missing(program.name)
+        own = program.package == "llama-server"
+        version = llama_server_version() if own else installed_version(program.package)
+        found.append(ServerReadiness(program.name, not note, version, note))
+    return tuple(found)
+
+
+def _version(versions: dict[str, str], package: str) -> str:
+    wanted = package.replace("_", "-").lower()
+    named = {name.replace("_", "-").lower(): version for name, version in versions.items()}
+    return named.get(wanted, "")
+
+
+def llama_tools_folder(release: str) -> Path:
+    """Where ``make llama-tools`` keeps the programs of a release of llama-cpp-python."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "qualification" / "llama.cpp" / release
+
+
+def llama_tool(name: str, release: str = "") -> Path | None:
+    """A program of llama.cpp: of the release that is installed here, else of the PATH, or None."""
+    release = release or installed_version(_LLAMA_CPP)
+    built = llama_tools_folder(release) / name
+    if release and built.is_file():
+        return built
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def llama_server() -> Path | None:
+    """The llama-server that is used here."""
+    return llama_tool("llama-server")
+
+
+@functools.cache
+def llama_server_version() -> str:
+    """A version that can be compared; '' where there is none.
+
+    Of one that we built, the release of llama-cpp-python whose sources it is made of (they do not
+    know their own build number); of another one, the build number that it prints.
+    """
+    program = llama_server()
+    if program is None:
+        return ""
+    release = installed_version(_LLAMA_CPP)
+    if release and program.parent == llama_tools_folder(release):
+        return release
+    try:
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    found = re.search(r"version: (\d+)", said.stdout + said.stderr)
+    return found.group(1) if found else ""
+
+
+def versions_under(python: str, packages: tuple[str, ...]) -> dict[str, str]:
+    """Version of each distribution under another interpreter, '' where absent."""
+    if python in ("", sys.executable):
+        return {name: installed_version(name) for name in packages}
+    code = (
+        "import importlib.metadata as m, json, sys\n"
+        "def v(n):\n"
+        "    try: return m.version(n)\n"
+        "    except m.PackageNotFoundError: return ''\n"
+        "print(json.dumps({n: v(n) for n in sys.argv[1:]}))"
+    )
+    said = subprocess.run(
+        [python, "-c", code, *packages], capture_output=True, text=True, timeout=60, check=True
+    )
+    found: dict[str, str] = json.loads(said.stdout)
+    return found
+
+
+def end_tokens(folder: Path) -> list[int]:
+    """Ids of the tokens that end an answer, of a folder in the layout of the hub."""
+    found: list[int] = []
+    for name in ("generation_config.json", "config.json"):
+        try:
+            ids = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+        except (OSError, ValueError):
+            continue
+        found += ids if isinstance(ids, list) else [ids] if isinstance(ids, int) else []
+    return sorted(set(found))

@@ -1,0 +1,365 @@
+"""The parent's side of a worker: start, ask with a deadline, tell every end apart, leave nothing.
+
+The worker runs in a process group and a temporary folder of its own. Whatever happens, ``close``
+ends the whole process tree and removes the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import psutil
+from pydantic import TypeAdapter, ValidationError
+
+from qualification.core.errors import (
+    WORKER_ERRORS,
+    InvalidOutput,
+    WorkerCrashed,
+    WorkerError,
+    WorkerOutOfMemory,
+    WorkerTimedOut,
+)
+from qualification.core.paths import PACKAGE
+from qualification.core.protocol import (
+    GenerateRequest,
+    Generation,
+    LoadReport,
+    LoadRequest,
+    MemoryReport,
+    to_json,
+)
+from qualification.machine.process_memory import held_bytes
+
+_MAIN = PACKAGE / "backends/worker_main.py"
+_POLL_S = 0.2
+_MAX_REPLY_BYTES = 64_000_000
+_STDERR_TAIL = 4000
+_Record = TypeVar("_Record")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (LoadReport, Generation, MemoryReport, dict)
+}
+
+
+class Worker:
+    """One child process that holds one deployment.
+
+    ``python`` is the interpreter of the environment to qualify (default: this one).
+    ``memory_limit`` in bytes is held against the resident memory of the whole process tree;
+    beyond it the worker is killed and the request fails as out of memory. ``kernels`` is a folder
+    where MLX's CPU build keeps what it compiled (g++, seconds for each load) for other workers.
+    """
+
+    def __init__(
+        self,
+        *,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+        memory_limit: float | None = None,
+        kernels: Path | None = None,
+    ) -> None:
+        self._memory_limit = memory_limit
+        self._buffer = bytearray()
+        self._requests = 0
+        self._closed = False
+        self.scratch = Path(tempfile.mkdtemp(prefix="qualify-worker-"))
+        if kernels is not None:
+            (self.scratch / "mlx").symlink_to(kernels)  # MLX writes to $TMPDIR/mlx/<version>/cpu
+        self._log_path = self.scratch / "worker.log"
+        ours, theirs = socket.socketpair()
+        self._channel = ours
+        self._oom_kills_before = _oom_kills()
+        try:
+            with theirs, self._log_path.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [python, str(_MAIN), str(theirs.fileno()), str(self.scratch)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                    env=_child_environment(self.scratch, environment or {}),
+                )
+        except (OSError, ValueError) as error:
+            ours.close()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise WorkerCrashed(f"{python}: the worker cannot be started: {error}") from error
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker can be asked."""
+        return not self._closed and self._process.poll() is None
+
+    def log(self) -> str:
+        """What the libraries printed so far; '' once the worker is closed."""
+        try:
+            return self._log_path.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def fetch(self, request: LoadRequest, *, deadline_s: float) -> None:
+        """Make sure that the weights are on this machine; a download never counts as loading."""
+        self._ask("fetch", to_json(request), deadline_s, dict)
+
+    def load(self, request: LoadRequest, *, deadline_s: float) -> LoadReport:
+        """Load a deployment; raises a :class:`WorkerError` that says what went wrong."""
+        return self._ask("load", to_json(request), deadline_s, LoadReport)
+
+    def generate(self, request: GenerateRequest, *, deadline_s: float) -> Generation:
+        """Answer one request; raises a :class:`WorkerError` that says what went wrong."""
+        return self._ask("generate", to_json(request), deadline_s, Generation)
+
+    def memory(self, *, deadline_s: float = 30.0) -> MemoryReport:
+        """Lifetime peak memory of the worker so far."""
+        return self._ask("memory", {}, deadline_s, MemoryReport)
+
+    def clean_up(self, *, deadline_s: float = 60.0) -> None:
+        """Give back what the library keeps between requests; the weights stay."""
+        self._ask("clean_up", {}, deadline_s, dict)
+
+    def unload(self, *, deadline_s: float = 60.0) -> None:
+        """Give the weights back; the worker can load again."""
+        self._ask("unload", {}, deadline_s, dict)
+
+    def close(self) -> None:
+        """End the process tree, politely first, and remove the temporary folder."""
+        if self._closed:
+            return
+        if self._process.poll() is None:
+            try:
+                self._send("close", {})
+                self._process.wait(timeout=2)
+            except (OSError, subprocess.TimeoutExpired):
+                pass
+            finally:
+                self._end()
+            return
+        self._end()
+
+    def _ask(
+        self, method: str, params: dict[str, Any], deadline_s: float, kind: type[_Record]
+    ) -> _Record:
+        if self._closed:
+            raise WorkerCrashed(f"the worker has ended already; {method} cannot be asked")
+        try:
+            self._send(method, params)
+            reply = self._reply(method, deadline_s)
+        except ConnectionError:
+            raise self._ended() from None
+        except WorkerError:
+            raise
+        except BaseException:
+            # Ctrl-C, or a test's own time-out: the late answer must not be the next one's.
+            self._end()
+            raise
+        if "error" in reply:
+            error = WORKER_ERRORS.get(reply["error"].get("kind", ""))
+            if error is None:
+                raise self._invalid(f"an unknown kind of failure {reply['error']!r}")
+            raise error(str(reply["error"].get("message", "")), stderr_tail=self._tail())
+        try:
+            record: _Record = _ADAPTERS[kind].validate_python(reply.get("ok"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the reply"
+            raise self._invalid(f"{where}: {first['msg']}") from error
+        return record
+
+    def _send(self, method: str, params: dict[str, Any]) -> None:
+        self._requests += 1
+        line = json.dumps({"id": self._requests, "method": method, "params": params}) + "\n"
+        self._channel.sendall(line.encode())
+
+    def _reply(self, method: str, deadline_s: float) -> dict[str, Any]:
+        end = time.monotonic() + deadline_s
+        piece = bytes(self._buffer)
+        while b"\n" not in piece:
+            left = end - time.monotonic()
+            if left <= 0:
+                tail = self._tail()
+                self._end()
+                raise WorkerTimedOut(
+                    f"{method} took more than its deadline of {deadline_s:g} s; "
+                    "the worker was ended",
+                    stderr_tail=tail,
+                )
+            ready, _, _ = select.select([self._channel], [], [], min(left, _POLL_S))
+            if not ready:
+                self._check_memory(method)
+                continue
+            try:
+                piece = self._channel.recv(1 << 16)
+            except ConnectionError:
+                piece = b""
+            if not piece:
+                raise self._ended()
+            self._buffer += piece
+            if len(self._buffer) > _MAX_REPLY_BYTES:
+                raise self._invalid(f"a reply of more than {_MAX_REPLY_BYTES} bytes")
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            raise self._invalid(f"{line[:80]!r} is not JSON") from None
+        if not isinstance(reply, dict) or reply.get("id") != self._requests:
+            raise self._invalid(f"{line[:80]!r} does not answer request {self._requests}")
+        return reply
+
+    def _check_memory(self, method: str) -> None:
+        if self._memory_limit is None:
+            return
+        used = sum(held_bytes(process.pid) for process in self._tree())
+        if used <= self._memory_limit:
+            return
+        tail = self._tail()
+        self._end()
+        raise WorkerOutOfMemory(
+            f"{method} took {used / 1e9:.2f} GB, more than its limit of "
+            f"{self._memory_limit / 1e9:.2f} GB; the worker was ended",
+            stderr_tail=tail,
+        )
+
+    def _invalid(self, what: str) -> InvalidOutput:
+        tail = self._tail()
+        self._end()
+        return InvalidOutput(
+            f"the worker's channel carried something else than an answer: {what}",
+            stderr_tail=tail,
+        )
+
+    def _ended(self) -> WorkerCrashed | WorkerOutOfMemory:
+        """The exception for a worker that ended by itself."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = 0
+        tail = self._tail()
+        self._end()
+        if code == -signal.SIGKILL and _oom_kills() > self._oom_kills_before:
+            return WorkerOutOfMemory(
+                "the kernel killed the worker because memory ran out", stderr_tail=tail
+            )
+        if code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:  # a real-time signal has no name
+                name = f"signal {-code}"
+            return WorkerCrashed(f"the worker died of {name}", signal=-code, stderr_tail=tail)
+        return WorkerCrashed(
+            f"the worker left with exit code {code} instead of an answer",
+            exit_code=code,
+            stderr_tail=tail,
+        )
+
+    def _tail(self) -> str:
+        try:
+            with self._log_path.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 4 * _STDERR_TAIL))
+                return log.read().decode(errors="replace")[-_STDERR_TAIL:]
+        except OSError:
+            return ""
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def _strays(self) -> list[psutil.Process]:
+        """Descendants that left the group or outlived the worker, known by their TMPDIR."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TMPDIR") == str(self.scratch):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def _end(self) -> None:
+        self._closed = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        strays = self._strays()
+        for process in strays:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(strays, timeout=5)
+        self._channel.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _oom_kills() -> int:
+    """How often this kernel, or our cgroup, has killed for memory so far (0 where it is unsaid)."""
+    count = 0
+    for file, key in (("/proc/vmstat", "oom_kill"), ("/sys/fs/cgroup/memory.events", "oom_kill")):
+        try:
+            text = Path(file).read_text()
+        except OSError:
+            continue
+        for line in text.splitlines():
+            name, _, value = line.partition(" ")
+            if name == key:
+                count += int(value)
+    return count
+
+
+def _hub_cache(environment: Mapping[str, str]) -> str:
+    """Where huggingface_hub keeps snapshots, by its documented rules."""
+    home = environment.get("HF_HOME") or os.path.join(
+        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
+    return environment.get("HF_HUB_CACHE") or os.path.join(home, "hub")
+
+
+def _child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
+    environment.pop("PYTHONPATH", None)
+    environment.update(
+        TMPDIR=str(scratch),
+        PYTHONUNBUFFERED="1",
+        TOKENIZERS_PARALLELISM="false",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        DO_NOT_TRACK="1",
+        # The default, said aloud: releases that warn of this variable warn in every run, whatever
+        # the user has set, so that the known bug for it has one outcome.
+        TRANSFORMERS_CACHE=environment.get("TRANSFORMERS_CACHE") or _hub_cache(environment),
+    )
+    environment.update(extra)
+    return environment

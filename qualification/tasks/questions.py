@@ -1,0 +1,243 @@
+"""Generated questions with known answers, for the canaries and the suites.
+
+A question asks for what one *scene* shows (skills ``colour``, ``shape``, ``both``, ``count``,
+``position``, ``word``), for the colours of two scenes or which of them shows a word (``pair``,
+``which``), for the way that a shape moves in a clip (``motion``), for a digit without a picture
+(``text``), or, two turns after the picture, for what it showed (``recall``).
+
+Everything is a pure function of the seed; see :mod:`qualification.tasks.scenes` for the pictures and for
+how train and held-out ones are kept apart. The ten text questions are facts, not pictures; there
+are no others of their kind to hold out, so they are the same in both splits.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qualification.core.declarations import Capability
+from qualification.tasks.scenes import (
+    COLOURS,
+    MOVES,
+    SHAPES,
+    SIDES,
+    WORDS,
+    Clip,
+    Scene,
+    SceneKind,
+    random_clip,
+    random_scene,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from qualification.core.declarations import Model
+
+BEFORE = "Look at this."
+"""What half of the picture questions say before the picture; the rest start with it."""
+
+DIGITS: tuple[str, ...] = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+)  # fmt: skip
+PLACES: tuple[str, ...] = ("first", "second")
+PROMPTS: dict[str, str] = {
+    "colour": "What colour is the shape?",
+    "shape": "Which shape is it?",
+    "both": "Name the colour and the shape.",
+    "count": "How many shapes are there?",
+    "position": "Where is the shape, seen from the dot?",
+    "word": "Which word is printed here?",
+    "pair": "Name both colours.",
+    "which": "Which picture shows a word?",
+    "motion": "Which way does the shape move?",
+    "text": "Which digit is {}?",
+    "recall": "Which shape was it?",
+}
+SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
+    "colour": ("shape",),
+    "shape": ("shape",),
+    "both": ("shape",),
+    "count": ("count",),
+    "position": ("position",),
+    "word": ("word",),
+    "pair": ("shape", "shape"),
+    "which": ("word", "shape"),
+    "recall": ("shape",),
+}
+"""Skill -> the kinds of the scenes that it is asked of, in any order."""
+
+TWO_PICTURES: tuple[str, ...] = ("pair", "which")
+SKILLS: tuple[str, ...] = ("colour", "shape", "both", "count", "position", "word", "text")
+"""What a question list has unless asked otherwise: one picture at most, one turn."""
+
+SKILLS_SHOWING: dict[Capability, tuple[str, ...]] = {
+    "vision": ("colour", "shape", "both", "count", "position", "word"),
+    "text_only": ("text",),
+    "multi_image": ("pair", "which"),
+    "video": ("motion",),
+    "multi_turn": ("recall",),
+}
+"""Declared capability -> skills of generated questions that show it."""
+
+ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_PICTURES, "recall", "motion")
+SPLITS: tuple[str, ...] = ("train", "heldout")
+
+_RIVALS: tuple[frozenset[str], ...] = tuple(
+    frozenset(kind) for kind in (COLOURS, SHAPES, (*SIDES, *MOVES), WORDS, PLACES)
+)
+_NUMERAL = {word: str(number) for number, word in enumerate(DIGITS)}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt with its one right answer.
+
+    The user's turn is ``before`` (may be empty), the scenes' pictures or the clip, then ``prompt``.
+    With a ``history`` of earlier (prompt, answer) turns, ``before`` and the pictures stand in the
+    first of them. Without ``before`` the question is the same, for a backend that puts all text
+    behind the pictures.
+    """
+
+    identifier: str
+    skill: str
+    prompt: str
+    answer: str
+    scenes: tuple[Scene, ...] = ()
+    before: str = ""
+    clip: Clip | None = None
+    history: tuple[tuple[str, str], ...] = ()
+
+    def images(self) -> list[Image.Image]:
+        """Draw the question's pictures, in the order of the prompt; none for ``text``."""
+        return [scene.draw() for scene in self.scenes]
+
+    def frames(self) -> list[Image.Image]:
+        """Draw the clip's frames; none without a clip."""
+        return self.clip.frames() if self.clip is not None else []
+
+
+def generate(
+    seed: int,
+    count: int,
+    split: str = "train",
+    skills: Sequence[str] = SKILLS,
+) -> list[Question]:
+    """Return ``count`` questions, the skills taken in turn, each with its own scene.
+
+    The same arguments give the same questions on every machine and Python.  Scenes repeat
+    neither inside a list nor between the two splits.
+
+    Raises:
+        ValueError: an unknown split or skill, or no skill at all.
+
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, not one of {SPLITS}")
+    if not skills or any(skill not in ALL_SKILLS for skill in skills):
+        raise ValueError(f"skills are {list(skills)}, not some of {ALL_SKILLS}")
+    rng = random.Random(f"{split}:{seed}")  # noqa: S311 (a seed, not a secret)
+    seen: set[Scene | Clip] = set()
+    questions = []
+    digits: list[int] = []
+    for number in range(count):
+        skill = skills[number % len(skills)]
+        scenes: list[Scene] = []
+        clip = None
+        for kind in kinds_of(skill, rng):
+            scene = random_scene(rng, kind)
+            while scene in seen or scene.split() != split:
+                scene = random_scene(rng, kind)
+            seen.add(scene)
+            scenes.append(scene)
+        while skill == "motion" and clip is None:
+            candidate = random_clip(rng)
+            if candidate not in seen and candidate.split() == split:
+                seen.add(candidate)
+                clip = candidate
+        if skill == "text" and not digits:  # each of the ten once, before one comes again
+            digits = rng.sample(range(len(DIGITS)), len(DIGITS))
+        digit = digits.pop() if skill == "text" else rng.randrange(len(DIGITS))
+        identifier = f"{split}-{seed}-{number:05d}-{skill}"
+        questions.append(ask(identifier, skill, scenes, rng, clip=clip, digit=digit))
+    return questions
+
+
+def kinds_of(skill: str, rng: random.Random) -> list[SceneKind]:
+    """Return the kinds of a question's pictures in their order; none for a clip or a text."""
+    kinds = SCENES_OF.get(skill, ())
+    return rng.sample(kinds, len(kinds))
+
+
+def ask(
+    identifier: str,
+    skill: str,
+    scenes: Sequence[Scene],
+    rng: random.Random,
+    *,
+    clip: Clip | None = None,
+    digit: int = 0,
+) -> Question:
+    """Return the question of ``skill`` about scenes or a clip that were chosen already."""
+    prompt, answer = PROMPTS[skill], ""
+    history: tuple[tuple[str, str], ...] = ()
+    if skill == "text":
+        return Question(identifier, skill, prompt.format(DIGITS[digit]), str(digit))
+    if skill == "motion":
+        assert clip is not None
+        answer = clip.move
+    elif skill == "pair":
+        answer = " ".join(scene.fact("colour") for scene in scenes)
+    elif skill == "which":
+        answer = PLACES[[bool(scene.prints) for scene in scenes].index(True)]
+    elif skill == "recall":
+        answer = scenes[0].fact("shape")
+        history = (
+            (PROMPTS["colour"], scenes[0].fact("colour")),
+            (PROMPTS["text"].format(DIGITS[digit]), str(digit)),
+        )
+    else:
+        answer = scenes[0].fact(skill)
+    before = rng.choice(("", BEFORE))
+    return Question(identifier, skill, prompt, answer, tuple(scenes), before, clip, history)
+
+
+def skills_of(model: Model) -> tuple[str, ...]:
+    """The skills that the model declares, or those of all its capabilities."""
+    return model.skills or tuple(
+        skill for name in model.capabilities for skill in SKILLS_SHOWING[name]
+    )
+
+
+def is_right(question: Question, text: str) -> bool:
+    """Say whether ``text`` is the question's whole answer.
+
+    Case, surrounding white space, runs of white space and one final full stop do not count;
+    anything else does: a right word followed by others is wrong.
+    """
+    return _normalised(text) == _normalised(question.answer)
+
+
+def says_the_answer(question: Question, text: str) -> bool:
+    """Say whether ``text``, a sentence perhaps, names the answer and none of its rivals.
+
+    Of the colours, shapes, sides and so on that the answer has, exactly the right ones must be
+    named; for ``pair`` in their order, and as often. A count may be a word.
+    """
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    wanted = question.answer.split()
+    if question.skill == "count":
+        numbers = {_NUMERAL.get(word, word) for word in words}
+        return {number for number in numbers if number.isdigit()} == set(wanted)
+    kinds = [kind for kind in _RIVALS if kind & set(wanted)]
+    if not kinds:
+        return set(wanted) <= set(words)
+    named = [word for word in words if any(word in kind for kind in kinds)]
+    return named == wanted if question.skill == "pair" else set(named) == set(wanted)
+
+
+def _normalised(text: str) -> str:
+    return " ".join(text.lower().split()).removesuffix(".").rstrip()

@@ -1,0 +1,179 @@
+"""The gate's journal: one JSON object a line, written as soon as something was observed.
+
+::
+
+    {"schema_version": 1, "plan": {...}, "a": {...}, "b": {...}}       the first line
+    {"behaviour": {...}, "elapsed_s": 12.3}
+    {"pair": {...}, "elapsed_s": 45.6}
+
+``a`` and ``b`` are the specifications from which the environments are built again. A line is on the
+disk before the next thing is done, and whatever follows from the lines is derived again when a gate
+is resumed, so a gate that was killed at any moment decides as one that was not. A last line that
+was cut off is dropped; anything else that cannot be read is an error, never skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Union
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from qualification.core.errors import GateError
+from qualification.core.protocol import to_json
+from qualification.upgrade.environments.spec import EnvironmentSpec
+from qualification.upgrade.gate.records import GATE_SCHEMA_VERSION, Behaviour, GatePlan, Pair
+
+NAME = "journal.jsonl"
+Entry = Union[Behaviour, Pair]  # noqa: UP007 - Python 3.10 evaluates it
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a journal holds. ``elapsed_s``: the gate's own time so far, over all its runs."""
+
+    plan: GatePlan
+    a: EnvironmentSpec
+    b: EnvironmentSpec
+    entries: tuple[Entry, ...]
+    elapsed_s: float
+
+    @property
+    def observations(self) -> tuple[Behaviour, ...]:
+        """The behaviour that was observed, in order."""
+        return tuple(one for one in self.entries if isinstance(one, Behaviour))
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs that were timed, in order."""
+        return tuple(one for one in self.entries if isinstance(one, Pair))
+
+
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
+class _Header:
+    schema_version: int
+    plan: GatePlan
+    a: EnvironmentSpec
+    b: EnvironmentSpec
+
+
+_HEADER = TypeAdapter(_Header)
+_ENTRIES: dict[str, TypeAdapter[Any]] = {
+    "behaviour": TypeAdapter(Behaviour),
+    "pair": TypeAdapter(Pair),
+}
+
+
+class Journal:
+    """An open journal; a context manager that closes its file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab")
+        self.path = path
+
+    @classmethod
+    def begin(cls, folder: Path, plan: GatePlan, a: EnvironmentSpec, b: EnvironmentSpec) -> Journal:
+        """Start the journal of a new gate; GateError where the folder has one already."""
+        path = folder / NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise GateError(
+                f"{path}: there is a gate already; go on with it by --resume {folder}, "
+                "or name another --output"
+            ) from None
+        journal = cls(path)
+        journal._write(
+            {
+                "schema_version": GATE_SCHEMA_VERSION,
+                "plan": to_json(plan),
+                "a": to_json(a),
+                "b": to_json(b),
+            }
+        )
+        return journal
+
+    @classmethod
+    def again(cls, folder: Path) -> tuple[Journal, Recorded]:
+        """Go on with a gate: its journal without a line that was cut off, and what it holds."""
+        recorded, whole = _read(folder / NAME)
+        os.truncate(folder / NAME, whole)
+        return cls(folder / NAME), recorded
+
+    def add(self, entry: Entry, elapsed_s: float) -> None:
+        """Append an observation; it is on the disk when this returns."""
+        kind = "pair" if isinstance(entry, Pair) else "behaviour"
+        self._write({kind: to_json(entry), "elapsed_s": round(elapsed_s, 3)})
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def _write(self, content: dict[str, Any]) -> None:
+        self._file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read(folder: Path) -> Recorded:
+    """What the journal of a gate holds; GateError where it is none."""
+    return _read(folder / NAME)[0]
+
+
+def _read(path: Path) -> tuple[Recorded, int]:
+    """The content, and the number of bytes of its whole lines."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise GateError(f"{path}: cannot be read: {error.strerror or error}") from error
+    whole = content.rfind(b"\n") + 1
+    lines = content[:whole].splitlines()
+    if not lines:
+        raise GateError(f"{path}: holds no whole line, so there is nothing to resume; start anew")
+    header = _parsed(_HEADER, _json(lines[0], path, 1), path, 1)
+    if header.schema_version != GATE_SCHEMA_VERSION:
+        raise GateError(
+            f"{path}: has schema version {header.schema_version}, this release reads "
+            f"{GATE_SCHEMA_VERSION}"
+        )
+    entries, elapsed = [], 0.0
+    for number, line in enumerate(lines[1:], start=2):
+        found = _json(line, path, number)
+        elapsed = max(elapsed, float(found.pop("elapsed_s", 0.0)))
+        ((kind, value),) = found.items() if len(found) == 1 else (("", None),)
+        if kind not in _ENTRIES:
+            raise GateError(f"{path}:{number}: is neither a behaviour nor a pair")
+        entries.append(_parsed(_ENTRIES[kind], value, path, number))
+    return Recorded(header.plan, header.a, header.b, tuple(entries), elapsed), whole
+
+
+def _json(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise GateError(f"{path}:{number}: is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise GateError(f"{path}:{number}: is not a JSON object")
+    return found
+
+
+def _parsed(adapter: TypeAdapter[Any], value: Any, path: Path, number: int) -> Any:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise GateError(f"{path}:{number}: {where}: {first['msg']}") from error

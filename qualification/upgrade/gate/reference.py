@@ -1,0 +1,58 @@
+"""The references of the canaries: how sure each is of its first token under right releases.
+
+A trained canary answers rightly in spite of some silent faults (wrong positions, a missing mask),
+but not as surely. ``fixtures/canaries/margins.json`` has, for every canary of full precision on
+every backend, the margin of the first token of the gate's questions: the largest logit less the
+second largest. It is written by ``python -m fixtures.make_margins`` under environments whose suites
+hold the backends against each other; two right releases agree with it to 0.1 %. There is more than
+one where a release changed what it is given rather than what it computes (a processor's resizing).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from qualification.core.declarations import Deployment
+from qualification.core.errors import WeightsError
+from qualification.tasks.agreement import precision
+
+NAME = "canaries/margins.json"
+Margins = Mapping[str, float]
+"""Question -> margin."""
+
+
+def has_reference(deployment: Deployment) -> bool:
+    """Whether a deployment is one that the references are made of."""
+    source = deployment.source
+    return source.weights == "canary" and bool(precision(source.quantisation))
+
+
+def references_of(deployment: Deployment, fixtures: Path) -> tuple[Margins, ...]:
+    """The margins in each reference; () where there is none. WeightsError for a damaged file."""
+    if not has_reference(deployment):
+        return ()
+    references = _read(fixtures / NAME).values()
+    return tuple(one[deployment.identifier] for one in references if deployment.identifier in one)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Environment -> deployment -> question -> margin."""
+    if not path.exists():
+        return {}
+    try:
+        return {
+            str(environment): {
+                str(name): {str(question): float(margin) for question, margin in margins.items()}
+                for name, margins in reference["margins"].items()
+            }
+            for environment, reference in json.loads(path.read_text(encoding="utf-8")).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read as margins ({error!r}); make it again with: "
+            "python -m fixtures.make_margins"
+        ) from error

@@ -1,0 +1,212 @@
+"""What an endurance run writes and reads again: one JSON object per line, told apart by ``kind``.
+
+Times are seconds, sizes are bytes, rates are per second; ``at_s`` is since the run began. ``None``
+is what could not be seen. Texts of a model or a server are disarmed before they come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qualification.core.results import Condition
+from qualification.servers.admin_status import WorkerStatus
+
+LOG_VERSION = 1
+"""Of the lines of a log."""
+
+Outcome = Literal["ok", "wrong", "failed"]
+Level = Literal["note", "warning", "critical"]
+AlertKind = Literal[
+    "machine_memory", "subject_memory", "leak", "slow", "throttled", "load",
+    "restart", "failure", "wrong_answer", "machine", "other_work", "log",
+]  # fmt: skip
+Ended = Literal["time", "requests", "critical memory", "interrupted", "failures", "not yet"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What an endurance run is held against, as numbers for this machine; see ``levels.py``.
+
+    ``warning_bytes`` and ``critical_bytes`` are marks of the machine's memory, held against what is
+    used of it and against what the subject holds (``subject_critical_bytes`` where the user named a
+    mark of its own). 0 is "no level": ``floor_why`` says why there is no floor for decoding.
+    """
+
+    tier: str
+    memory_bytes: float
+    warning_bytes: float
+    critical_bytes: float
+    subject_warning_bytes: float
+    subject_critical_bytes: float
+    load_limit_s: float
+    growth_limit: float
+    floor_tps: float = 0.0
+    floor_why: str = ""
+    drift_limit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a log."""
+
+    identifier: str
+    started: str
+    subject: str
+    memory_of: str
+    machine: str
+    levels: Levels
+    answers_checked: bool
+    every_s: float
+    planned_s: float
+    seed: int
+    version: int = LOG_VERSION
+    kind: Literal["header"] = "header"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Memory at one moment. ``identity`` names the processes by number and start time.
+
+    ``held_bytes`` is what the subject's process tree has of its own (anonymous memory, also where
+    it is swapped out; macOS: the footprint); ``resident_bytes`` counts mapped files as well.
+    """
+
+    machine_used_bytes: int
+    held_bytes: int | None = None
+    resident_bytes: int | None = None
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request and the memory right after it.
+
+    ``named_answer``: the right answer was in it, which for a real model is recorded and not judged.
+    ``again``: the question was asked and answered rightly before.
+    ``failure`` is the kind of a failed one, ``text`` its sentence, else the answer.
+    """
+
+    number: int
+    at_s: float
+    question: str
+    outcome: Outcome
+    look: Look
+    ttft_s: float | None = None
+    decode_tps: float | None = None
+    e2e_s: float | None = None
+    tokens: int = 0
+    named_answer: bool = False
+    again: bool = False
+    failure: str = ""
+    text: str = ""
+    kind: Literal["request"] = "request"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that was found. ``level`` note is told and does not count as found."""
+
+    alert: AlertKind
+    level: Level
+    at_s: float
+    request: int
+    sentence: str
+    kind: Literal["alert"] = "alert"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The subject was loaded, or loaded again."""
+
+    at_s: float
+    load_s: float
+    kind: Literal["loaded"] = "loaded"
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """The machine over the last minute, in the words of ``preconditions``."""
+
+    at_s: float
+    conditions: tuple[Condition, ...]
+    kind: Literal["machine"] = "machine"
+
+
+@dataclass(frozen=True)
+class ServerWord:
+    """What the server's own ``/v1/admin/status`` said."""
+
+    at_s: float
+    workers: tuple[WorkerStatus, ...]
+    kind: Literal["status"] = "status"
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Two quantiles of ``count`` values; ``None`` under :data:`tally.MIN_QUANTILE` values."""
+
+    count: int = 0
+    p50: float | None = None
+    tail: float | None = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The Theil-Sen slope of what is held, with its 95 % interval.
+
+    ``samples`` of the requests since the subject (re)started, less a warm-up. ``reached_in_s``:
+    when the nearest critical mark is reached at this rate; ``None`` where the slope is not surely
+    above 0.
+    """
+
+    per_request: float
+    lower: float
+    upper: float
+    per_hour: float
+    samples: int
+    requests: int
+    reached_in_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was seen so far."""
+
+    elapsed_s: float = 0.0
+    requests: int = 0
+    ok: int = 0
+    wrong: int = 0
+    failed: int = 0
+    named_answer: int = 0
+    restarts: int = 0
+    tokens_p50: float | None = None
+    ttft_s: Quantiles = Quantiles()
+    decode_tps: Quantiles = Quantiles()
+    e2e_s: Quantiles = Quantiles()
+    machine_used_bytes: int = 0
+    machine_peak_bytes: int = 0
+    held_bytes: int | None = None
+    resident_bytes: int | None = None
+    resident_peak_bytes: int | None = None
+    growth: Growth | None = None
+    ttft_drift: float | None = None
+    decode_drift: float | None = None
+    load_s: tuple[float, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    minutes: int = 0
+    minutes_of_other_work: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The last line of a log. ``alerts``: how often each kind was raised, notes left out."""
+
+    ended: Ended
+    figures: Figures
+    alerts: dict[str, int] = field(default_factory=dict)
+    kind: Literal["summary"] = "summary"
+
+
+Line = Header | Request | Alert | Loaded | MachineState | ServerWord | Summary
+"""One line of a log."""

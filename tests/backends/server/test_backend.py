@@ -1,0 +1,349 @@
+"""The backend ``server``: its client against scripted streams, its programs against real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from qualification.backends.server.backend import Backend
+from qualification.backends.server.stream import read
+from qualification.backends.server.tokens import Piece, Tokeniser, token_times
+from qualification.core.errors import BackendFailed, DeclarationError, WeightsUnavailable
+from qualification.core.paths import home
+from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part
+from qualification.models.loading import load_registry
+from qualification.models.weights import load_request
+from qualification.servers import programs as server_programs
+from qualification.session.worker import Worker
+
+HELLO = (Message("user", (Part("text", "Hello"),)),)
+CANARY = home() / "fixtures/canaries/smolvlm"
+
+
+def piece(text):
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "toy"}
+    return head | {"choices": [choice]}
+
+
+def end(reason="stop"):
+    return piece("") | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+def usage(count):
+    return piece("") | {
+        "choices": [],
+        "usage": {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": 7 + count},
+    }
+
+
+@pytest.fixture
+def scripted():
+    """``scripted(chunks)``: a backend at a server that streams these; its requests are kept."""
+    script = {"chunks": [], "status": 200, "body": b"", "models": ["toy"], "cut": False}
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def _send(self, status, kind, body):
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self):
+            models = [{"id": name, "object": "model", "created": 1, "owned_by": "me"}
+                      for name in script["models"]]  # fmt: skip
+            self._send(
+                200, "application/json", json.dumps({"object": "list", "data": models}).encode()
+            )
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            seen.append((self.path, body))
+            if self.path == "/tokenize":
+                return self._send(404, "application/json", b"{}")
+            if script["status"] != 200 or not body.get("stream"):
+                return self._send(script["status"], "application/json", script["body"])
+            lines = [f"data: {json.dumps(one)}\n\n" for one in script["chunks"]]
+            text = "".join([*lines, "" if script["cut"] else "data: [DONE]\n\n"]).encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            if script["cut"]:
+                self.send_header("content-length", str(len(text) + 10))
+            self.send_header("connection", "close")
+            self.end_headers()
+            self.wfile.write(text)
+            self.close_connection = True
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+
+    def loaded(chunks, **more):
+        script.update(chunks=[piece("Hi"), end(), usage(1)])
+        backend = Backend()
+        options = {"url": url, "model": "toy"} | more.pop("options", {})
+        backend.load(LoadRequest("server", "hub", "unknown", server="url", options=options))
+        script.update(chunks=chunks, **more)
+        seen.clear()
+        return backend
+
+    loaded.seen = seen
+    loaded.script = script
+    yield loaded
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_stream_becomes_an_answer(scripted):
+    """Text, end, counts and as many times as tokens; a picture goes as a data URL."""
+    backend = scripted([piece(" red"), piece(" square"), end(), usage(3)])
+    file = CANARY.parent / "toy.png"
+    answer = backend.generate(GenerateRequest(HELLO, 16, seed=5))
+    assert (answer.text, answer.finish_reason, answer.prompt_tokens) == (" red square", "stop", 7)
+    assert len(answer.token_times_s) == 3
+    assert not file.exists()
+    path, body = scripted.seen[0]
+    assert path == "/v1/chat/completions"
+    assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 16)
+
+
+def test_a_picture_is_sent_as_a_data_url(scripted, tmp_path):
+    """Its bytes go with the request: a server need not see our disk."""
+    backend = scripted([piece("red"), end(), usage(1)])
+    Image.new("RGB", (2, 2), "red").save(tmp_path / "a.png")
+    parts = (Part("image", str(tmp_path / "a.png")), Part("text", "What is it?"))
+    backend.generate(GenerateRequest((Message("user", parts),), 4))
+    sent = scripted.seen[0][1]["messages"][0]["content"]
+    assert [part["type"] for part in sent] == ["image_url", "text"]
+    assert sent[0]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def test_a_length_that_was_not_kept_is_a_failure(scripted):
+    """Speed over another number of tokens than asked for would not compare."""
+    backend = scripted([piece("a"), piece("b"), end("length"), usage(2)])
+    with pytest.raises(BackendFailed, match="gave 2 tokens where exactly 5 were asked for"):
+        backend.generate(GenerateRequest(HELLO, 5, fixed_length=True))
+
+
+def test_a_stream_without_an_end_says_what_the_server_says_unstreamed(scripted):
+    """Some servers end a failing stream without a word, after 200."""
+    backend = scripted([], body=b'{"error":{"message":"no such picture"}}')
+    with pytest.raises(BackendFailed, match=r"unstreamed it answers 200: .*no such picture"):
+        backend.generate(GenerateRequest(HELLO, 5))
+
+
+def test_a_refusal_and_a_broken_connection_are_told(scripted):
+    """With the status and the server's words; the next request is answered."""
+    backend = scripted([], status=400, body=b'{"error":{"message":"context too long"}}')
+    with pytest.raises(BackendFailed, match=r"answered 400: .*context too long"):
+        backend.generate(GenerateRequest(HELLO, 5))
+    scripted.script.update(status=200, chunks=[piece("a")], cut=True)
+    with pytest.raises(BackendFailed, match="broke off its answer"):
+        backend.generate(GenerateRequest(HELLO, 5))
+    scripted.script.update(chunks=[piece("a"), end(), usage(1)], cut=False)
+    assert backend.generate(GenerateRequest(HELLO, 5)).text == "a"
+
+
+def test_a_clip_is_refused_in_words(scripted):
+    """The protocol has no video."""
+    backend = scripted([end()])
+    message = Message("user", (Part("video", "somewhere"),))
+    with pytest.raises(BackendFailed, match="no video"):
+        backend.generate(GenerateRequest((message,), 5))
+
+
+def test_a_server_with_several_models_asks_for_a_name(scripted):
+    """And names them."""
+    scripted.script["models"] = ["one", "two"]
+    with pytest.raises(WeightsUnavailable, match=r"serves 2 models; name one .*: one, two"):
+        scripted([], options={"model": ""})
+
+
+def test_nobody_at_the_address_is_said():
+    """Nothing is started there."""
+    request = LoadRequest("server", "hub", "x", server="url", options={"url": "http://127.0.0.1:9"})
+    with pytest.raises(WeightsUnavailable, match="is the server running there"):
+        Backend().load(request)
+
+
+@given(
+    times=st.lists(st.floats(0, 100), min_size=1, max_size=20).map(sorted),
+    count=st.integers(1, 40),
+    steps=st.lists(st.integers(0, 4), min_size=20, max_size=20),
+    told=st.booleans(),
+)
+def test_token_times_keep_what_was_measured(times, count, steps, told):
+    """One time per token, never backwards; the first piece and the last piece stay."""
+    pieces, so_far = [], 0
+    for time_s, step in zip(times, steps, strict=False):
+        so_far += step
+        pieces.append(Piece("x", time_s, so_far if told else None))
+    found = token_times(pieces, count)
+    assert len(found) == count
+    assert list(found) == sorted(found)
+    assert found[-1] == (times[-1] if count > 1 or told else found[-1])
+    assert found[0] == times[0] or told
+    assert all(times[0] <= one <= times[-1] for one in found)
+
+
+@given(
+    st.lists(
+        st.text(max_size=20)
+        | st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["choices", "delta", "content", "usage", "timings", "predicted_n", "error",
+                         "message", "logprobs", "top_logprobs", "finish_reason", "prompt_tokens"]
+                    ),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=12,
+        ).map(json.dumps),
+        max_size=5,
+    )
+)  # fmt: skip
+def test_any_stream_is_an_answer_or_one_failure(events):
+    """What a server streams is hostile: nothing but BackendFailed comes of it."""
+    try:
+        answer = read([(0.1 * number, data) for number, data in enumerate(events)])
+    except BackendFailed:
+        return
+    assert isinstance(answer.text, str)
+
+
+def test_tokens_are_told_by_the_models_own_tokeniser():
+    """Those of the canary's folder; none where nobody knows."""
+    assert len(Tokeniser(CANARY, "").ids(" black triangle")) == 2
+    assert Tokeniser(None, "").ids("black") == ()
+
+
+@pytest.mark.slow
+def test_a_worker_serves_asks_measures_and_ends(tmp_path):
+    """llama_cpp.server for real: loaded, asked, its memory seen, killed, asked again."""
+    deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
+    request = load_request(deployment, home() / "fixtures")
+    with Worker() as worker:
+        report = worker.load(request, deadline_s=300)
+        assert report.address.startswith("http://127.0.0.1:")
+        assert report.versions["llama-cpp-python"]
+        answer = worker.generate(GenerateRequest(HELLO, 8, fixed_length=True), deadline_s=60)
+        assert len(answer.token_times_s) == 8
+        memory = worker.memory()
+        assert memory.peak_memory_bytes > 50_000_000
+        (server,) = [
+            one
+            for one in psutil.Process(worker.pid).children(recursive=True)
+            if "llama_cpp.server" in one.cmdline() and "--model" in one.cmdline()
+            and "server_guard" not in " ".join(one.cmdline())
+        ]  # fmt: skip
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait(20)
+        with pytest.raises(BackendFailed, match="has ended since its last answer"):
+            worker.generate(GenerateRequest(HELLO, 8), deadline_s=300)
+        assert worker.generate(GenerateRequest(HELLO, 8), deadline_s=300).finish_reason
+        scratch = worker.scratch
+    assert not scratch.exists()
+
+
+@pytest.mark.slow
+def test_a_stranger_on_the_wished_port_is_named_and_left_alone():
+    """8080 is a wish: the record says who has it, and the stranger still listens."""
+    deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
+    request = load_request(deployment, home() / "fixtures")
+    with socket.create_server(("127.0.0.1", 0)) as stranger, Worker() as worker:
+        port = stranger.getsockname()[1]
+        wished = dataclasses.replace(request, options=request.options | {"port": port})
+        report = worker.load(wished, deadline_s=300)
+        (note,) = [one for one in report.notes if f"port {port}" in one]
+        assert f"(pid {os.getpid()})" in note
+        assert f":{port}/" not in report.address
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            stranger.accept()[0].close()
+
+
+@pytest.mark.parametrize(
+    ("says", "version"),
+    [("version: 8123 (abc1234)\nbuilt with clang for arm64", "8123"), ("no version", "")],
+)
+def test_a_llama_server_of_the_path_has_its_build_number(tmp_path, monkeypatch, says, version):
+    """As Homebrew's prints it; nothing is compared where it says none."""
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!/bin/sh\nprintf '{says}' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    server_programs.llama_server_version.cache_clear()
+    try:
+        assert server_programs.llama_server() == program
+        assert server_programs.llama_server_version() == version
+    finally:
+        server_programs.llama_server_version.cache_clear()
+
+
+def test_what_is_missing_is_said_with_what_installs_it():
+    """By the names of the environment's distributions."""
+    said = server_programs.missing("mlx_vlm.server", {"mlx_vlm": "0.7.10", "FastAPI": "1"})
+    assert said.startswith("mlx_vlm.server needs uvicorn; install it with: ")
+    assert server_programs.missing("url") == ""
+
+
+def test_end_tokens_are_those_of_the_files():
+    """Of the canary's generation configuration."""
+    wanted = json.loads((CANARY / "generation_config.json").read_text())["eos_token_id"]
+    assert wanted in server_programs.end_tokens(CANARY)
+    assert server_programs.end_tokens(Path("/nowhere")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('server = "llama-server"\n', "", "names its program"),
+        ('server = "llama-server"', 'server = "url"', "write where the server is"),
+        ('server = "llama-server"', 'server = "ollama"', "write one of"),
+        ('model_file = "gguf/model.gguf"\n', "", "needs the language model"),
+    ],
+)
+def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, said):
+    """File, entry, key and what to write."""
+    from qualification.core.paths import DECLARATIONS
+
+    for file in DECLARATIONS.glob("*.toml"):
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    text = (tmp_path / "models.toml").read_text(encoding="utf-8")
+    start = text.index('server = "llama-server"')
+    (tmp_path / "models.toml").write_text(
+        text[:start] + text[start:].replace(old, new, 1), encoding="utf-8"
+    )
+    with pytest.raises(DeclarationError, match=said):
+        load_registry(tmp_path)
+
+
+def test_a_users_server_is_the_only_deployment():
+    """Named after its model; nothing of ours is asked beside it."""
+    registry = load_registry().with_server("http://127.0.0.1:8080/v1", "org/Some Model")
+    (deployment,) = registry.deployments()
+    assert deployment.identifier == "Some-Model-as-served@url"
+    assert dataclasses.asdict(deployment.source)["options"]["url"] == "http://127.0.0.1:8080/v1"

@@ -1,0 +1,92 @@
+"""What ``qualify doctor`` says to a program and to a person."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from qualification.cli.doctor import doctor_report, render_doctor
+from qualification.core.declarations import Chip, MemoryBudget, Tier
+from qualification.core.results import Environment
+from qualification.machine.conditions import preconditions
+from qualification.machine.probe import probe
+from qualification.machine.readiness import BackendReadiness
+from tests.support.recorded_host import RecordedHost
+
+AIR = Tier("air_m4", "MacBook Air M4", "macos", 30e9, 36e9, MemoryBudget(8e9, 2e9, 16e9))
+AIR = Tier(**{**vars(AIR), "accelerator": "metal"})
+READY = BackendReadiness("mlx", True, "0.7.10")
+MISSING = BackendReadiness(
+    "torch", False, "", "pip install '.[torch]'", "not installed: torch, [bold]odd[/bold]"
+)
+
+
+def report(name: str) -> dict[str, object]:
+    """Doctor's report of a recorded machine."""
+    host = RecordedHost(name)
+    machine = probe((Chip("M4", 8, 10, 120e9),), (AIR,), host)
+    environment = Environment("current", "3.12.1", {"mlx": "0.32.4", "torch": ""})
+    return doctor_report(machine, environment, preconditions(host), (READY, MISSING), (AIR,))
+
+
+def rendered(name: str, width: int = 100) -> str:
+    """As a terminal without colours shows it."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(render_doctor(report(name)))
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_the_report_is_plain_json_with_units_in_bytes() -> None:
+    """What goes in comes out of a JSON round trip."""
+    found = report("air_m4_32gb")
+    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
+    assert found["machine"]["memory_bytes"] == 34359738368  # type: ignore[index]
+    assert found["tier"] == {"name": "air_m4", "title": "MacBook Air M4", "explanation": ""}
+    assert found["fit"] is True
+
+
+def test_a_person_reads_machine_tier_backends_and_state() -> None:
+    """One screen; the missing backend comes with the command that installs it."""
+    text = rendered("air_m4_32gb")
+    for words in (
+        "MacBook Air",
+        "Apple M4, 10 cores, 10 GPU cores",
+        "32.0 GiB",
+        "120 GB/s",
+        "air_m4: MacBook Air M4",
+        "ready, 0.7.10",
+        "run: pip install '.[torch]'",
+        "not installed",
+        "Nothing that was read makes speed measured now unfit.",
+    ):
+        assert words in text
+    assert len(text.splitlines()) < 50
+
+
+def test_a_machine_without_a_tier_is_told_why() -> None:
+    """In the same place where the tier would be."""
+    assert "belongs to no tier" in " ".join(rendered("mini_m4_16gb").split())
+    assert report("mini_m4_16gb")["tier"]["name"] == ""  # type: ignore[index]
+
+
+def test_an_unfit_machine_is_told_what_makes_it_unfit() -> None:
+    """By name, last, so that it is seen."""
+    last = rendered("air_m4_hot_on_battery").strip().splitlines()[-1]
+    assert last.startswith("Speed measured now would be unfit: load, power")
+    assert report("air_m4_hot_on_battery")["fit"] is False
+
+
+def test_text_from_the_machine_is_not_read_as_markup() -> None:
+    """Square brackets are shown."""
+    assert "[bold]odd[/bold]" in rendered("air_m4_32gb")
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Long values fold; nothing is cut off."""
+    text = rendered("air_m4_hot_on_battery", width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text

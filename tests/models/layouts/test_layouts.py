@@ -1,0 +1,128 @@
+"""Layouts: declared sizes count to declared parameters, canaries' to their files."""
+
+import json
+
+import pytest
+from gguf import GGUFReader
+
+from qualification.core.paths import home
+from qualification.models.layouts import contents, declared, gguf_files, safetensors_files
+from qualification.models.layouts.families import parameters
+from qualification.models.loading import load_registry
+
+CANARIES = home() / "fixtures/canaries"
+FAMILIES = (
+    "qwen2_5_vl", "qwen2_vl", "smolvlm", "smolvlm2", "llava_next", "phi3_v", "moondream2",
+)  # fmt: skip
+REGISTRY = load_registry()
+REAL = [model for model in REGISTRY.models if model.sources[0].weights == "hub"]
+
+
+def _config(family):
+    return json.loads((CANARIES / family / "config.json").read_text())
+
+
+def _file(path):
+    """Name -> (shape, type, bytes) of a safetensors file, and its metadata."""
+    with path.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    metadata = header.pop("__metadata__")
+    return {
+        name: (tuple(entry["shape"]), entry["dtype"], end - start)
+        for name, entry in header.items()
+        for start, end in [entry["data_offsets"]]
+    }, metadata
+
+
+def _as_file(tensors):
+    return {one.name: (one.shape, one.dtype, one.bytes) for one in tensors}
+
+
+@pytest.mark.parametrize("model", REAL, ids=lambda model: model.name)
+def test_a_declared_config_counts_to_the_declared_parameters(model):
+    """All tensors together have exactly ``parameters`` values."""
+    assert parameters(declared(model.name)["config.json"]) == model.parameters
+
+
+@pytest.mark.parametrize("model", REAL, ids=lambda model: model.name)
+def test_a_declared_config_has_the_declared_shape(model):
+    """models.toml and the config file say the same of the language model."""
+    text = gguf_files.text_config(declared(model.name)["config.json"])
+    shape = model.shape
+    assert (shape.layers, shape.hidden_size, shape.intermediate_size) == (
+        text["num_hidden_layers"], text["hidden_size"], text["intermediate_size"],
+    )  # fmt: skip
+    assert (shape.heads, shape.kv_heads) == (
+        text["num_attention_heads"], text["num_key_value_heads"],
+    )  # fmt: skip
+    assert shape.vocab_size == text["vocab_size"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layout_of_a_canary_is_its_file(family):
+    """Published names and shapes, tensor by tensor."""
+    found, _ = _file(CANARIES / family / "model.safetensors")
+    found = {name: entry for name, entry in found.items() if "model.region." not in name}
+    assert _as_file(safetensors_files.plain(_config(family), "f32")) == found
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layout_of_a_converted_canary_is_its_file(family, bits):
+    """What mlx_vlm.convert quantised, how it is packed, and what it left as it was."""
+    found, _ = _file(CANARIES / f"{family}-{bits}" / "model.safetensors")
+    assert _as_file(safetensors_files.mlx_quantised(_config(family), bits)) == found
+
+
+def _gguf(path):
+    return {
+        tensor.name: (
+            tuple(int(side) for side in reversed(tensor.shape)),
+            tensor.tensor_type.name,
+            int(tensor.n_bytes),
+        )
+        for tensor in GGUFReader(path).tensors
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "quantisation"),
+    [("model.gguf", "f32"), ("model-q8_0.gguf", "Q8_0"), ("model-q4_0.gguf", "Q4_0")],
+)
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
+def test_the_layout_of_a_text_model_is_its_gguf(family, file, quantisation):
+    """llama.cpp's names, and the types that llama_model_quantize chose."""
+    found = _gguf(CANARIES / family / "gguf" / file)
+    assert _as_file(gguf_files.text_model(_config(family), quantisation)) == found
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
+def test_the_layout_of_a_vision_part_is_its_mmproj(family):
+    """llama.cpp's names for the tower and the projector."""
+    found = _gguf(CANARIES / family / "gguf/mmproj.gguf")
+    assert _as_file(gguf_files.mmproj(_config(family), "F32")) == found
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [each for each in REGISTRY.deployments() if each.source.weights == "hub"],
+    ids=lambda deployment: deployment.identifier,
+)
+def test_every_declared_deployment_has_a_layout(deployment):
+    """Each source of real weights can be written, and no name comes twice in a file."""
+    for tensors in contents(deployment).values():
+        assert tensors
+        assert len({one.name for one in tensors}) == len(tensors)
+
+
+def test_q4_k_m_mixes_as_llama_quantize_does():
+    """Half of the value and down projections and the output have six bits."""
+    config = declared("qwen2.5-vl-3b")["config.json"]
+    made = {one.name: one.dtype for one in gguf_files.text_model(config, "Q4_K_M")}
+    assert made["token_embd.weight"] == "Q6_K"  # tied: it is the output too
+    down = [made[f"blk.{layer}.ffn_down.weight"] for layer in range(36)]
+    assert down[:4] == ["Q6_K"] * 4
+    assert down[-5:] == ["Q6_K"] * 5
+    assert down.count("Q6_K") == 18
+    assert made["blk.0.attn_k.weight"] == "Q4_K"
+    assert made["blk.0.attn_norm.weight"] == "F32"

@@ -1,0 +1,241 @@
+"""The figures of the documents that this project replaces: kept as claims, in one form."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from qualification.cli import main
+from qualification.core.errors import BaselineError
+from qualification.core.paths import home
+from qualification.models.loading import load_registry
+from qualification.models.published_claims import (
+    Contradiction,
+    Document,
+    Figure,
+    contradictions,
+    read_known,
+    read_published,
+)
+
+PUBLISHED = home() / "baselines/published"
+UNITS = {
+    "s",
+    "GB",
+    "tok/s",
+    "%",
+    "1",
+    "px",
+    "tokens",
+    "frames",
+    "frames/s",
+    "million",
+    "inferences",
+}
+
+
+def documents() -> dict[str, Document]:
+    """Return every published document by file name."""
+    return read_published(PUBLISHED)
+
+
+def figures() -> list[Any]:
+    """Return every figure as a parameter."""
+    return [
+        pytest.param(figure, id=f"{name}:{figure.line}:{figure.metric}")
+        for name, document in documents().items()
+        for figure in document.figures
+    ]
+
+
+def test_five_documents_are_kept_under_their_dates() -> None:
+    """Each document has its date in its name and the version of this form."""
+    found = documents()
+    assert len(found) == 5
+    assert len({document.document for document in found.values()}) == 5
+    for name, document in found.items():
+        assert name.startswith(date.fromisoformat(document.date).isoformat())
+        assert document.schema_version == 1
+        assert document.figures
+
+
+@pytest.mark.parametrize("figure", figures())
+def test_figure_is_a_number_that_its_printed_text_shows(figure: Figure) -> None:
+    """Exactly one of value, values and range, each number readable in the printed text."""
+    given = [each for each in (figure.value, figure.values, figure.range) if each is not None]
+    assert len(given) == 1
+    numbers = given[0] if isinstance(given[0], list) else [given[0]]
+    assert figure.range is None or (len(numbers) == 2 and numbers[0] <= numbers[1])
+    for number in numbers:
+        shown = {f"{number:g}", f"{number:.1f}", f"{number:.2f}", f"{number:.3f}"}
+        assert any(text in figure.stated_as for text in shown)
+    assert figure.unit in UNITS
+    assert figure.line >= 1
+    assert figure.last_line is None or figure.last_line > figure.line
+
+
+@pytest.mark.parametrize("figure", figures())
+def test_figure_names_what_is_declared(figure: Figure) -> None:
+    """Model, deployment and the tier that a claim is projected for exist in the registry."""
+    registry = load_registry()
+    if figure.deployment is not None:
+        assert registry.deployment(figure.deployment).model.name == figure.model
+    assert figure.model in {None, *(model.name for model in registry.models)}
+    assert figure.projected_for in {None, *(tier.name for tier in registry.tiers)}
+
+
+def test_three_runs_are_kept_where_three_are_given() -> None:
+    """The raw runs of the 3B and the 7B are there, not only their means."""
+    runs = {
+        figure.model: figure.values
+        for document in documents().values()
+        for figure in document.figures
+        if figure.values is not None
+    }
+    assert runs == {
+        "qwen2.5-vl-7b": [94.58, 95.37, 96.26],
+        "qwen2.5-vl-3b": [8.77, 12.28, 34.36],
+    }
+
+
+def test_wrong_claims_are_kept_unchanged_and_said_to_be_claims() -> None:
+    """The impossible figures stay as published, with the reason beside them."""
+    every = [json.dumps(json.loads(path.read_text())) for path in PUBLISHED.glob("*.json")]
+    assert any(
+        '"value": 94' in text and "roofline for this model is 30 tok/s" in text for text in every
+    )
+    assert any('"value": -1.15' in text and "cannot be negative" in text for text in every)
+    assert any('"metric": "speed floor"' in text for text in every)
+
+
+# --------------------------------------------------------------------------- the lint
+
+
+def found() -> list[Contradiction]:
+    """Return what arithmetic contradicts in the documents that are kept."""
+    return contradictions(documents(), load_registry())
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "rule", "words"),
+    [
+        ("2025-07-28", 8, "sign", "memory of -1.15 GB is under nought"),
+        ("2025-07-29", 174, "sign", "memory of -0.09 GB"),
+        ("2025-07-28", 12, "weights", "7.57 billion at 0.5625 bytes are 4.26 GB"),
+        ("2025-12-29", 126, "roofline", "takes 374 GB/s and it has 120 GB/s"),
+        ("2025-12-29", 164, "roofline", "30.3 tok/s that the memory of an M4 Max allows"),
+        ("2025-12-29", 213, "roofline", "6.67 tok/s that the memory of air_m4 (M4) allows"),
+        ("2025-12-29", 363, "roofline", "over the 30.2 tok/s"),
+        ("2025-12-29", 60, "investigate", "3% of what the memory of an M4 Max allows"),
+        ("2025-12-29", 60, "ratio", "95.40 and 18.47 tok/s, 5.2 times"),
+        ("2025-12-29", 60, "runs", "8.77, 12.28, 34.36"),
+        ("2025-12-29", 32, "runs", "94.58, 95.37, 96.26"),
+        ("2025-12-29", 115, "share", "5.8 GB are 36%"),
+        ("2025-12-29", 431, "chip", "There is no M4 Ultra"),
+    ],
+)
+def test_a_known_contradiction_is_found_with_its_arithmetic(
+    file: str, line: int, rule: str, words: str
+) -> None:
+    """The figures that an expert would not trust, each with the sum that says why."""
+    sentences = [
+        one.sentence for one in found() if (one.file[:10], one.line, one.rule) == (file, line, rule)
+    ]
+    assert any(words in sentence for sentence in sentences), sentences
+
+
+def test_what_holds_is_not_contradicted() -> None:
+    """Both averages are the means of their runs, and the M4 Max can do 94 tok/s."""
+    seen = {(one.file[:10], one.line, one.rule) for one in found()}
+    assert ("2025-12-29", 39, "mean") not in seen
+    assert ("2025-12-29", 67, "mean") not in seen
+    assert not any(line == 32 and rule == "roofline" for _, line, rule in seen)
+    assert not any(line == 42 for _, line, _ in seen)
+
+
+def test_every_contradiction_is_recorded_and_every_record_is_found() -> None:
+    """The list is kept as a file, so that a new one is seen."""
+    assert {one.key for one in found()} == read_known(PUBLISHED)
+
+
+def planted(tmp_path: Path, **changes: Any) -> Any:
+    """Run the lint on one document with one changed figure."""
+    figure = {
+        "model": "qwen2.5-vl-7b",
+        "deployment": "qwen2.5-vl-7b-4bit@mlx",
+        "metric": "decode_tps",
+        "unit": "tok/s",
+        "stated_as": "",
+        "line": 1,
+        "machine": "M4 Max (128GB)",
+        "projected_for": None,
+        "note": "",
+    }
+    runs = figure | {"values": [90.0, 92.0], "stated_as": "90.0 and 92.0"}
+    document = {
+        "schema_version": 1,
+        "document": "d",
+        "title": "t",
+        "date": "2026-01-01",
+        "machine": None,
+        "environment": {},
+        "method": {},
+        "note": "",
+        "figures": [runs, figure | changes],
+    }
+    (tmp_path / "2026-01-01-d.json").write_text(json.dumps(document))
+    return CliRunner().invoke(main, ["lint-published", "--folder", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"value": 95.0, "stated_as": "Average: 95.0"}, "mean"),
+        ({"value": 80.0, "stated_as": "80.0 tok/s"}, "runs"),
+        ({"value": 150.0, "stated_as": "150.0 tok/s"}, "roofline"),
+        ({"range": [9.0, 8.0], "stated_as": "9.0-8.0"}, "range"),
+        ({"metric": "memory", "unit": "GB", "value": 3.0, "stated_as": "3.0 GB"}, "weights"),
+        ({"metric": "load_s", "unit": "s", "value": -1.0, "stated_as": "-1.0"}, "sign"),
+        ({"metric": "accuracy", "unit": "%", "value": 130.0, "stated_as": "130.0 %"}, "share"),
+        ({"machine": "M6 Pro", "value": 91.0, "stated_as": "91.0"}, "chip"),
+    ],
+)
+def test_a_new_contradiction_fails_the_lint(
+    changes: dict[str, Any], rule: str, tmp_path: Path
+) -> None:
+    """Exit code 1, and the rule is named."""
+    done = planted(tmp_path, **changes)
+    assert done.exit_code == 1, done.output
+    assert f"[{rule}, NEW]" in done.output
+
+
+def test_what_adds_up_passes_the_lint(tmp_path: Path) -> None:
+    """The true mean of the runs, under the roofline: nothing to say."""
+    done = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
+    assert done.exit_code == 0, done.output
+    assert "0 figures contradicted" in done.output
+
+
+def test_a_record_that_is_found_no_more_fails_the_lint(tmp_path: Path) -> None:
+    """So the list never outlives its reasons."""
+    entry = 'file = "x.json"\nline = 1\nmodel = ""\nmetric = "m"\nrule = "sign"'
+    (tmp_path / "contradictions.toml").write_text(f"[[known]]\n{entry}\n")
+    done = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
+    assert done.exit_code == 1
+    assert "not found any more" in done.output
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema_version": 1}'])
+def test_a_malformed_document_is_one_sentence(text: str, tmp_path: Path) -> None:
+    """It is named; the lint ends with exit code 2."""
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(BaselineError, match=r"a\.json: is no published document"):
+        read_published(tmp_path)
+    done = CliRunner().invoke(main, ["lint-published", "--folder", str(tmp_path)])
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1

@@ -1,0 +1,218 @@
+"""Results of a gate made by hand, for the tests of what shows one; their figures mean nothing."""
+
+from dataclasses import replace
+
+from qualification.core.results import Condition
+from qualification.judging.stats.sequential import Decision, Effect, Look
+from qualification.upgrade.gate.records import (
+    Asked,
+    Behaviour,
+    BehaviourFinding,
+    EnvironmentRecord,
+    GatePlan,
+    GateResult,
+    Growth,
+    MetricFinding,
+    Pair,
+    Probe,
+    Sample,
+)
+from tests.support.session_sample import session
+
+QWEN = "qwen2.5-vl-canary-f32@mlx"
+SMOL = "smolvlm-canary-f32@torch"
+LLAVA = "llava-next-canary-q8@llamacpp"
+METRICS = ("load_s", "ttft_s", "decode_tps", "peak_memory_bytes")
+CHECKS = (
+    "load", "answers", "state", "text_only", "multi_image", "given_as[bytes]", "growth", "warnings",
+)  # fmt: skip
+
+
+def plan(**changes):
+    """From one release of mlx-vlm to the next, on three canaries, two of them timed."""
+    versions = {"mlx": "0.31.2", "mlx-vlm": "0.6.3", "transformers": "5.12.1", "numpy": "2.4.6"}
+    moved = versions | {"mlx_vlm": "0.6.4", "numpy": "2.4.7", "outlines": "1.0"}
+    del moved["mlx-vlm"]
+    facts = {
+        "identifier": "20260101T000000Z-abc123",
+        "started": "2026-01-01T00:00:00+00:00",
+        "a": EnvironmentRecord("current", "3.11.7", "1f2e", ("mlx-vlm==0.6.3",), versions),
+        "b": EnvironmentRecord(
+            "current + mlx-vlm==0.6.4", "3.11.7", "9a8b", ("mlx-vlm==0.6.4",), moved
+        ),
+        "machine": session().machine,
+        "deployments": (QWEN, SMOL, LLAVA),
+        "timed": (SMOL, LLAVA),
+        "metrics": METRICS,
+        "seed": 4711,
+        "weights": "canary",
+        "budget_s": 900.0,
+        "conditions": (
+            Condition("power", "mains"),
+            Condition("load", "1.9 of 2 cores", fit=False, note="another process"),
+        ),
+    }
+    return GatePlan(**(facts | changes))
+
+
+def pairs(deployment, count, decode=1.0):
+    """``count`` pairs; B decodes by the factor ``decode`` slower."""
+
+    def sample(number, slower):
+        wobble = 1 + 0.004 * ((number * 7) % 5 - 2)
+        metrics = {
+            "load_s": 0.82 * wobble,
+            "ttft_s": 0.0351 * wobble,
+            "decode_tps": 61.5 / slower * wobble,
+            "peak_memory_bytes": 912e6 + 1e5 * number,
+        }
+        return Sample(metrics, {name: (value,) for name, value in metrics.items()})
+
+    first = "abbbaa"
+    return tuple(
+        Pair(deployment, number, first[number % 6], sample(number, 1), sample(number, decode))
+        for number in range(count)
+    )
+
+
+def metric(deployment, name, verdict, effect, some, *, decision=None, note="", sentence=""):
+    """A finding whose values are those of the pairs."""
+    looks = (Look(6, 0.34, 0.016),)
+    chosen = decision or Decision(verdict, "first", len(some), 0, looks, "less than 0.05 slower")
+    return MetricFinding(
+        deployment,
+        name,
+        verdict,
+        sentence or f"{name} of {deployment}: {chosen.reason}",
+        chosen,
+        effect,
+        tuple(pair.a.metrics[name] for pair in some),
+        tuple(pair.b.metrics[name] for pair in some),
+        note,
+    )
+
+
+def asked(text, number=0, right=True):
+    """An answer to the same question."""
+    return Asked(f"colour-{number}", "colour", "red", text, (5, 6), 210, right)
+
+
+def observation(deployment, side, text="red", **changes):
+    """One process that was asked two questions."""
+    right = text == "red"
+    facts = {
+        "deployment": deployment,
+        "side": side,
+        "attempt": 0,
+        "probes": (Probe("load", "ok"), Probe("answers", "ok")),
+        "asked": (asked("red"), asked(text, 1, right)),
+        "growth": Growth(120.0, -800.0, 1100.0, 16),
+        "wall_s": 8.5,
+    }
+    return Behaviour(**(facts | changes))
+
+
+def ok(deployment, *but):
+    """A finding for each check that no other one is given for."""
+    others = {finding.check for finding in but}
+    passed = [
+        BehaviourFinding(deployment, check, "pass", f"{check} of {deployment}: as before")
+        for check in CHECKS
+        if check not in others
+    ]
+    return (*passed, *but)
+
+
+def regressed(said="blue", **changes):
+    """Wrong answers, a slower decode, and one of each other kind. ``said`` is what B answered."""
+    smol, llava = pairs(SMOL, 12, decode=1.08), pairs(LLAVA, 9)
+    again = Decision(
+        "regressed", "confirmation", 12, 0,
+        (Look(6, 1 / 64, 1.0), Look(6, 1 / 64, 1.0, "confirmation")),
+        "slower after 6 pairs, and again in 6 fresh ones",
+    )  # fmt: skip
+    unfit = Decision("unfit", "first", 9, 0, (Look(6, 0.3, 0.2), Look(9, 0.2, 0.2)), "too noisy")
+    facts = {
+        "plan": plan(),
+        "verdict": "regressed",
+        "behaviour": (
+            *ok(
+                QWEN,
+                BehaviourFinding(
+                    QWEN, "answers", "regressed",
+                    f"answers of {QWEN}: 1 of 2 differ (colour-1: 'red' in A, {said!r} in B)",
+                ),
+                BehaviourFinding(QWEN, "state", "inconclusive", f"state of {QWEN}: not repeated"),
+            ),
+            *ok(
+                SMOL,
+                BehaviourFinding(
+                    SMOL, "warnings", "pass", f"warnings of {SMOL}: new in B: {said}", "new warning"
+                ),
+                BehaviourFinding(
+                    SMOL, "multi_image", "pass", f"multi_image of {SMOL}: both fail", "both fail"
+                ),
+            ),
+            BehaviourFinding(LLAVA, "load", "pass", f"load of {LLAVA}: as before"),
+            BehaviourFinding(LLAVA, "answers", "pass", f"answers of {LLAVA}: improved", "improved"),
+        ),
+        "metrics": (
+            metric(SMOL, "load_s", "pass", Effect(1.002, 0.991, 1.013, 12, 0.041), smol),
+            metric(SMOL, "ttft_s", "pass", Effect(0.93, 0.9, 0.96, 12, 0.03), smol,
+                   note="improved"),
+            metric(SMOL, "decode_tps", "regressed", Effect(1.08, 1.071, 1.089, 12, 0.02), smol,
+                   decision=again),
+            metric(SMOL, "peak_memory_bytes", "pass", Effect(1.0, 0.999, 1.001, 12, 0.006), smol),
+            metric(LLAVA, "load_s", "unfit", Effect(1.1, 0.7, 1.9, 9, 0.44), llava, decision=unfit),
+            metric(LLAVA, "decode_tps", "inconclusive", Effect(1.03, 0.0, float("inf"), 5, 0.07),
+                   llava, decision=Decision("open", "first", 5, 6, (), "not decided"),
+                   note="budget"),
+        ),
+        "pairs": (*smol, *llava),
+        "observations": (
+            observation(QWEN, "a"),
+            observation(QWEN, "b", said),
+            observation(SMOL, "a"),
+            observation(SMOL, "b", warnings=(said,)),
+        ),
+        "sentence": "No, not from current to current + mlx-vlm==0.6.4: 2 of 24 are regressed.",
+        "wall_s": 754.2,
+    }  # fmt: skip
+    return GateResult(**(facts | changes))
+
+
+def passed(**changes):
+    """Nothing but passes."""
+    some = pairs(SMOL, 6)
+    facts = {
+        "plan": plan(deployments=(SMOL,), timed=(SMOL,), conditions=()),
+        "verdict": "pass",
+        "behaviour": ok(SMOL),
+        "metrics": tuple(
+            metric(SMOL, name, "pass", Effect(1.0, 0.99, 1.01, 6, 0.02), some) for name in METRICS
+        ),
+        "pairs": some,
+        "observations": (observation(SMOL, "a"), observation(SMOL, "b")),
+        "sentence": "Yes, from current to current + mlx-vlm==0.6.4: all 12 comparisons pass.",
+    }
+    return GateResult(**(facts | changes))
+
+
+def steps():
+    """What a running gate shows, one result after the other; none of them is finished."""
+    whole = regressed()
+    first = replace(
+        whole, verdict="inconclusive", behaviour=(), metrics=(), pairs=(), observations=(),
+        finished=False,
+    )  # fmt: skip
+    asked_a = replace(first, observations=whole.observations[:1])
+    behaved = replace(first, behaviour=whole.behaviour, observations=whole.observations)
+    still = Decision("open", "first", 4, 6, (), "not decided; the next look is after 6 pairs")
+    four = pairs(SMOL, 4)
+    opened = tuple(
+        metric(SMOL, name, "inconclusive", Effect(1.01, 0.0, float("inf"), 4, 0.05), four,
+               decision=still)
+        for name in METRICS
+    )  # fmt: skip
+    timing = replace(behaved, metrics=opened, pairs=four, wall_s=60.0)
+    return (first, asked_a, behaved, timing, replace(whole, finished=False))

@@ -1,0 +1,154 @@
+"""Generated questions: the same everywhere, never shared between training and holding out."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qualification.tasks.questions import (
+    ALL_SKILLS,
+    DIGITS,
+    Question,
+    generate,
+    is_right,
+    says_the_answer,
+)
+
+PICTURE_SKILLS = tuple(skill for skill in ALL_SKILLS if skill not in ("text", "motion"))
+
+seeds = st.integers(0, 2**32)
+
+
+@given(seed=seeds, split=st.sampled_from(["train", "heldout"]))
+@settings(max_examples=15, deadline=None)
+def test_equal_arguments_give_equal_questions(seed, split):
+    """A seed is all that a list of questions depends on."""
+    once = generate(seed, 22, split, ALL_SKILLS)
+    assert once == generate(seed, 22, split, ALL_SKILLS)
+    assert len({question.identifier for question in once}) == 22
+
+
+@given(one=seeds, other=seeds)
+@settings(max_examples=15, deadline=None)
+def test_no_held_out_picture_is_ever_trained_on(one, other):
+    """The scene decides its split, whatever the seeds."""
+    trained = {s for q in generate(one, 60, "train", PICTURE_SKILLS) for s in q.scenes}
+    held_out = {s for q in generate(other, 60, "heldout", PICTURE_SKILLS) for s in q.scenes}
+    assert not trained & held_out
+    assert {scene.split() for scene in held_out} == {"heldout"}
+    clips = [q.clip for q in generate(one, 10, "heldout", ["motion"])]
+    assert {clip.split() for clip in clips} == {"heldout"}
+
+
+@given(seed=seeds)
+@settings(max_examples=10, deadline=None)
+def test_every_picture_stays_within_its_frame_and_shows_what_it_says(seed):
+    """Marks do not touch the edge or each other; words fit; a clip moves as it says."""
+    for question in generate(seed, 44, "heldout", ALL_SKILLS):
+        for scene in question.scenes:
+            for mark in scene.marks:
+                assert mark.radius <= mark.x <= scene.width - mark.radius
+                assert mark.radius <= mark.y <= scene.height - mark.radius
+            assert scene.draw().size == (scene.width, scene.height)
+            for line in scene.prints:
+                assert line.x + 6 * len(line.word) * line.scale <= scene.width
+                assert line.y + 11 * line.scale <= scene.height
+        if question.skill == "count":
+            assert len(question.scenes[0].marks) == int(question.answer)
+        if question.clip is not None:
+            first, last = (question.clip.scenes[at].marks[0] for at in (0, -1))
+            moved = (last.x - first.x, last.y - first.y)
+            axis, sign = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}[
+                question.answer
+            ]
+            assert moved[axis] * sign > 0
+            assert moved[1 - axis] == 0
+            assert len(question.frames()) == 8
+
+
+def test_which_picture_has_one_answer():
+    """One of the two pictures shows a word and the other a shape, in either order."""
+    places = set()
+    for question in generate(3, 50, "heldout", ["which"]):
+        place = {"first": 0, "second": 1}[question.answer]
+        assert [bool(scene.prints) for scene in question.scenes] == [place == 0, place == 1]
+        places.add(place)
+    assert places == {0, 1}
+
+
+def test_recall_asks_two_turns_after_the_picture():
+    """The history is true, and the shape is named nowhere in it."""
+    for question in generate(3, 20, "heldout", ["recall"]):
+        (_, colour), (prompt, digit) = question.history
+        assert colour == question.scenes[0].fact("colour")
+        assert DIGITS[int(digit)] in prompt
+        assert question.answer == question.scenes[0].fact("shape")
+
+
+def test_the_pictures_are_those_that_canaries_were_trained_on():
+    """A change of the drawing would silently make the canaries wrong: the bytes are pinned."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for question in generate(1, 40, "heldout", PICTURE_SKILLS):
+        for picture in question.images():
+            digest.update(picture.tobytes())
+    assert digest.hexdigest()[:16] == "3b42479fb25486c6"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("red circle", True),
+        (" Red  circle.\n", True),
+        ("red circle red", False),
+        ("circle red", False),
+        ("red", False),
+        ("", False),
+    ],
+)
+def test_only_the_whole_answer_is_right(text, right):
+    """A right word among others is wrong."""
+    question = next(q for q in generate(1, 200, "heldout", ["both"]) if q.answer == "red circle")
+    assert is_right(question, text) is right
+
+
+@pytest.mark.parametrize(
+    ("skill", "answer", "text", "right"),
+    [
+        ("colour", "red", "The shape is **Red**.", True),
+        ("colour", "red", "not blue", False),
+        ("colour", "red", "red, green, blue, yellow, purple, black", False),
+        ("both", "red circle", "A circle, and it is red.", True),
+        ("both", "red circle", "A red square", False),
+        ("pair", "red blue", "(red) / (blue)", True),
+        ("pair", "red blue", "blue and red", False),
+        ("pair", "red red", "red", False),
+        ("text", "5", "The digit is `5`.", True),
+        ("text", "5", "five", False),
+        ("count", "3", "There are three shapes.", True),
+        ("count", "3", "3 or 4", False),
+        ("position", "left", "It is to the left of the dot.", True),
+        ("position", "left", "left or right", False),
+        ("word", "cat", "The word is CAT.", True),
+        ("which", "second", "The second picture.", True),
+    ],
+)
+def test_a_sentence_is_right_if_it_names_the_answer_and_no_rival(skill, answer, text, right):
+    """For real models, which say more than one word."""
+    question = Question("x", skill, "?", answer)
+    assert says_the_answer(question, text) is right
+
+
+@given(text=st.text(max_size=50))
+def test_whatever_is_said_can_be_scored(text):
+    """Scoring never fails on a model's output."""
+    assert is_right(generate(1, 1, "heldout", ["colour"])[0], text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"split": "test"}, {"skills": []}, {"skills": ["colour", "smell"]}]
+)
+def test_an_unknown_split_or_skill_is_refused(wrong):
+    """One sentence names what there is."""
+    with pytest.raises(ValueError, match=r"split|skills"):
+        generate(1, 1, **wrong)

@@ -1,0 +1,238 @@
+"""The VQA 2.0 accuracy, to the letter of the published code."""
+
+import hashlib
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from qualification.tasks.questions import generate
+from qualification.tasks.vqa.scoring import (
+    CONTRACTIONS,
+    VqaItem,
+    VqaSet,
+    generated_set,
+    is_simply_right,
+    normalise,
+    score,
+    vqa_accuracy,
+)
+
+# What the official lists and rules make a difference to, among words that they do not.
+_words = st.sampled_from((
+    "red", "Red", "RED.", "a", "The", "an", "two", "none", "2", "10", "dont", "don't", "Im", "lets",
+    "1,000", "3.5", ".5", "v.2", "2:50", "red-blue", "red - blue", "(red)", "girl's", "é", "\n",
+))  # fmt: skip
+_answers = st.one_of(
+    st.lists(_words, max_size=4).map(" ".join), st.text(max_size=12), st.lists(_words).map("".join)
+)
+_people = st.lists(_answers, min_size=1, max_size=3).flatmap(
+    lambda pool: st.lists(st.sampled_from(pool), min_size=10, max_size=10)
+)
+
+
+# --------------------------------------------------------------------------- one answer
+
+
+@pytest.mark.parametrize(
+    ("said", "compared"),
+    [
+        ("Black.", "black"),
+        ("The  dog", "dog"),
+        ("two dogs", "2 dogs"),
+        ("left one", "left 1"),
+        ("none", "0"),
+        ("eleven", "eleven"),
+        ("dont", "don't"),
+        ("couldnt've", "couldn't've"),
+        ("couldn'tve", "couldn't've"),
+        ("couldntve", "couldntve"),  # both apostrophes missing: not in the list
+        ("twas", "'twas"),
+        ("lets go", "lets go"),  # the official list has "let's" only, which it leaves alone
+        ("let's go", "let's go"),
+        ("somebody'd", "somebodyd"),
+        ("Im", "im"),  # the official keys with a capital are never met
+        ("girl's", "girl's"),
+        ("2:50 pm", "2:50 pm"),
+        ("red,blue", "red blue"),
+        ("red, blue", "red blue"),
+        ("red-blue", "red blue"),
+        ("red -blue", "red blue"),
+        ("red- green-blue", "red greenblue"),  # beside a blank once: taken out everywhere
+        ("100,978", "100978"),
+        ("1,000 red-blue", "1000 redblue"),  # a comma in a number: all marks are taken out
+        ("3.5", "3.5"),
+        (".5", ".5"),
+        ("v.2", "v.2"),
+        ("yes. no", "yes no"),
+        ("U.S.A.", "usa"),
+        ("a", ""),
+        ("the", ""),
+        ("an,a", ""),
+        ("", ""),
+        ("?!", ""),
+        ("red\nblue\tgreen", "red blue green"),
+        ("." * 40, "." * 8),  # re.UNICODE, 32, is passed where the count belongs
+    ],
+)
+def test_normalising_follows_the_published_code(said, compared):
+    """Worked out by hand from vqaEval.py, oddities and all."""
+    assert normalise(said) == compared
+
+
+def test_the_contractions_are_the_published_ones():
+    """All of the official list that can ever change a word; its digest was taken from that list."""
+    digest = hashlib.sha256(repr(sorted(CONTRACTIONS.items())).encode()).hexdigest()
+    assert (len(CONTRACTIONS), digest[:16]) == (114, "3bbe719c676d7e82")
+
+
+@given(text=_answers)
+@example("İ ß Ǆ ٣,٤")
+@settings(deadline=None)
+def test_normalising_twice_is_normalising_once(text):
+    """But for more full stops than the official code takes at once."""
+    assume(text.count(".") <= 32)
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("people", "answer", "accuracy"),
+    [
+        (["yes"] * 8 + ["no"] * 2, "no", 0.6),  # the author's own example, GT-Vision-Lab/VQA#1
+        (["yes"] * 8 + ["no"] * 2, "yes", 1.0),
+        (["yes"] * 9 + ["no"], "no", 0.3),
+        (["yes"] * 7 + ["no"] * 3, "no", 0.9),  # (3 x 2/3 + 7 x 3/3) / 10
+        (["yes"] * 6 + ["no"] * 4, "no", 1.0),
+        (["yes"] * 10, "no", 0.0),
+        (["black"] * 10, "black", 1.0),
+        (["black"] * 10, " black\n", 1.0),
+        (["black"] * 10, "Black.", 0.0),  # all agree: nothing is normalised
+        (["black"] * 9 + ["grey"], "Black.", 1.0),
+        (["two"] * 10, "2", 0.0),
+        (["two"] * 5 + ["2"] * 5, "Two.", 1.0),
+        (["Black"] * 5 + ["black"] * 5, "BLACK", 1.0),  # not all equal, so all are normalised
+        (["none"] * 1 + ["nothing"] * 9, "none", 0.3),
+        (["the"] * 3 + ["a"] * 7, "", 1.0),  # articles alone become empty
+    ],
+)
+def test_official_accuracy(people, answer, accuracy):
+    """The mean over the ten ways to leave a person out."""
+    assert vqa_accuracy(answer, people) == pytest.approx(accuracy, abs=1e-12)
+
+
+@given(people=_people, answer=_answers)
+@settings(deadline=None)
+def test_official_accuracy_is_the_mean_over_those_left_out(people, answer):
+    """The short form equals the definition, and is one of five values."""
+    said = answer.replace("\n", " ").replace("\t", " ").strip()
+    heard = [one.replace("\n", " ").replace("\t", " ").strip() for one in people]
+    if len(set(heard)) > 1:
+        said, heard = normalise(answer), [normalise(one) for one in people]
+    defined = [
+        min(1.0, (heard[:place] + heard[place + 1 :]).count(said) / 3)
+        for place in range(len(heard))
+    ]
+    assert vqa_accuracy(answer, people) == pytest.approx(sum(defined) / 10)
+    assert vqa_accuracy(answer, people) in (0, 0.3, 0.6, 0.9, 1)
+
+
+@given(people=_people, answer=_answers, order=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_the_people_does_not_matter(people, answer, order):
+    """Of either accuracy."""
+    other = list(people)
+    order.shuffle(other)
+    assert vqa_accuracy(answer, other) == vqa_accuracy(answer, people)
+    assert is_simply_right(answer, other) == is_simply_right(answer, people)
+
+
+@given(people=_people)
+@settings(deadline=None)
+def test_the_most_frequent_answer_is_simply_right(people):
+    """And by the official measure it is right as far as people agree."""
+    most = max(people, key=people.count)
+    if people.count(most) > 5:
+        assert is_simply_right(most, people)
+        assert vqa_accuracy(most, people) == 1
+
+
+@pytest.mark.parametrize(
+    ("people", "answer", "right"),
+    [
+        (["black"] * 10, "Black.", True),
+        (["yes"] * 6 + ["no"] * 4, "no", False),  # officially fully right
+        (["red", "blue"] * 5, "blue", True),
+        (["red", "blue"] * 5, "Red!", True),
+        (["two"] * 4 + ["2"] * 2 + ["three"] * 4, "2", True),  # six, once normalised
+        (["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"], "k", False),
+        (["red"] * 10, "it is red", False),
+    ],
+)
+def test_simple_accuracy(people, answer, right):
+    """The normalised answer is the most frequent human one, or one of them."""
+    assert is_simply_right(answer, people) is right
+
+
+def test_without_people_there_is_no_accuracy():
+    """Nought would say that the answer was wrong."""
+    with pytest.raises(ValueError, match="human answers"):
+        vqa_accuracy("yes", [])
+    with pytest.raises(ValueError, match="human answers"):
+        is_simply_right("yes", [])
+
+
+# --------------------------------------------------------------------------- a set
+
+
+def _set(*people):
+    return VqaSet(
+        "val2014", tuple(VqaItem(str(n), "?", tuple(each)) for n, each in enumerate(people)), "four"
+    )
+
+
+def test_a_score_has_both_accuracies_and_their_intervals():
+    """Of four answers: right, 0.9 and second choice, right, wrong."""
+    questions = _set(
+        ["red"] * 10, ["yes"] * 7 + ["no"] * 3, ["2"] * 9 + ["3"], ["dog"] * 6 + ["cat"] * 4
+    )
+    found = score(questions, ["red", "no", "two", "<b>horse</b>"])
+    assert found.metrics() == {
+        "vqa_accuracy": pytest.approx(0.725),
+        "simple_accuracy": pytest.approx(0.5),
+    }
+    assert found.wrong == (("?", "<b>horse</b>", "dog"),)
+    assert found.accuracy.lower < 0.725 < found.accuracy.upper
+    assert "72.5%" in found.sentence()
+    assert "four" in found.sentence()
+
+
+@given(
+    people=st.lists(_people, min_size=1, max_size=8),
+    answers=st.lists(_answers, min_size=8, max_size=8),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_score_is_a_share(people, answers):
+    """Between nought and one, with the interval around it."""
+    found = score(_set(*people), answers[: len(people)])
+    for interval in (found.accuracy, found.simple):
+        assert 0 <= interval.lower <= interval.mean <= interval.upper <= 1
+
+
+def test_each_question_needs_an_answer():
+    """A set that is answered in part has no accuracy."""
+    with pytest.raises(ValueError, match="zip"):
+        score(_set(["red"] * 10), [])
+    with pytest.raises(ValueError, match="one question"):
+        score(_set(), [])
+
+
+def test_generated_questions_are_answered_by_ten_who_know():
+    """The official measure then asks for the answer to the letter."""
+    questions = generated_set(generate(5, 12, "heldout", ["colour", "shape", "both"]))
+    answers = [item.generated.answer for item in questions.items]
+    assert score(questions, answers).metrics() == {
+        "generated_vqa_accuracy": 1.0,
+        "generated_simple_accuracy": 1.0,
+    }
+    loud = score(questions, [f"{answer.upper()}." for answer in answers])
+    assert (loud.accuracy.mean, loud.simple.mean) == (0, 1)

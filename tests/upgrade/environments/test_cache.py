@@ -1,0 +1,296 @@
+"""Building environments: shared, locked, repaired; on wheels of a few hundred bytes."""
+
+import http.server
+import json
+import multiprocessing
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from qualification.cli.environments import environments
+from qualification.core.errors import EnvironmentFailed
+from qualification.upgrade.environments import pip as pip_calls
+from qualification.upgrade.environments import spec as declared
+from qualification.upgrade.environments.cache import built, find, ready, remove
+from qualification.upgrade.environments.spec import EnvironmentSpec, environment_spec
+from tests.support.tiny_wheels import only, write_wheel
+
+SPEC = EnvironmentSpec("tiny", "two wheels", ("alpha==1.0",), no_dependencies=("gamma==1.0",))
+_FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """alpha needs beta; delta's needs contradict alpha's; gamma needs what does not exist."""
+    folder = tmp_path_factory.mktemp("wheels")
+    write_wheel(folder, "alpha", "1.0", "beta>=1")
+    write_wheel(folder, "alpha", "2.0", "beta>=1")
+    write_wheel(folder, "beta", "1.0")
+    write_wheel(folder, "delta", "1.0", "beta<1")
+    write_wheel(folder, "gamma", "1.0", "nowhere==1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A cache that the tests share: making its pip takes seconds."""
+    return tmp_path_factory.mktemp("cache") / "environments"
+
+
+@pytest.fixture(autouse=True)
+def no_other_wheels(root, wheels, monkeypatch):
+    """pip sees the tiny wheels only; the user's configuration and cache are out of sight."""
+    monkeypatch.setenv("QUALIFY_CACHE", str(root.parent))
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name, value in only(wheels).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_an_interpreter_that_exists_is_taken_as_it_is(root):
+    """Its releases are read from it; nothing is made."""
+    found = ready(environment_spec("here"), root=root / "nothing")
+    assert found.versions["pytest"] == pytest.__version__
+    assert not found.fresh
+    assert found.key == ready(environment_spec("here")).key
+    assert not (root / "nothing").exists()
+
+
+@pytest.mark.parametrize("text", ["/nowhere/python", "/bin/true", "/dev/null"])
+def test_what_is_no_interpreter_is_one_sentence(text):
+    """With its path, and what to do."""
+    with pytest.raises(EnvironmentFailed, match=f"^{text}: .*name a Python interpreter$"):
+        ready(environment_spec(text))
+
+
+def test_a_python_that_is_not_installed_is_one_sentence(root):
+    """It says which is to be installed."""
+    with pytest.raises(EnvironmentFailed, match=r"no Python 3\.4 on the PATH"):
+        ready(replace(SPEC, python="3.4"), root=root)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        (
+            "WARNING: x\nERROR: Could not find a version that satisfies the requirement a==9 (from "
+            "versions: 1, 2)\nERROR: No matching distribution found for a==9\n",
+            "No matching distribution found for a==9",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: HTTPSConnectionPool(host='pypi."
+            "firm', port=443): Max retries exceeded with url: https://me:secret@pypi.firm/simple/a",
+            "Could not install packages due to an OSError: HTTPSConnectionPool(host=<address>, "
+            "port=443): Max retries exceeded with url: <address>",
+        ),
+        (
+            "  error: subprocess-exited-with-error\nERROR: Failed building wheel for llama\n"
+            "ERROR: Could not build wheels for llama, which is required\n",
+            "Failed building wheel for llama",
+        ),
+        ("", "it said nothing"),
+        ("ERROR: \x1b[31mred\n", "\\x1b[31mred"),
+    ],
+)
+def test_of_what_pip_says_the_cause_is_kept(stderr, said):
+    """One line, harmless to a terminal, without an address."""
+    assert pip_calls.reason("", stderr) == said
+
+
+@pytest.mark.slow
+def test_a_build_holds_what_it_resolved_to_and_is_found_again(root, monkeypatch):
+    """The second time nothing is asked of pip."""
+    first = ready(SPEC, root=root)
+    assert first.fresh
+    assert first.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
+    assert pip_calls.probe(first.python).versions == first.versions
+    monkeypatch.setattr(pip_calls, "_pip", None)
+    second = ready(SPEC, root=root, say=pytest.fail)
+    assert second == replace(first, fresh=False) == find(SPEC, root=root)
+    assert second in built(root)
+
+
+@pytest.mark.slow
+def test_requests_that_resolve_alike_share_a_build(root):
+    """Whoever asks second gets the first one's folder, under its own name."""
+    first = ready(SPEC, root=root)
+    more = replace(SPEC, name="other", pins=("alpha==1.0", "beta==1.0"))
+    assert find(more, root=root) is None
+    second = ready(more, root=root)
+    assert (second.key, second.python, second.fresh) == (first.key, first.python, False)
+    assert second.spec.name == "other"
+
+
+@pytest.mark.slow
+def test_other_releases_are_another_build(root):
+    """Both stay; removing one leaves the other."""
+    first = ready(SPEC, root=root)
+    second = ready(replace(SPEC, pins=("alpha==2.0",)), root=root)
+    assert first.key != second.key
+    remove(second)
+    assert not second.python.exists()
+    assert find(second.spec, root=root) is None
+    assert find(SPEC, root=root) is not None
+    with pytest.raises(EnvironmentFailed, match="not in the cache"):
+        remove(second)
+
+
+@pytest.mark.slow
+def test_a_build_that_was_changed_is_built_again(root):
+    """Another release in it than was installed would be measured under the wrong name."""
+    before = ready(SPEC, root=root)
+    (info,) = before.python.parent.parent.glob("lib/*/site-packages/beta-1.0.dist-info")
+    info.rename(info.with_name("beta-3.0.dist-info"))
+    metadata = info.with_name("beta-3.0.dist-info") / "METADATA"
+    metadata.write_text(metadata.read_text().replace("1.0", "3.0"))
+    said = []
+    after = ready(SPEC, root=root, say=said.append)
+    assert after.fresh
+    assert after.versions == before.versions
+    assert "changed" in said[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pins", "said"),
+    [
+        (("alpha==9.0",), "tiny: pip failed: No matching distribution found for alpha==9.0"),
+        (("alpha==1.0", "delta==1.0"), "(?=.*Cannot install)(?=.*delta 1.0 depends on beta<1)"),
+    ],
+)
+def test_what_cannot_be_resolved_is_one_sentence(root, pins, said):
+    """It has the line of pip that says why, and nothing is left."""
+    before = sorted(root.glob("*"))
+    with pytest.raises(EnvironmentFailed, match=said) as caught:
+        ready(replace(SPEC, pins=pins), root=root)
+    assert "\n" not in str(caught.value)
+    assert sorted(root.glob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_password_of_an_index_is_not_kept(root, monkeypatch):
+    """Not in a file of the cache, not in a folder's name."""
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_TIMEOUT", "1")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    spec = replace(SPEC, index="http://me:secret@127.0.0.1:9/simple")
+    one = ready(spec, root=root)
+    kept = [*root.glob(".resolved-*"), *root.glob("*/complete.json")]
+    assert kept
+    assert not [file for file in kept if "secret" in file.read_text()]
+    assert one.key != ready(SPEC, root=root).key
+
+
+def test_the_command_lists_what_is_declared_before_anything_is_built(monkeypatch, tmp_path):
+    """With what it pins; and there is nothing to remove."""
+    monkeypatch.setenv("QUALIFY_CACHE", str(tmp_path))
+    listed = CliRunner().invoke(environments, ["list"])
+    assert listed.exit_code == 0
+    assert "seed-2025-12" in listed.output
+    assert "mlx-vlm 0.3.9" in " ".join(listed.output.split())
+    removed = CliRunner().invoke(environments, ["remove", "current"])
+    assert removed.exit_code == 2
+    assert "current is to be removed; the cache has: nothing" in removed.output
+
+
+@pytest.mark.slow
+def test_the_command_builds_lists_and_removes(root, monkeypatch):
+    """A candidate is built like any other, and removed by its name."""
+    monkeypatch.setattr(declared, "environment_spec", lambda name: SPEC)
+    monkeypatch.setattr(declared, "environment_names", lambda: ("tiny",))
+    call = CliRunner().invoke
+    made = call(environments, ["build", "tiny", "--candidate", "alpha==2.0"])
+    python = Path(made.stdout.strip())
+    assert pip_calls.probe(python).versions["alpha"] == "2.0"
+    key = python.parent.parent.name
+    assert key in call(environments, ["list"]).stdout
+    assert call(environments, ["remove", "tiny + alpha==2.0"]).exit_code == 0
+    assert not python.exists()
+    assert key not in call(environments, ["list"]).stdout
+
+
+def _build(root: Path, answers, start=None) -> None:
+    """In another process: build, and say whether it was this one that did."""
+    said: list[str] = []
+    if start is not None:
+        start.wait(60)
+    answers.put((ready(SPEC, root=root, say=said.append).fresh, said))
+
+
+@pytest.mark.slow
+def test_of_two_builders_at_once_one_builds_and_both_have_it(root):
+    """Two real processes on an empty place of the cache."""
+    remove(ready(SPEC, root=root))
+    answers, start = _FORK.Queue(), _FORK.Barrier(2)
+    builders = [_FORK.Process(target=_build, args=(root, answers, start)) for _ in range(2)]
+    for one in builders:
+        one.start()
+    heard = [answers.get(timeout=60) for _ in builders]
+    for one in builders:
+        one.join(10)
+    assert sorted(fresh for fresh, _ in heard) == [False, True]
+    assert any("waiting for process" in sentence for _, said in heard for sentence in said)
+
+
+class _Slow(http.server.SimpleHTTPRequestHandler):
+    """Serves the wheels; the one that is installed (and not resolved) only when it may."""
+
+    wheels = Path()
+    fetched: "list[str]" = []  # noqa: RUF012 - made anew by the test
+    asked = threading.Event()
+    may = threading.Event()
+
+    def __init__(self, *args):
+        super().__init__(*args, directory=str(self.wheels))
+
+    def do_GET(self):
+        if self.path.endswith(".whl"):
+            self.fetched.append(self.path)
+            if self.fetched.count(self.path) == 2:
+                self.asked.set()
+                self.may.wait(60)
+        super().do_GET()
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@pytest.mark.slow
+def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch):
+    """The next one waits until the pip that is left has ended, then builds again."""
+    remove(ready(SPEC, root=root))
+    _Slow.wheels, _Slow.fetched = wheels, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
+    try:
+        builder = _FORK.Process(target=_build, args=(root, _FORK.Queue()))
+        builder.start()
+        assert _Slow.asked.wait(60), _Slow.fetched
+        builder.kill()
+        builder.join(10)
+        (half,) = (file for file in root.glob("[!.]*") if not (file / "complete.json").exists())
+        assert (half / "bin/python").exists()
+        said: list[str] = []
+
+        def say(sentence):
+            said.append(sentence)
+            if sentence.startswith("waiting"):
+                _Slow.may.set()
+
+        found = ready(SPEC, root=root, say=say)
+    finally:
+        _Slow.may.set()
+        server.shutdown()
+        server.server_close()
+    assert found.fresh
+    assert found.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
+    assert said[0].startswith("waiting for a process that another one has left")
+    assert "half built; it is removed and built again" in said[1]
+    assert json.loads((half / "complete.json").read_text())["versions"] == found.versions

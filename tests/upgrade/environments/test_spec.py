@@ -1,0 +1,168 @@
+"""Environments as declared, and candidates made from them."""
+
+import importlib.metadata
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from qualification.core.errors import DeclarationError, EnvironmentFailed
+from qualification.upgrade.environments.spec import (
+    EnvironmentSpec,
+    candidate,
+    environment_names,
+    environment_spec,
+    pinned,
+)
+
+BASE = EnvironmentSpec(
+    "old",
+    "as it was",
+    ("mlx==0.30.1", "mlx-cpu==0.30.1", "mlx-vlm[cpu]==0.7.10", "transformers==5.23.0"),
+    no_dependencies=("torchvision==0.28.0",),
+)
+
+
+def declare(folder, text, name="mine"):
+    (folder / f"{name}.toml").write_text(f'title = "t"\n{text}')
+    return environment_spec(name, folder)
+
+
+def test_every_declared_environment_can_be_read():
+    """Each of its pins has one version and no marker."""
+    for name in environment_names():
+        spec = environment_spec(name)
+        for text in (*spec.pins, *spec.no_dependencies):
+            assert Requirement(text).marker is None
+        assert pinned(spec)["torch"] == "2.13.0"  # others bring gigabytes of CUDA
+
+
+def test_current_is_what_this_project_pins():
+    """Every requirement of its extras that holds on this machine, in the same version."""
+    pins = pinned(environment_spec("current"))
+    for text in importlib.metadata.requires("qualification"):
+        pin = Requirement(text)
+        for extra in ("mlx", "torch", "llamacpp"):
+            if not pin.marker or pin.marker.evaluate({"extra": ""}):
+                continue
+            if pin.marker.evaluate({"extra": extra}):
+                assert f"=={pins[canonicalize_name(pin.name)]}" == str(pin.specifier)
+    assert "click" not in pins
+    assert "ruff" not in pins
+
+
+def test_here_and_a_path_are_interpreters_that_exist_already(tmp_path):
+    """The path stays as it is: the python of a venv is a link."""
+    assert environment_spec("here").interpreter == sys.executable
+    (tmp_path / "python").symlink_to(sys.executable)
+    assert environment_spec(f"{tmp_path}/python").interpreter == f"{tmp_path}/python"
+
+
+def test_an_unknown_name_is_answered_with_what_is_declared():
+    """And with the one that is close."""
+    with pytest.raises(EnvironmentFailed, match=r"was 'current' meant.*seed-2025-12"):
+        environment_spec("curent")
+
+
+def test_markers_and_a_python_of_its_own_choose_the_pins(tmp_path):
+    """A marker is evaluated for the declared Python, not for the one that runs this."""
+    spec = declare(
+        tmp_path,
+        'python = "3.10"\n'
+        "pins = [\"a==1; python_version < '3.11'\", \"a==2; python_version >= '3.11'\"]",
+    )
+    assert spec.pins == ("a==1",)
+    assert spec.python == "3.10"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('pins = ["a>=1"]', "a>=1' has not one exact version"),
+        ('pins = ["a==1.*"]', "exact version"),
+        ('pins = ["a===1"]', "exact version"),
+        ('pins = ["a b"]', "is not a requirement"),
+        ('pins = ["a @ https://x/y.whl"]', "has no version to compare"),
+        ('pins = ["a==1", "A==2"]', "pinned twice"),
+        ('pins = ["a==1"]\nno_dependencies = ["b"]', "b is in 'no_dependencies' and not pinned"),
+        ("pins = []", "nothing is pinned"),
+        ('extras = ["metal"]', "no extra 'metal'.*mlx"),
+        ('pins = ["a==1"]\npython = "python3"', "such as '3.11'"),
+        ('pins = ["a==1"]\nindex = "pypi"', "is no address"),
+        ('pins = ["a==1"]\nindex = "https://me:secret@host/simple"', "pip's own configuration"),
+        ('pinz = ["a==1"]', "pinz.*'pins'"),
+        ("pins = 1", "list"),
+    ],
+)
+def test_a_wrong_declaration_is_one_sentence(tmp_path, text, said):
+    """It names the file, and never shows a password."""
+    with pytest.raises(DeclarationError, match=said) as caught:
+        declare(tmp_path, text)
+    assert "mine.toml" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_candidate_replaces_adds_and_keeps():
+    """A replaced pin keeps its extras and its place; all others stay."""
+    new = candidate(BASE, "MLX_VLM==0.7.11 torchvision==0.29.0 peft==1.0")
+    assert new.name == "old + MLX_VLM==0.7.11 torchvision==0.29.0 peft==1.0"
+    assert new.pins == (
+        "mlx==0.30.1",
+        "mlx-cpu==0.30.1",
+        "mlx-vlm[cpu]==0.7.11",
+        "peft==1.0",
+        "transformers==5.23.0",
+    )
+    assert new.no_dependencies == ("torchvision==0.29.0",)
+
+
+def test_mlx_takes_its_cpu_part_along():
+    """Unless the candidate names that."""
+    assert pinned(candidate(BASE, "mlx==0.31.0"))["mlx-cpu"] == "0.31.0"
+    assert pinned(candidate(BASE, ["mlx==0.31.0", "mlx-cpu==0.30.2"]))["mlx-cpu"] == "0.30.2"
+    on_a_mac = EnvironmentSpec("mac", "", ("mlx==0.30.1",))
+    assert candidate(on_a_mac, "mlx==0.31.0").pins == ("mlx==0.31.0",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("", "changes nothing"),
+        ("mlx-vlm", "has not one exact version"),
+        ("mlx-vlm>=0.7", "has not one exact version"),
+        ("mlx-vlm==0.7.11,transformers==5.24.0", "is not a requirement|exact version"),
+        ("mlx==1 mlx==2", "pinned twice"),
+        ("mlx==0.31.0; rm", "exact|requirement"),
+        ("--index-url=https://x", "is not a requirement"),
+        ("\x1b[31m==1", "is not a requirement"),
+    ],
+)
+def test_a_wrong_candidate_is_one_sentence(changes, said):
+    """Nothing but a requirement reaches pip's command line."""
+    with pytest.raises(EnvironmentFailed, match=said) as caught:
+        candidate(BASE, changes)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_there_is_no_candidate_of_an_interpreter():
+    """Nothing is installed into one that exists already."""
+    with pytest.raises(EnvironmentFailed, match="nothing is installed"):
+        candidate(environment_spec("here"), "mlx==1")
+
+
+NAMES = st.sampled_from(["mlx", "mlx_vlm", "Torch", "numpy", "torchvision", "Foo.Bar"])
+
+
+@given(st.dictionaries(NAMES, st.integers(0, 99).map(lambda n: f"1.{n}"), min_size=1))
+def test_a_candidate_pins_what_it_names_and_else_what_its_base_does(changes):
+    """Whatever the spelling; and the same change again alters nothing."""
+    texts = [f"{name}=={version}" for name, version in changes.items()]
+    new = candidate(BASE, texts)
+    named = {canonicalize_name(name): version for name, version in changes.items()}
+    held = pinned(BASE) | ({"mlx-cpu": named["mlx"]} if "mlx" in named else {})
+    assert pinned(new) == held | named
+    again = candidate(new, texts)
+    assert (again.pins, again.no_dependencies) == (new.pins, new.no_dependencies)

@@ -1,0 +1,144 @@
+"""``qualify gate`` as a user types it: exit codes, what it leaves, and going on after kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qualification.upgrade.gate.journal import NAME, read
+from qualification.upgrade.gate.report import read_result
+from tests.support import gate_toy
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The toy's declarations, and an interpreter that answers and one that does not."""
+    root = tmp_path_factory.mktemp("gate")
+    good = gate_toy.interpreter(root / "good", gate_toy.GOOD)
+    bad = gate_toy.interpreter(root / "bad", gate_toy.BAD)
+    return gate_toy.declarations(root / "declared"), good, bad
+
+
+def command(place, folder, b="good", *more):
+    """The command line of a gate of the toy."""
+    declared, good, bad = place
+    return [
+        sys.executable, "-m", "qualification.cli", "gate", "--from", str(good),
+        "--to", str({"good": good, "bad": bad}[b]), "--declarations", str(declared),
+        "--weights", "synthetic", "--backend", "fake", "--output", str(folder), "--seed", "3",
+        *more,
+    ]  # fmt: skip
+
+
+def typed(arguments, **more):
+    """Run it to its end."""
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, **more)
+
+
+def test_equal_interpreters_pass_and_leave_four_reports(place, tmp_path):
+    """Exit code 0; the job summary of CI is appended to."""
+    summary = tmp_path / "summary.md"
+    environment = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary)}
+    done = typed(command(place, tmp_path / "g", "good", "--metrics", "none"), env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {file.name for file in (tmp_path / "g").iterdir()}
+    assert names == {NAME, "gate.md", "gate.html", "gate.json", "gate.xml"}
+    assert summary.read_text().strip()
+
+
+def test_a_regression_is_exit_code_1_and_named(place, tmp_path):
+    """In the last lines on the screen and in gate.json."""
+    done = typed(command(place, tmp_path / "g", "bad", "--metrics", "none"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "answers of toy-bf16-synthetic@fake" in " ".join(done.stdout.split())
+    assert (
+        json.loads((tmp_path / "g" / "gate.json").read_text())["result"]["verdict"] == "regressed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--metrics", "latency"], "is no metric of the gate"),
+        (["--models", "nothing-*"], "no deployment"),
+        (["--to", "curent"], "current"),
+    ],
+)
+def test_a_wrong_order_is_one_sentence_and_exit_code_2(place, tmp_path, more, said):
+    """Nothing is begun."""
+    done = typed(command(place, tmp_path / "g", "good", *more))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "g").exists()
+
+
+def test_nothing_to_move_to_is_no_gate(place, tmp_path):
+    """An empty CANDIDATE in CI would otherwise compare A with itself, and pass."""
+    arguments = command(place, tmp_path / "g")
+    end = arguments.index("--to")
+    done = typed([*arguments[:end], *arguments[end + 2 :], "--candidate", ""])
+    assert done.returncode == 2
+    assert "--candidate" in done.stderr
+
+
+def test_a_gate_that_was_killed_goes_on_and_decides_alike(place, tmp_path):
+    """kill -9 at several moments of one gate; then its observations are those of a whole one."""
+    metrics = ("--metrics", "peak_memory_bytes")
+    whole = typed(command(place, tmp_path / "whole", "bad", *metrics))
+    assert whole.returncode == 1, whole.stdout + whole.stderr
+    folder = tmp_path / "killed"
+    arguments = command(place, folder, "bad", *metrics)
+    for lines in (1, 3, 6, 9):
+        gate = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        _wait_for(folder / NAME, lines, gate)
+        gate.send_signal(signal.SIGKILL)
+        gate.wait()
+        arguments = [*command(place, folder, "bad")[:4], "--resume", str(folder)]
+        arguments += ["--declarations", str(place[0])]
+    done = typed(arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    one, other = read_result(tmp_path / "whole/gate.json"), read_result(folder / "gate.json")
+    for found in (one, other):
+        keys = [(o.deployment, o.side, o.attempt) for o in found.observations]
+        assert len(keys) == len(set(keys))
+        assert [pair.number for pair in found.pairs] == list(range(len(found.pairs)))
+    assert [(f.check, f.verdict) for f in one.behaviour] == [
+        (f.check, f.verdict) for f in other.behaviour
+    ]
+    assert [pair.first for pair in one.pairs] == [pair.first for pair in other.pairs]
+    assert [(f.metric, f.verdict) for f in one.metrics] == [
+        (f.metric, f.verdict) for f in other.metrics
+    ]
+    assert not (folder / "scratch").exists()
+
+
+def test_an_interrupted_gate_says_how_to_go_on(place, tmp_path):
+    """SIGTERM: workers ended, the journal whole, the sentence with the folder."""
+    folder = tmp_path / "g"
+    gate = subprocess.Popen(
+        command(place, folder, "bad", "--metrics", "peak_memory_bytes"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    _wait_for(folder / NAME, 2, gate)
+    gate.terminate()
+    _, said = gate.communicate(timeout=60)
+    assert gate.returncode == 2
+    assert f"--resume {folder}" in " ".join(said.split())
+    assert read(folder).observations
+
+
+def _wait_for(journal: Path, lines: int, gate: subprocess.Popen) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and gate.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
+            return
+        time.sleep(0.02)

@@ -1,0 +1,89 @@
+"""The catalogue of past regressions, and what a verdict means for each of its pairs."""
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from qualification.core.errors import DeclarationError, SelectionError
+from qualification.models.loading import load_registry
+from qualification.upgrade.gate.records import CHECKS
+from qualification.upgrade.replay import (
+    Replayed,
+    as_json,
+    document,
+    outcome,
+    read_catalogue,
+    select,
+)
+
+CATALOGUE = read_catalogue()
+
+
+def pins(texts):
+    """Canonical name -> pin."""
+    return {canonicalize_name(Requirement(text).name): text for text in texts}
+
+
+@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda one: one.identifier)
+def test_an_entry_differs_in_its_package_alone(regression):
+    """Otherwise a verdict would not be about that release."""
+    good, bad = pins(regression.good), pins(regression.bad)
+    moved = {name for name in {*good, *bad} if good.get(name) != bad.get(name)}
+    assert moved == {canonicalize_name(regression.package)}
+
+
+@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda one: one.identifier)
+def test_an_entry_names_canaries_and_checks_that_there_are(regression):
+    """A misspelt name would be a regression that is never looked for."""
+    registry = load_registry()
+    for name in regression.deployments:
+        assert registry.deployment(name).source.weights == "canary"
+    assert {check.partition("[")[0] for check in regression.caught_by} <= set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("against", "verdict", "expected"),
+    [
+        ("bad", "regressed", "caught"),
+        ("bad", "inconclusive", "missed"),
+        ("bad", "pass", "missed"),
+        ("fixed", "regressed", "false alarm"),
+        ("good", "inconclusive", "quiet"),
+        ("good", "pass", "quiet"),
+    ],
+)
+def test_only_a_regressed_verdict_catches(against, verdict, expected):
+    """Inconclusive is not caught, and no false alarm either."""
+    assert outcome(against, verdict) == expected
+
+
+def test_regressions_are_chosen_by_row_identifier_or_pattern():
+    """And an unknown one is named with those that there are."""
+    first = CATALOGUE.regressions[0]
+    assert select(CATALOGUE, [first.identifier]) == (first,)
+    assert first in select(CATALOGUE, [str(first.row)])
+    assert select(CATALOGUE, ["*"]) == CATALOGUE.regressions
+    with pytest.raises(SelectionError, match=first.identifier):
+        select(CATALOGUE, ["nothing"])
+
+
+def test_the_record_counts_what_came():
+    """One caught, one false alarm, one that could not be installed."""
+    one = CATALOGUE.regressions[0]
+    sides = {"a": {"mlx-vlm": "0.6.3"}, "b": {"mlx-vlm": "0.6.4"}}
+    found = [
+        Replayed(one.identifier, 1, "bad", "regressed", ("answers",), "caught", "", 60.0, **sides),
+        Replayed(one.identifier, 1, "fixed", "regressed", (), "false alarm", "", 60.0, **sides),
+        Replayed(one.identifier, 1, "good", "", (), "not installable", "", 0.0, {}, {}),
+    ]
+    text = document(found, CATALOGUE, "2026-01-01")
+    assert "1 caught, 1 false alarm, 1 not installable" in text
+    assert "mlx-vlm 0.6.3 → 0.6.4" in text
+    assert len(as_json(found, CATALOGUE, "2026-01-01")["pairs"]) == 3
+
+
+def test_an_unknown_key_in_the_catalogue_is_an_error(tmp_path):
+    """File and key are named."""
+    (tmp_path / "regressions.toml").write_text('[[regressions]]\nidentifer = "x"\n')
+    with pytest.raises(DeclarationError, match=r"regressions\.toml"):
+        read_catalogue(tmp_path)
