@@ -18,7 +18,7 @@ help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make test-long  those of them that take a minute or more each"
-	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make lint       ruff, mypy, import-linter, the rules of docs/design.md"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
 	@echo "make replay     past regressions through the gate; builds their environments"
@@ -56,6 +56,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house
 
 # Programs of the llama.cpp that llama-cpp-python has, once for each version; about 10 minutes.
 llama-tools: install

@@ -1,6 +1,6 @@
-"""``python -m benchmarks``: run the rows, write ``RESULTS.md`` and ``results.json`` beside this.
+"""``python -m benchmarks``: run the rows; writes ``RESULTS.md`` and ``results.json`` in ``speed/``.
 
-Rows that are not run keep what an earlier run wrote.
+Rows that are not run keep their earlier results.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pairs, predicted, whole
-from benchmarks.rows import Row, goal_text
+from benchmarks.speed import pairs, predicted, whole
+from benchmarks.speed.rows import Row, goal_text
 from qualification.machine.probe import environment, probe
 from qualification.models.loading import load_registry
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).with_name("speed")
 GGUF = "smolvlm-500m-Q8_0-synthetic@llamacpp"
 MLX = "smolvlm2-500m-video-bf16-synthetic@mlx"
 TORCH = "smolvlm2-500m-video-f32-synthetic@torch"
 
-Made = Callable[[argparse.Namespace], Iterable[Row]]
+RowMaker = Callable[[argparse.Namespace], Iterable[Row]]
 
 
-def _predicted(number: int) -> Made:
+def _predicted(number: int) -> RowMaker:
     return lambda _: [predicted.row(number)]
 
 
-GROUPS: dict[str, Made] = {
+GROUPS: dict[str, RowMaker] = {
     "llama_bench": lambda a: pairs.against_llama_bench(GGUF, a.rounds, 64, a.seed),
     "bare_llamacpp": lambda a: [
         pairs.against_bare("decode_vs_bare_llamacpp", GGUF, "llamacpp", a.rounds, 64, a.seed)
@@ -50,7 +50,7 @@ GROUPS: dict[str, Made] = {
     "plugin": lambda a: [whole.plugin_startup(2 * a.rounds, a.seed)],
     "three_b": lambda _: [whole.three_b()],
 }
-"""Name on the command line -> what makes its rows."""
+"""Name on the command line -> maker of its rows."""
 
 
 def main() -> None:
@@ -66,18 +66,18 @@ def main() -> None:
         print(f"{group} ...", file=sys.stderr, flush=True)
         for row in GROUPS[group](arguments):
             print(f"  {row.id} {row.value:.4g} (goal {goal_text(row.goal)})", file=sys.stderr)
-            keep(HERE / "results.json", row)
-    found = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
-    (HERE / "RESULTS.md").write_text(table(found), encoding="utf-8")
+            keep(FOLDER / "results.json", row)
+    results = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+    (FOLDER / "RESULTS.md").write_text(table(results), encoding="utf-8")
 
 
 def keep(file: Path, row: Row) -> None:
-    """Write a row into the list of ``file``, in the place of the one of that name."""
+    """Write a row into the list of ``file``, in place of an earlier one of that name."""
     registry = load_registry()
     machine = probe(registry.chips, registry.tiers)
     memory_gb = machine.memory_bytes / 1e9
     low, high = row.interval
-    made = {
+    entry = {
         "id": row.id,
         "value": row.value,
         "low": low,
@@ -92,13 +92,13 @@ def keep(file: Path, row: Row) -> None:
         "environment": environment().versions,
         "date": datetime.date.today().isoformat(),
     }
-    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    found = [one for one in found if one["id"] != row.id] + [made]
-    text = json.dumps(sorted(found, key=lambda one: one["id"]), indent=1)
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    results = [result for result in results if result["id"] != row.id] + [entry]
+    text = json.dumps(sorted(results, key=lambda result: result["id"]), indent=1)
     file.write_text(text + "\n", encoding="utf-8")
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(results: list[dict[str, Any]]) -> str:
     """Return the results as Markdown."""
     lines = [
         "# Results",
@@ -110,21 +110,28 @@ def table(found: list[dict[str, Any]]) -> str:
         "| figure | value | interval | goal | reached | pairs | ours | peer | date |",
         "|---|--:|---|---|---|--:|---|---|---|",
     ]
-    for one in found:
+    for result in results:
         limits = [-math.inf, math.inf]
         goal = tuple(
             infinite if limit is None else limit
-            for limit, infinite in zip(one["goal"], limits, strict=True)
+            for limit, infinite in zip(result["goal"], limits, strict=True)
         )
-        unit = "" if one["unit"] == "ratio" else f" {one['unit']}"
+        unit = "" if result["unit"] == "ratio" else f" {result['unit']}"
         lines.append(
-            f"| `{one['id']}` | {one['value']:.4g}{unit} | {one['low']:.4g} – {one['high']:.4g} "
-            f"| {goal_text((goal[0], goal[1]))} | {'yes' if one['ok'] else '**no**'} | {one['n']} "
-            f"| {one['ours']} | {one['theirs']} | {one['date']} |"
+            f"| `{result['id']}` | {result['value']:.4g}{unit} "
+            f"| {result['low']:.4g} – {result['high']:.4g} | {goal_text((goal[0], goal[1]))} "
+            f"| {'yes' if result['ok'] else '**no**'} | {result['n']} "
+            f"| {result['ours']} | {result['theirs']} | {result['date']} |"
         )
-    machines = sorted({one["machine"] for one in found})
+    machines = sorted({result["machine"] for result in results})
+    environments = [result["environment"] for result in results]
     versions = sorted(
-        {f"{name} {value}" for one in found for name, value in one["environment"].items() if value}
+        {
+            f"{name} {version}"
+            for environment in environments
+            for name, version in environment.items()
+            if version
+        }
     )
     lines += ["", f"Machine: {'; '.join(machines)}.", "", f"Versions: {', '.join(versions)}.", ""]
     return "\n".join(lines)

@@ -2,12 +2,12 @@
 
 import pytest
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.support.toy_project"]
 
 
 @pytest.fixture
 def red():
-    """A small red picture."""
+    """A small red image."""
     from PIL import Image
 
     return Image.new("RGB", (8, 8), (215, 40, 40))

@@ -1,7 +1,7 @@
-"""The backends: one small module each behind one Protocol, chosen by name.
+"""How does one library load a model and answer a request? One adapter for each, in the worker only.
 
-A backend lives in the worker and nowhere else: it may import its library, ``records``, ``errors``
-and ``meter``. Its module is imported only after the worker was asked to load with it.
+A backend imports the standard library, its own library, and modules of ``core``, ``machine`` and
+``servers`` that import no third-party package. Start with the protocol here, then ``fake.py``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, runtime_checkable
 
+from qualification.core.backends import BACKENDS
 from qualification.core.protocol import (
     GenerateRequest,
     Generation,
@@ -17,37 +18,29 @@ from qualification.core.protocol import (
     MemoryReport,
 )
 
-MODULES = {
-    "mlx": "qualification.backends.mlx.backend",
-    "torch": "qualification.backends.torch",
-    "llamacpp": "qualification.backends.llamacpp.backend",
-    "server": "qualification.backends.server.backend",
-    "fake": "qualification.backends.fake",
-}
-
 
 class Backend(Protocol):
     """What a worker asks of a library."""
 
     def load(self, request: LoadRequest) -> LoadReport:
-        """Load the weights until a first token could be computed, and say how long it took."""
+        """Load the weights until a first token could be computed, and report how long it took."""
 
     def generate(self, request: GenerateRequest) -> Generation:
         """Answer one request, with the time at which each token came."""
 
     def memory(self) -> dict[str, int]:
-        """What the library itself says of its memory, in bytes; names say whose words they are."""
+        """The library's self-reported memory in bytes, under names that identify the library."""
 
     def clean_up(self) -> None:
-        """Give back what the library keeps between requests, as its users do; no weights."""
+        """Free what the library keeps between requests, as its users do; no weights."""
 
     def unload(self) -> None:
-        """Give the weights back."""
+        """Free the weights."""
 
 
 @runtime_checkable
-class Elsewhere(Protocol):
-    """A backend whose weights are in other processes than the worker: what those hold counts."""
+class RemoteBackend(Protocol):
+    """A backend whose weights are in other processes than the worker: their memory counts."""
 
     def peak_memory(self) -> MemoryReport:
         """Lifetime peak of those processes, in bytes."""
@@ -58,5 +51,5 @@ class Elsewhere(Protocol):
 
 def create(name: str) -> Backend:
     """The backend of that name; ImportError where its library is missing."""
-    backend: Backend = importlib.import_module(MODULES[name]).Backend()
+    backend: Backend = importlib.import_module(BACKENDS[name].module).Backend()
     return backend

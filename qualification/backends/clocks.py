@@ -1,7 +1,7 @@
-"""Clocks and the page cache, inside the worker: every time is ``time.perf_counter`` in seconds.
+"""Clocks inside the worker: every time is ``time.perf_counter`` in seconds.
 
-macOS answers the same calls as Linux here (``mmap``, ``mincore``, ``msync`` of its manual pages),
-so there is one code for both; it has run on Linux only, see docs/not-run-on-a-mac.md.
+The definitions are in docs/measuring.md ("How decoding speed is timed", "Phases of the time to
+first token").
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ clock = time.perf_counter
 class TokenClock:
     """Notes when each token of one request came, with the device synchronised.
 
-    ``synchronise`` waits until the device has finished; backends whose next token is only known
-    after a copy to the host pass nothing: that copy has waited for this token, and waiting for
-    all would also wait for the next token, which such libraries have begun already.
+    ``synchronise`` waits until the device has finished. A backend that learns a token by a copy to
+    the host passes nothing: the copy has already synchronised on this token, and a full
+    synchronisation would also wait for the next token, which is already queued.
     """
 
     def __init__(self, synchronise: Callable[[], object] | None = None) -> None:
@@ -29,7 +29,7 @@ class TokenClock:
         self.times_s: list[float] = []
 
     def tick(self) -> None:
-        """One more token is there."""
+        """Record that a token has come."""
         if self._synchronise is not None:
             self._synchronise()
         self.times_s.append(clock() - self.started)
@@ -40,10 +40,10 @@ class TokenClock:
 
 
 class PhaseClock:
-    """Notes the parts of one request's time to first token; see :class:`records.Phases`.
+    """Notes the phases of one request's time to first token; see ``core.protocol.Phases``.
 
-    ``synchronise`` waits until the device has finished, at the beginning and end of each part, so
-    that work which was only queued is counted where it belongs. That perturbs the request.
+    ``synchronise`` waits until the device has finished, at the beginning and end of each phase, so
+    that queued work is counted in the phase that queued it. That perturbs the request.
     """
 
     def __init__(self, started: float, synchronise: Callable[[], object] | None = None) -> None:
@@ -53,35 +53,35 @@ class PhaseClock:
         self._spans: dict[str, float] = {}
 
     def preprocessed(self) -> None:
-        """All that comes before the first model is done; only the first call counts."""
+        """Record that all work before the first model is done; only the first call counts."""
         if self._preprocess_s is None:
             self._now()
             self._preprocess_s = clock() - self._started
 
     def begin(self) -> float:
-        """The time now, with the device idle; what :meth:`add` wants as ``since``."""
+        """The time now, with the device idle; the ``since`` of :meth:`add`."""
         self._now()
         return clock()
 
-    def add(self, part: str, since: float, until: float | None = None) -> None:
+    def add(self, phase: str, since: float, until: float | None = None) -> None:
         """Add the time since ``since`` to ``vision_encode_s`` or ``prefill_s``.
 
-        Until the device is idle, or until a moment that was noted before.
+        It ends when the device is idle, or at ``until``, a moment that was noted before.
         """
         if until is None:
             self._now()
             until = clock()
-        self._spans[part] = self._spans.get(part, 0.0) + until - since
+        self._spans[phase] = self._spans.get(phase, 0.0) + until - since
 
     @contextlib.contextmanager
-    def span(self, part: str) -> Iterator[None]:
-        """Add what happens inside to ``vision_encode_s`` or ``prefill_s``."""
+    def span(self, phase: str) -> Iterator[None]:
+        """Add the time of the block to ``vision_encode_s`` or ``prefill_s``."""
         since = self.begin()
         yield
-        self.add(part, since)
+        self.add(phase, since)
 
     def phases(self) -> Phases:
-        """The parts that were seen."""
+        """The phases that were timed; None for the others."""
         spans = self._spans
         return Phases(self._preprocess_s, spans.get("vision_encode_s"), spans.get("prefill_s"))
 

@@ -7,14 +7,14 @@
 ``token_s``
     seconds per token (default 0.001); ``load_s``: seconds that loading takes.
 ``on_load`` / ``on_generate``
-    one of the faults of ``_FAULTS``; ``after``: the number of good answers before it strikes.
-``second_picture``
-    text of an exception raised by every request with a picture but the first.
+    one of the faults of ``_FAULTS``; ``after``: the number of good answers before it occurs.
+``second_image``
+    text of an exception raised by every request with an image except the first.
 ``prints``
     text written to standard output, as a chatty library does; ``warns``: to standard error.
 ``library``
-    a module of the worker's environment that is imported on loading: its ``answer(question)`` says
-    the answers, and its ``TOKEN_S``, if it has that, is the seconds per token.
+    a module of the worker's environment that is imported on loading: its ``answer(question)``
+    returns the answers, and its ``TOKEN_S``, if it has one, is the seconds per token.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Backend:
         self._options: dict[str, Any] = {}
         self._library: Any = None
         self._answered = 0
-        self._pictures = 0
+        self._images = 0
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -64,8 +64,8 @@ class Backend:
         parts = [part for message in request.messages for part in message.parts]
         question = " ".join(part.value for part in parts if part.kind == "text")
         if any(part.kind == "image" for part in parts):
-            self._pictures += 1
-            if self._pictures > 1 and (text := self._options.get("second_picture")):
+            self._images += 1
+            if self._images > 1 and (text := self._options.get("second_image")):
                 raise ValueError(text)
         default = self._options.get("default_answer", "red")
         answer = str(self._options.get("answers", {}).get(question, default))
@@ -120,9 +120,9 @@ def _garbage() -> None:
 
 
 def _eat_memory() -> None:
-    kept = []
+    blocks = []
     for _ in range(4096):
-        kept.append(b"x" * 8_000_000)
+        blocks.append(b"x" * 8_000_000)
         time.sleep(0.005)
 
 

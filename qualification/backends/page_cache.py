@@ -1,4 +1,8 @@
-"""Whether the pages of files are in the page cache, and how to drop them."""
+"""Whether the pages of files are in the page cache, and how to drop them.
+
+macOS has the same calls as Linux (``mmap``, ``mincore``, ``msync`` of its manual pages); one path
+serves both. It has run on Linux only, see docs/not-run-on-a-mac.md.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 COLD_SHARE, WARM_SHARE = 0.01, 0.99
-"""Of the files' pages in memory: under the first a load is cold, from the second on it is warm."""
+"""Share of the files' pages in memory below which a load is cold, and from which it is warm."""
 
 _READ, _SHARED, _INVALIDATE = mmap.PROT_READ, mmap.MAP_SHARED, 2  # MS_INVALIDATE on both systems
 
 
 def page_cache(files: Iterable[Path], system: Any = None) -> str:
-    """``warm`` or ``cold`` as ``mincore`` sees the files' pages, else ``unknown``.
+    """``warm`` or ``cold`` as ``mincore`` reports the files' pages, else ``unknown``.
 
     Warm: 99 % or more of the pages are resident; cold: less than 1 %. ``system`` stands in for the
     C library in tests.
@@ -26,7 +30,7 @@ def page_cache(files: Iterable[Path], system: Any = None) -> str:
     resident = total = 0
     for file in files:
         if file.stat().st_uid != os.geteuid() and not os.access(file, os.W_OK):
-            return "unknown"  # to anyone else Linux says that every page is resident
+            return "unknown"  # to any other user Linux reports every page as resident
         with _mapped(library, file) as (address, size):
             if not size:
                 continue
@@ -34,7 +38,7 @@ def page_cache(files: Iterable[Path], system: Any = None) -> str:
             flags = ctypes.create_string_buffer(pages)
             if address is None or library.mincore(address, size, flags) != 0:
                 return "unknown"
-            # The lowest bit is "resident" on both systems; macOS tells more in the others.
+            # The lowest bit is "resident" on both systems; macOS uses other bits too.
             resident += sum(flag & 1 for flag in flags.raw)
             total += pages
     if not total:
@@ -44,7 +48,7 @@ def page_cache(files: Iterable[Path], system: Any = None) -> str:
 
 
 def drop_pages(files: Iterable[Path], system: Any = None) -> None:
-    """Ask the system to forget the files' pages; :func:`page_cache` says whether it did.
+    """Ask the system to drop the files' pages; :func:`page_cache` tells whether it did.
 
     Linux: ``posix_fadvise(DONTNEED)``, which keeps pages that are dirty or mapped somewhere.
     macOS has no such call: ``msync(MS_INVALIDATE)`` on a shared mapping, as fio does.
@@ -53,7 +57,7 @@ def drop_pages(files: Iterable[Path], system: Any = None) -> None:
     for file in files:
         with file.open("rb") as opened:
             if hasattr(os, "posix_fadvise"):
-                # Dirty pages stay, so what was only just written is written out first.
+                # Dirty pages stay in memory, so they are written to the disk first.
                 os.fsync(opened.fileno())
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                 continue
@@ -82,7 +86,7 @@ def _library() -> Any:
 
 @contextlib.contextmanager
 def _mapped(library: Any, file: Path) -> Iterator[tuple[int | None, int]]:
-    """Address (None where it cannot be had) and size in bytes of a mapping that is not touched."""
+    """Address (None if mapping fails) and size in bytes of a mapping that is not read."""
     size = file.stat().st_size
     if not size:
         yield None, 0

@@ -13,10 +13,10 @@ _CONFIGURATION = ("*.json", "*.model", "*.tiktoken", "*.txt", "*.jinja")
 
 
 def resolve(request: LoadRequest) -> tuple[Path, str]:
-    """The local folder with the weights and the revision that it holds ('' for local files).
+    """The local folder with the weights and its revision ('' for local files).
 
-    Hub weights are taken from the local cache first and downloaded only where that fails. The
-    parent asks for this before it asks to load, so that a download is never load time.
+    Hub weights come from the local cache, and are downloaded only if they are not in it. The parent
+    requests this before the load, so that a download is never part of the load time.
     """
     if request.path:
         folder = Path(request.path)
@@ -60,10 +60,10 @@ def _snapshot(repository: str, revision: str, patterns: list[str]) -> Path:
 
 
 def is_complete(folder: Path, patterns: list[str]) -> bool:
-    """Whether a snapshot has what was asked for: an interrupted download leaves a part of it.
+    """Whether a snapshot has all requested files: an interrupted download leaves only a part.
 
-    Each file that is named in full must be there; where safetensors are wanted, all shards that
-    the index names, or one file without shards.
+    Each file that is named in full must be there; for safetensors all shards that the index names,
+    or one file without shards.
     """
     names = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
     exact = [pattern for pattern in patterns if "*" not in pattern]

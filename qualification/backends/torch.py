@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import expected_tokens as image_arithmetic
-from qualification.backends import pictures, video_frames
+from qualification.backends import expected_tokens, video_frames
 from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.page_cache import drop_pages, page_cache
 from qualification.backends.shims import remote_code
@@ -25,6 +24,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
+from qualification.servers.chat import as_chat, data_url, of_kind
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
@@ -68,11 +68,11 @@ class Backend:
         self._model = (
             AutoModelForImageTextToText.from_pretrained(folder, **settings).to(self._device).eval()
         )
-        returned = clock() - start
+        returned_s = clock() - start
         self.generate(_WARM_UP)
         return LoadReport(
             load_s=clock() - start,
-            load_return_s=returned,
+            load_return_s=returned_s,
             import_s=import_s,
             device=self._device,
             weights_bytes=total_bytes(files),
@@ -87,7 +87,7 @@ class Backend:
         import torch
 
         if request.prefill_chunk:
-            raise BackendFailed("transformers computes a prompt with pictures in one piece")
+            raise BackendFailed("transformers computes a prompt with images in one piece")
         tokens = TokenClock(_synchronise(torch, self._device))
         phases = None
         if request.phases:
@@ -98,7 +98,7 @@ class Backend:
         prompt_ids = inputs["input_ids"]
         streamer = _Streamer(tokens)
         torch.manual_seed(request.seed)
-        # Files may declare a penalty for repetition; the other backends have none.
+        # A model's files may declare a repetition penalty; the other backends apply none.
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
         if request.temperature > 0:
             sampling = {"do_sample": True, "temperature": request.temperature}
@@ -115,22 +115,26 @@ class Backend:
         margins = [_margin(logits[0]) for logits in output.logits or ()]
         stop_ids = self._stop_ids()
         stopped = bool(ids) and ids[-1] in stop_ids and not request.fixed_length
-        if stopped:  # the token that ends the answer is not part of it, here as in the others
+        if stopped:  # as in the other backends, the end token is not part of the answer
             ids = ids[:-1]
         config = self._model.config
         names = ("image_token_id", "video_token_id")
-        marks = [getattr(config, name) for name in names if getattr(config, name, None) is not None]
+        placeholders = {getattr(config, name, None) for name in names} - {None}
         return Generation(
             text=self._processor.tokenizer.decode(ids, skip_special_tokens=True),
             token_times_s=tuple(tokens.times_s[: len(ids)]),
             e2e_s=e2e_s,
             prompt_tokens=int(prompt_ids.shape[1]),
-            image_tokens=sum(int((prompt_ids == mark).sum()) for mark in marks) if marks else -1,
+            image_tokens=(
+                sum(int((prompt_ids == token).sum()) for token in placeholders)
+                if placeholders
+                else -1
+            ),
             finish_reason="stop" if stopped else "length",
             token_ids=tuple(ids),
             margins=tuple(margins[: len(ids)]),
             phases=phases.phases() if phases is not None else None,
-            image_tokens_expected=image_arithmetic.expected(self._folder, request),
+            image_tokens_expected=expected_tokens.expected(self._folder, request),
         )
 
     def unload(self) -> None:
@@ -164,20 +168,11 @@ class Backend:
             torch.mps.empty_cache()
 
     def _inputs(self, request: GenerateRequest) -> Any:
-        images = [_opened(part) for part in pictures.of_kind(request.messages, "image")]
+        images = [_opened(part) for part in of_kind(request.messages, "image")]
         clips = [
-            video_frames.decoded(Path(part.value))
-            for part in pictures.of_kind(request.messages, "video")
+            video_frames.decoded(Path(part.value)) for part in of_kind(request.messages, "video")
         ]
-        chat = []
-        for message in request.messages:
-            parts = []
-            for part in message.parts:
-                if part.kind == "text":
-                    parts.append({"type": "text", "text": part.value})
-                else:
-                    parts.append({"type": part.kind})
-            chat.append({"role": message.role, "content": parts})
+        chat = [as_chat(message, lambda part: {"type": part.kind}) for message in request.messages]
         prompt = self._processor.apply_chat_template(
             chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
         )
@@ -197,7 +192,7 @@ class Backend:
 
 
 class _Streamer:
-    """Called by ``generate`` with the prompt first, then with each new token on the host."""
+    """Receives from ``generate`` the prompt first, then each new token on the host."""
 
     def __init__(self, tokens: TokenClock) -> None:
         self._tokens = tokens
@@ -214,11 +209,11 @@ class _Streamer:
 
 @contextlib.contextmanager
 def _hooked(model: Any, phases: PhaseClock | None) -> Iterator[None]:
-    """Time the vision tower with its projector, and the language model's first pass, inside.
+    """Time the vision tower with its projector, and the language model's first pass, in the block.
 
-    The first is the method that transformers' own models call for it; the second begins before
-    the decoder that the model itself names and ends with the whole model's first pass. A class
-    that has not one of them leaves that part out.
+    The vision tower is timed in the method in which transformers' own models call it. The first
+    pass begins at the decoder that the model names and ends with the first pass of the whole model.
+    A class without one of them has no such phase.
     """
     if phases is None:
         yield
@@ -255,7 +250,7 @@ def _hooked(model: Any, phases: PhaseClock | None) -> Iterator[None]:
 
 
 def _spanned(original: Any, phases: PhaseClock) -> Any:
-    @functools.wraps(original)  # generate looks at the signature to know what to call it with
+    @functools.wraps(original)  # generate reads the signature to choose the arguments
     def spanned(*args: Any, **kwargs: Any) -> Any:
         with phases.span("vision_encode_s"):
             return original(*args, **kwargs)
@@ -264,7 +259,7 @@ def _spanned(original: Any, phases: PhaseClock) -> Any:
 
 
 def _opened(part: Part) -> Any:
-    """The picture as transformers' own loader opens a path or a data URL, or Pillow its bytes."""
+    """The image: a path or a data URL opened by transformers' own loader, bytes by Pillow."""
     from transformers.image_utils import load_image
 
     file = Path(part.value)
@@ -272,12 +267,12 @@ def _opened(part: Part) -> Any:
         from PIL import Image
 
         return load_image(Image.open(io.BytesIO(file.read_bytes())))
-    return load_image(pictures.data_url(file) if part.given_as == "data_url" else part.value)
+    return load_image(data_url(file) if part.given_as == "data_url" else part.value)
 
 
 def _margin(logits: Any) -> float:
-    first, second = logits.float().topk(2).values.tolist()
-    return float(first - second)
+    best, second = logits.float().topk(2).values.tolist()
+    return float(best - second)
 
 
 def _dtype_name(version: str) -> str:

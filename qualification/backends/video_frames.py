@@ -1,14 +1,13 @@
-"""A clip of a request in the forms that libraries take one in without decoding a file.
+"""A clip of a request in the forms in which libraries accept it without decoding a file.
 
 A clip is a folder of frames: ``000.png``, ``001.png`` and so on, all of one size, one second apart.
 
-- transformers' processors take decoded frames with the metadata of the video that they are from.
-  One form of both goes through 4.57 and 5 for SmolVLM, Qwen2-VL and Qwen2.5-VL; see
-  :func:`for_transformers`.
-- mlx-vlm takes a list of frames (``video=`` of ``stream_generate``) where its processor of the
-  model has a part for video, as those of Qwen have.  For all others, SmolVLM among them, its
-  command line and its server send the frames as pictures in their order, and so do we; see
-  :func:`as_pictures`.  In releases before 0.6.14, which do not tell the two apart, all go so.
+- transformers' processors take decoded frames with the metadata of their video. One form works in
+  4.57 and 5 for SmolVLM, Qwen2-VL and Qwen2.5-VL; see :func:`for_transformers`.
+- mlx-vlm takes a list of frames (``video=`` of ``stream_generate``) if its processor of the model
+  has a part for video, as those of Qwen have. For all other models, SmolVLM among them, its command
+  line and its server send the frames as images in their order, and so does :func:`as_images`.
+  Releases before 0.6.14 do not distinguish the two; with them every clip becomes images.
 """
 
 from __future__ import annotations
@@ -24,30 +23,30 @@ FRAMES_PER_SECOND = 1.0
 
 
 def paths(folder: Path) -> list[Path]:
-    """The files of a clip's frames in their order; FileNotFoundError where there is none."""
-    found = sorted(folder.glob("*.png"))
-    if not found:
+    """The files of a clip's frames in their order; FileNotFoundError if there is none."""
+    frames = sorted(folder.glob("*.png"))
+    if not frames:
         raise FileNotFoundError(f"{folder} has no frames (000.png, 001.png and so on)")
-    return found
+    return frames
 
 
 def decoded(folder: Path) -> list[Any]:
-    """The frames of a clip as RGB pictures of Pillow."""
+    """The frames of a clip as RGB images of Pillow."""
     from PIL import Image
 
     frames = []
     for path in paths(folder):
-        with Image.open(path) as picture:
-            frames.append(picture.convert("RGB"))
+        with Image.open(path) as image:
+            frames.append(image.convert("RGB"))
     return frames
 
 
 def for_transformers(clips: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """What a processor of transformers is called with for clips of RGB pictures; {} for none.
+    """The arguments of a transformers processor for clips of RGB images; {} without a clip.
 
-    A clip becomes an array [frames, height, width, 3]. It lies in one more list, which is one
-    conversation's, since 4.57's SmolVLM counts it so and all others flatten it. Without metadata
-    SmolVLM takes the frames for 24 a second and writes one time before all of them.
+    A clip becomes an array [frames, height, width, 3]. The clips are in one more list, for the one
+    conversation: 4.57's SmolVLM expects it, and the other processors flatten it. Without metadata
+    SmolVLM assumes 24 frames a second and writes one time for all of them.
     """
     import numpy as np
 
@@ -61,7 +60,7 @@ def for_transformers(clips: Sequence[Sequence[Any]]) -> dict[str, Any]:
 
 
 def taken_by_mlx(processor: Any) -> bool:
-    """Whether mlx-vlm itself says that its processor takes clips."""
+    """Whether mlx-vlm reports that its processor takes clips."""
     try:
         from mlx_vlm.generate.video import processor_handles_video
     except ImportError:
@@ -69,10 +68,10 @@ def taken_by_mlx(processor: Any) -> bool:
     return bool(processor_handles_video(processor))
 
 
-def as_pictures(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The same messages with each clip's frames as pictures, in their order."""
+def as_images(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The same messages with each clip's frames as images, in their order."""
     return tuple(
-        replace(message, parts=tuple(other for part in message.parts for other in _split(part)))
+        replace(message, parts=tuple(piece for part in message.parts for piece in _split(part)))
         for message in messages
     )
 

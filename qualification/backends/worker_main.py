@@ -1,4 +1,4 @@
-"""The worker: the one process that imports a backend's library.
+"""The worker: the only process that imports a backend's library.
 
 Started as ``python worker_main.py CHANNEL SCRATCH`` under the interpreter of the environment that
 is to be qualified, which need not have this project installed.
@@ -6,17 +6,17 @@ is to be qualified, which need not have this project installed.
 ==========  ======================================================================================
 CHANNEL     number of an inherited socket; requests come and replies go as JSON, one a line
 SCRATCH     folder for temporary files (also in TMPDIR); removed by us if the parent has vanished
-stdout      never part of the channel: whatever the libraries print goes to the log, with stderr
+stdout      not part of the channel: what the libraries print goes to the log, with stderr
 ==========  ======================================================================================
 
 Request ``{"id": 1, "method": "load", "params": {...}}``; the methods are ``fetch``
 (``LoadRequest`` -> nothing: the weights are on this machine), ``load`` (``LoadRequest`` ->
 ``LoadReport``), ``generate`` (``GenerateRequest`` -> ``Generation``), ``memory`` (nothing ->
-``MemoryReport``), ``clean_up`` (nothing: the library's caches are given back), ``unload`` and
+``MemoryReport``), ``clean_up`` (nothing: the library's caches are freed), ``unload`` and
 ``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
 ``{"id": 1, "error": {"kind": "...", "message": "..."}}`` with a kind of ``errors.WORKER_ERRORS``.
 Requests are answered in order. End of file without ``close`` means that the parent died: the
-worker ends at once, whatever it was doing.
+worker ends at once, in the middle of any request.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from typing import Any
 
 if __name__ == "__main__":
     # sys.path[0] is this folder, where `torch.py` would hide the library.
-    _here = Path(__file__).resolve().parent
-    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != _here]
-    _root = _here.parent
+    _folder = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != _folder]
+    _root = _folder.parent
     if "qualification" not in sys.modules:
         _spec = importlib.util.spec_from_file_location(
             "qualification", _root / "__init__.py", submodule_search_locations=[str(_root)]
@@ -52,12 +52,13 @@ if __name__ == "__main__":
         _spec.loader.exec_module(_package)
 
 from qualification import backends
-from qualification.backends import snapshots as weights_files
+from qualification.backends.snapshots import resolve
+from qualification.core.backends import BACKENDS
 from qualification.core.errors import WORKER_ERRORS, WorkerError
 from qualification.core.libraries import install_command
 from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part, to_json
-from qualification.machine import gpu_memory as device_memory
-from qualification.machine import process_memory
+from qualification.machine.gpu_memory import DevicePeak
+from qualification.machine.process_memory import peak_memory
 
 _NO_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "cannot allocate memory")
 
@@ -68,10 +69,12 @@ class _Service:
     def __init__(self) -> None:
         self._backend: backends.Backend | None = None
         self._name = ""
-        self._device = device_memory.DevicePeak()
+        self._device = DevicePeak()
 
     def fetch(self, params: dict[str, Any]) -> Any:
-        weights_files.resolve(LoadRequest(**params))
+        request = LoadRequest(**params)
+        self._name = request.backend
+        resolve(request)
         return {}
 
     def load(self, params: dict[str, Any]) -> Any:
@@ -80,7 +83,7 @@ class _Service:
         backend = backends.create(request.backend)
         report = backend.load(request)
         self._backend = backend
-        self._device.look()
+        self._device.sample()
         return to_json(report)
 
     def generate(self, params: dict[str, Any]) -> Any:
@@ -89,24 +92,24 @@ class _Service:
             for message in params.pop("messages")
         )
         if self._backend is None:
-            raise RuntimeError("generate was asked before load")
+            raise RuntimeError("generate was requested before load")
         generation = self._backend.generate(GenerateRequest(messages=messages, **params))
-        if isinstance(self._backend, backends.Elsewhere):
+        if isinstance(self._backend, backends.RemoteBackend):
             self._backend.peak_device_bytes()
         else:
-            self._device.look()  # the answer's times are taken already
+            self._device.sample()  # the answer's times are taken already
         return to_json(generation)
 
     def memory(self, _params: dict[str, Any]) -> Any:
-        if isinstance(self._backend, backends.Elsewhere):
+        if isinstance(self._backend, backends.RemoteBackend):
             return to_json(
                 dataclasses.replace(
                     self._backend.peak_memory(),
                     peak_device_bytes=self._backend.peak_device_bytes(),
                 )
             )
-        self._device.look()
-        report = process_memory.peak_memory()
+        self._device.sample()
+        report = peak_memory()
         details = report.details | (self._backend.memory() if self._backend is not None else {})
         peak = self._device.bytes
         return to_json(dataclasses.replace(report, details=details, peak_device_bytes=peak))
@@ -126,7 +129,7 @@ class _Service:
         return {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The reply to one request; whatever the library raises becomes an error by kind."""
+        """The reply to one request; any exception of the library becomes an error with a kind."""
         try:
             return {"id": request["id"], "ok": getattr(self, request["method"])(request["params"])}
         except BaseException as error:  # a library may raise SystemExit
@@ -138,7 +141,9 @@ class _Service:
         if isinstance(error, WorkerError) and error.kind in WORKER_ERRORS:
             return {"kind": error.kind, "message": str(error)}
         if isinstance(error, ImportError) and self._backend is None:
-            hint = "" if self._name == "fake" else f"; install it: {install_command(self._name)}"
+            spec = BACKENDS.get(self._name)
+            library = spec is not None and spec.imports
+            hint = f"; install it: {install_command(self._name)}" if library else ""
             return {
                 "kind": "backend_unavailable",
                 "message": f"backend {self._name} cannot be used here: {text}{hint}",
@@ -166,13 +171,13 @@ def main() -> int:
 
 
 def _read(channel: socket.socket, requests: queue.Queue[dict[str, Any]], scratch: Path) -> None:
-    # A parent that dies with an answer of ours unread resets the channel instead of ending it.
+    # A parent that dies with an answer unread resets the channel instead of ending it.
     with contextlib.suppress(ConnectionError), channel.makefile("rb") as lines:
         for line in lines:
             request = json.loads(line)
             requests.put(request)
     shutil.rmtree(scratch, ignore_errors=True)
-    if os.getpgrp() == os.getpid():  # what the libraries started ends with us
+    if os.getpgrp() == os.getpid():  # processes that the libraries started end with the worker
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
@@ -181,5 +186,5 @@ if __name__ == "__main__":
     _code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Libraries' exit handlers have crashed after all work was done; nothing of ours is left to do.
+    # Libraries' exit handlers have crashed after all work was done, so they are skipped.
     os._exit(_code)

@@ -1,7 +1,7 @@
 """The ``qualify`` command: one module for each of its commands.
 
-Running is pytest's work; this shows, renders and accepts. May import every room but
-``pytest_plugin``, ``suites`` and ``backends``. Start reading here.
+pytest runs the tests; this room shows, renders, compares and accepts. May import every room except
+``pytest_plugin``, ``suites`` and ``backends``. Start here: the list of commands.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def main() -> None:
     \b
     pytest -m canary      does the software work here? (a few minutes, nothing to download)
     pytest -m here        qualify this machine with the models of its tier
-    qualify report        render what was found
+    qualify report        render the results
     qualify gate          may we move to another release of the libraries?
-    qualify watch         does it hold out? minutes to days on one deployment or server
+    qualify watch         soak test: minutes to days on one deployment or server
     """  # noqa: D301 - click reads the escape
 
 

@@ -1,4 +1,4 @@
-"""``qualify baseline``: list, show stale ones, compare two, expire, and what a suspect starts."""
+"""``qualify baseline``: list, show stale ones, compare two, expire, and check suspects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qualification.core.paths import home
 from qualification.core.text import disarm
 
 if TYPE_CHECKING:
-    from qualification.judging.baselines.staleness import Kept, Reason
+    from qualification.judging.baselines.staleness import Reason, StoredBaseline
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -30,59 +30,68 @@ _days: Callable[[_Command], _Command] = click.option(
     type=click.IntRange(1, 10_000),
     default=90,
     show_default=True,
-    help="Older than that is stale.",
+    help="A baseline whose newest session is older is stale.",
+)
+_as_json: Callable[[_Command], _Command] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON."
 )
 
 
 @click.group()
 def baseline() -> None:
-    """Baselines: what there is, what is stale, two of them compared, what expires.
+    """List, compare and expire baselines.
 
-    Accepting a session is: qualify accept
+    "qualify accept" adds a session to them.
     """
 
 
 @baseline.command("list")
 @_folder
 @_days
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@_as_json
 @one_sentence
-def list_baselines(folder: Path | None, days: int, as_json: bool) -> None:
-    """Show each baseline: sessions, machines, environments, the newest, and whether it is stale."""
+def list_baselines(*, folder: Path | None, days: int, as_json: bool) -> None:
+    """Show each baseline and whether it is stale.
+
+    With the numbers of its sessions, machines and environments.
+    """
     from rich.console import Console
 
-    from qualification.cli import baseline_tables as screen
+    from qualification.cli import baseline_tables as tables
 
-    found = _surveyed(folder, days)
+    surveyed = _surveyed(folder, days)
     if as_json:
-        click.echo(json.dumps([screen.as_json(one, why) for one, why in found], indent=2))
+        rows = [tables.as_json(baseline, reasons) for baseline, reasons in surveyed]
+        click.echo(json.dumps(rows, indent=2))
         return
-    if any(one.baseline for one, _ in found):
-        Console().print(screen.table(found))
-    _say_unreadable([one for one, _ in found])
-    click.echo(screen.total(found))
+    if any(baseline.baseline for baseline, _ in surveyed):
+        Console().print(tables.table(surveyed))
+    _report_unreadable([baseline for baseline, _ in surveyed])
+    click.echo(tables.total(surveyed))
 
 
 @baseline.command()
 @_folder
 @_days
-@click.option("--strict", is_flag=True, help="Exit 1 where any is stale.")
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if any baseline is stale.")
+@_as_json
 @one_sentence
-def stale(folder: Path | None, days: int, strict: bool, as_json: bool) -> None:
-    """List baselines that no longer serve, and why; nothing is removed."""
-    from qualification.cli import baseline_tables as screen
+def stale(*, folder: Path | None, days: int, strict: bool, as_json: bool) -> None:
+    """List stale baselines and why they are stale; nothing is removed."""
+    from qualification.cli import baseline_tables as tables
 
-    found = _surveyed(folder, days)
-    old = [(one, why) for one, why in found if why]
+    surveyed = _surveyed(folder, days)
+    old = [(baseline, reasons) for baseline, reasons in surveyed if reasons]
     if as_json:
-        click.echo(json.dumps([screen.as_json(one, why) for one, why in old], indent=2))
+        rows = [tables.as_json(baseline, reasons) for baseline, reasons in old]
+        click.echo(json.dumps(rows, indent=2))
     else:
-        for one, why in old:
-            if one.baseline is not None:
-                click.echo(disarm(f"{one.path}: {'; '.join(reason.clause for reason in why)}"))
-        _say_unreadable([one for one, _ in found])
-        click.echo(screen.total(found))
+        for baseline, reasons in old:
+            if baseline.baseline is not None:
+                clauses = "; ".join(reason.clause for reason in reasons)
+                click.echo(disarm(f"{baseline.path}: {clauses}"))
+        _report_unreadable([baseline for baseline, _ in surveyed])
+        click.echo(tables.total(surveyed))
     if strict and old:
         sys.exit(1)
 
@@ -91,46 +100,62 @@ def stale(folder: Path | None, days: int, strict: bool, as_json: bool) -> None:
 @click.argument("a")
 @click.argument("b")
 @_folder
-@click.option("--tier", default="", help="Where a deployment has baselines on several tiers.")
-@click.option("--any-machine", is_flag=True, help="Also figures of different machines.")
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@click.option(
+    "--tier", default="", help="The tier, if a deployment has baselines on several tiers."
+)
+@click.option("--any-machine", is_flag=True, help="Compare figures of different machines too.")
+@_as_json
 @one_sentence
 def compare(
-    a: str, b: str, folder: Path | None, tier: str, any_machine: bool, as_json: bool
+    *, a: str, b: str, folder: Path | None, tier: str, any_machine: bool, as_json: bool
 ) -> None:
-    """Hold B against A, metric by metric; a factor over 1 is worse.
+    """Compare two baselines, metric by metric.
 
-    A and B are each a deployment, TIER/DEPLOYMENT, a file, DEPLOYMENT:SESSION, or both a folder of
-    baselines, such as those of two checkouts.
+    A factor over 1 means that B is worse than A. A and B are each a deployment, TIER/DEPLOYMENT, a
+    file, or DEPLOYMENT:SESSION; or both are a folder of baselines, such as those of two
+    checkouts.
     """
     from rich.console import Console
 
-    from qualification.cli import baseline_tables as screen
-    from qualification.judging.baselines.operands import pairs
+    from qualification.cli import baseline_tables as tables
+    from qualification.judging.baselines.operands import operand_pairs
 
-    found = pairs(a, b, folder or home() / "baselines", tier)
-    for line in found.alone:
+    operands = operand_pairs(a, b, folder or home() / "baselines", tier)
+    for line in operands.unpaired:
         click.echo(disarm(line), err=True)
     if as_json:
-        rows = [screen.comparison_as_json(*pair, any_machine) for pair in found.pairs]
+        rows = [
+            tables.comparison_as_json(*pair, any_machine=any_machine) for pair in operands.pairs
+        ]
         click.echo(json.dumps(rows, indent=2))
         return
-    for one, other in found.pairs:
-        for part in screen.comparison(one, other, any_machine):
+    for pair in operands.pairs:
+        for part in tables.comparison(*pair, any_machine=any_machine):
             Console().print(part)
 
 
 @baseline.command()
 @click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
 @_folder
-@click.option("--tier", "tiers", multiple=True, help="Only of this tier.")
-@click.option("--environment", "environments", multiple=True, help="For example 'mlx-vlm<0.6'.")
-@click.option("--session", "sessions", multiple=True, help="A session's identifier.")
-@click.option("--machine", "machines", multiple=True, help="A machine's identifier.")
-@click.option("--before", default="", metavar="DATE", help="Started before it (UTC).")
-@click.option("--yes", is_flag=True, help="Do it; without it nothing is changed.")
+@click.option("--tier", "tiers", multiple=True, help="Only baselines of this tier.")
+@click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    metavar="REQUIREMENT",
+    help="Sessions with these versions: 'mlx-vlm<0.6'.",
+)
+@click.option("--session", "sessions", multiple=True, metavar="ID", help="This session.")
+@click.option(
+    "--machine", "machines", multiple=True, metavar="ID", help="Sessions of this machine."
+)
+@click.option(
+    "--before", default="", metavar="DATE", help="Sessions that started before DATE (UTC)."
+)
+@click.option("--yes", is_flag=True, help="Remove them; without it nothing is changed.")
 @one_sentence
 def expire(
+    *,
     deployments: tuple[str, ...],
     folder: Path | None,
     tiers: tuple[str, ...],
@@ -140,15 +165,16 @@ def expire(
     before: str,
     yes: bool,
 ) -> None:
-    """Remove accepted sessions from baselines, of DEPLOYMENTS or of all.
+    """Remove accepted sessions from baselines.
 
-    A session goes that meets every kind of option given; of one option given twice, either.
+    Without DEPLOYMENT, from those of every deployment. A session is removed if it matches every
+    option that is given; of an option that is given more than once, one match is enough.
     """
-    from qualification.judging.baselines.expiry import expiring, terms
+    from qualification.judging.baselines.expiry import expiring, expiry_terms
     from qualification.judging.baselines.staleness import read_all
     from qualification.judging.baselines.storage import remove_sessions
 
-    wanted = terms(
+    terms = expiry_terms(
         environments=environments,
         sessions=sessions,
         machines=machines,
@@ -156,31 +182,39 @@ def expire(
         deployments=deployments,
         tiers=tiers,
     )
-    kept = read_all(folder or home() / "baselines")
-    found = expiring(kept, wanted)
-    for one in found:
+    baselines = read_all(folder or home() / "baselines")
+    expiries = expiring(baselines, terms)
+    for expiry in expiries:
         if yes:
-            remove_sessions(one.path, [session.identifier for session in one.sessions])
-        end = f"{one.left} left" if one.left else "none left, so the file goes too"
-        click.echo(disarm(f"{one.path}: {end}"))
-        for session in one.sessions:
+            remove_sessions(expiry.path, [session.identifier for session in expiry.sessions])
+        remaining = str(expiry.remaining or "none")
+        note = "" if expiry.remaining else ", so the file is removed too"
+        click.echo(disarm(f"{expiry.path}: {remaining} left{note}"))
+        for session in expiry.sessions:
             click.echo(disarm(f"  {session.identifier} of machine {session.machine.identifier}"))
-    _say_unreadable(kept)
-    count = sum(len(one.sessions) for one in found)
+    _report_unreadable(baselines)
+    count = sum(len(expiry.sessions) for expiry in expiries)
     noun = f"{count} session{'' if count == 1 else 's'}"
     if yes:
         click.echo(f"{noun} removed. Git has what was committed: git log -- baselines")
     else:
-        click.echo(f"{noun} would go; nothing was changed: add --yes. Git keeps what is committed.")
+        click.echo(
+            f"{noun} would be removed; nothing was changed: add --yes. Git keeps committed files."
+        )
 
 
 @baseline.command()
 @session_options
 @_folder
-@click.option("--declarations", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--run", "start", is_flag=True, help="Start the gates, one after the other.")
+@click.option(
+    "--declarations",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of declarations (default: those that ship).",
+)
+@click.option("--run", "start", is_flag=True, help="Run the gates, one after the other.")
 @one_sentence
 def suspects(
+    *,
     session: str,
     any_machine: bool,
     results: str,
@@ -188,38 +222,42 @@ def suspects(
     declarations: Path | None,
     start: bool,
 ) -> None:
-    """Print the gate that each suspect of a session asks for: its old environment against this."""
+    """Print the gate that checks each suspect of a session.
+
+    A suspect is a metric that is worse than its baseline. The gate compares the environment in use
+    with that of the baseline.
+    """
     import shlex
 
     from qualification.models.loading import load_registry
     from qualification.upgrade import suspects as suspicion
 
-    stored = stored_results(results, session, any_machine)
-    found = suspicion.suspects(
+    stored = stored_results(results, session, any_machine=any_machine)
+    suspected = suspicion.suspects(
         stored.verdicts,
         folder or home() / "baselines",
         stored.session,
         load_registry(declarations),
     )
-    if not found:
+    if not suspected:
         click.echo(f"session {stored.session.identifier} has no suspect")
         return
     orders = []
-    for one in found:
-        what = f"{one.deployment}: {', '.join(one.metrics)}"
-        if one.problem or one.environment is None:
-            click.echo(disarm(f"# {what}: {one.problem}"))
+    for suspect in suspected:
+        subject = f"{suspect.deployment}: {', '.join(suspect.metrics)}"
+        if suspect.problem or suspect.environment is None:
+            click.echo(disarm(f"# {subject}: {suspect.problem}"))
             continue
-        orders.append(suspicion.order(one, declarations))
-        click.echo(disarm(f"# {what}; accepted with {one.differs}"))
-        if series := one.environment.python:
+        orders.append(suspicion.gate_command(suspect, declarations))
+        click.echo(disarm(f"# {subject}; accepted with {suspect.differs}"))
+        if series := suspect.environment.python:
             click.echo(disarm(f"# Python {series} is not part of this gate"))
         click.echo(disarm(shlex.join(orders[-1])))
     if start and orders:
-        sys.exit(suspicion.start(orders))
+        sys.exit(suspicion.run_gates(orders))
 
 
-def _surveyed(folder: Path | None, days: int) -> list[tuple[Kept, tuple[Reason, ...]]]:
+def _surveyed(folder: Path | None, days: int) -> list[tuple[StoredBaseline, tuple[Reason, ...]]]:
     import datetime
 
     from qualification.judging.baselines.staleness import read_all
@@ -228,27 +266,28 @@ def _surveyed(folder: Path | None, days: int) -> list[tuple[Kept, tuple[Reason, 
 
     registry = load_registry()
     random = registry.with_weights("synthetic")
-    declared = {one.identifier for one in (*registry.deployments(), *random.deployments())}
+    declared = (*registry.deployments(), *random.deployments())
+    engines = {deployment.identifier: deployment.source.engine for deployment in declared}
     versions = _versions_in_use()
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         (
-            one,
+            baseline,
             why_stale(
-                one,
-                deployments=declared,
+                baseline,
+                engines=engines,
                 tiers={tier.name for tier in registry.tiers},
                 versions=versions,
                 now=now,
                 days=days,
             ),
         )
-        for one in read_all(folder or home() / "baselines")
+        for baseline in read_all(folder or home() / "baselines")
     ]
 
 
 def _versions_in_use() -> Mapping[str, str]:
-    """What this interpreter has; for a library that it has not, what ``current`` pins."""
+    """The versions in this interpreter; of a library that is not installed, ``current``'s pin."""
     from qualification.core.errors import QualificationError
     from qualification.core.libraries import library_versions
     from qualification.upgrade.environments.spec import environment_spec, pinned
@@ -261,7 +300,7 @@ def _versions_in_use() -> Mapping[str, str]:
     return {**declared, **installed}
 
 
-def _say_unreadable(kept: Sequence[Kept]) -> None:
-    for one in kept:
-        if one.baseline is None:
-            click.echo(disarm(f"unreadable: {one.problem}"), err=True)
+def _report_unreadable(baselines: Sequence[StoredBaseline]) -> None:
+    for baseline in baselines:
+        if baseline.baseline is None:
+            click.echo(disarm(f"unreadable: {baseline.problem}"), err=True)

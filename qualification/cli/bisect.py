@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,76 +14,92 @@ from qualification.cli.errors import one_sentence
 from qualification.core.paths import home
 
 
+@dataclass(frozen=True)
+class BisectRequest:
+    """The command line, one field for each option of :func:`bisect`."""
+
+    good: str
+    bad: str
+    good_pins: str
+    bad_pins: str
+    check: str
+    deployment: str
+    weights: str
+    package: str
+    index: str
+    tries: int
+    seed: int
+    output: Path | None
+
+
 @click.command()
 @click.option("--good", required=True, metavar="ENV", help="An environment that passes the check.")
-@click.option("--bad", required=True, metavar="ENV", help="One that fails it.")
-@click.option("--good-pins", default="", metavar="PINS", help="Laid over good's: 'mlx-vlm==0.6.3'.")
-@click.option("--bad-pins", default="", metavar="PINS", help="Laid over bad's.")
+@click.option("--bad", required=True, metavar="ENV", help="An environment that fails the check.")
+@click.option(
+    "--good-pins", default="", metavar="PINS", help="Pins that replace good's: 'mlx-vlm==0.6.3'."
+)
+@click.option("--bad-pins", default="", metavar="PINS", help="Pins that replace bad's.")
 @click.option("--check", required=True, metavar="NAME", help="A check of the gate, or a metric.")
-@click.option("--deployment", "identifier", default="", metavar="ID", help="What to ask.")
+@click.option(
+    "--deployment", default="", metavar="ID", help="The deployment to test (default: a canary)."
+)
 @click.option(
     "--weights",
     type=click.Choice(["canary", "synthetic", "hub"]),
     default="canary",
     show_default=True,
-    help="Where the weights come from.",
+    help="Source of the deployment's weights.",
 )
-@click.option("--package", default="", metavar="P", help="Search the releases of this one only.")
-@click.option("--index", default="", metavar="URL", help="A package index instead of pip's own.")
+@click.option(
+    "--package", default="", metavar="NAME", help="Search the releases of this package only."
+)
+@click.option(
+    "--index", default="", metavar="URL", help="Package index (default: as pip is configured)."
+)
 @click.option(
     "--tries",
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="Fresh processes that an environment is asked in at most.",
+    help="Maximum number of fresh processes that test one environment.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the pairs.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the order within pairs."
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the record, the report and the script (default: reports/bisect).",
 )
 @one_sentence
-def bisect(
-    good: str,
-    bad: str,
-    good_pins: str,
-    bad_pins: str,
-    check: str,
-    identifier: str,
-    weights: str,
-    package: str,
-    index: str,
-    tries: int,
-    seed: int,
-    output: Path | None,
-) -> None:
-    """Find the package and the release that broke a check; exit 0 found, 3 undecided.
+def bisect(**options: Any) -> None:
+    """Find the package and the release that broke a check.
 
     ENV is a declared environment (qualify environments list), 'here', or an interpreter's path.
+    Exit codes: 0 found, 3 undecided, 2 usage error.
     """
-    from qualification.upgrade.bisect import driver as bisect_driver
-    from qualification.upgrade.bisect import reproduction
+    from qualification.upgrade.bisect import driver, reproduction
 
-    question = bisect_driver.Question(
-        good=bisect_driver.environment(good, good_pins, index),
-        bad=bisect_driver.environment(bad, bad_pins, index),
-        check=check,
-        deployment=bisect_driver.deployment(identifier, weights),
-        package=package,
-        tries=tries,
-        seed=seed,
+    request = BisectRequest(**options)
+    question = driver.BisectQuestion(
+        good=driver.environment(request.good, request.good_pins, request.index),
+        bad=driver.environment(request.bad, request.bad_pins, request.index),
+        check=request.check,
+        deployment=driver.deployment(request.deployment, request.weights),
+        package=request.package,
+        tries=request.tries,
+        seed=request.seed,
     )
     with tempfile.TemporaryDirectory(prefix="qualify-bisect-") as scratch:
-        result, observations = bisect_driver.answer(
+        result, observations = driver.answer(
             question, Path(scratch), say=lambda text: click.echo(text, err=True)
         )
     click.echo(result.sentence)
     if result.pins:
         click.echo(f"pin to use: {' or '.join(result.pins)}")
-    found = reproduction.documents(question.deployment, result, observations)
-    for file in reproduction.write(found, output or home() / "reports/bisect"):
+    documents = reproduction.documents(question.deployment, result, observations)
+    for file in reproduction.write(documents, request.output or home() / "reports/bisect"):
         click.echo(file)
-    if result.decided and (why := reproduction.why_no_script(question.deployment)):
-        click.echo(f"no script: {why}", err=True)
+    if result.decided and (reason := reproduction.why_no_script(question.deployment)):
+        click.echo(f"no script: {reason}", err=True)
     sys.exit(result.exit_code)

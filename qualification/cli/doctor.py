@@ -1,4 +1,4 @@
-"""What ``qualify doctor`` says: a plain ``dict`` for a program, the same rendered for a person."""
+"""``qualify doctor``: a report as a plain ``dict`` for programs, and rendered for a person."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from qualification.cli.errors import one_sentence
 from qualification.core.declarations import Tier
+from qualification.core.format import installed_memory_text, rate_text
 from qualification.core.protocol import to_json
 from qualification.core.results import SCHEMA_VERSION, Condition, Environment, Machine
 from qualification.machine.probe import explain_no_match
@@ -29,10 +30,10 @@ def doctor_report(
     tiers: Sequence[Tier] = (),
     servers: Sequence[ServerReadiness] = (),
 ) -> dict[str, Any]:
-    """Everything that doctor knows, as plain JSON types: sizes in bytes, rates in bytes/s.
+    """The whole report as plain JSON types: sizes in bytes, rates in bytes/s.
 
-    ``tiers`` are the declared ones: for the title of the machine's own, or to say why none is.
-    ``fit`` is whether no condition makes figures taken now unfit.
+    ``tiers`` are the declared ones: for the title of the machine's tier, or to explain why it has
+    none. ``fit`` is whether every condition allows measurements now.
     """
     title = next((tier.title for tier in tiers if tier.name == machine.tier), "")
     return {
@@ -52,7 +53,7 @@ def doctor_report(
 
 
 def render_doctor(report: dict[str, Any]) -> RenderableType:
-    """A report of :func:`doctor_report` for a terminal. No text of it is read as markup."""
+    """A report of :func:`doctor_report` for a terminal; its text is never read as markup."""
     from rich.console import Group
     from rich.text import Text
 
@@ -60,7 +61,7 @@ def render_doctor(report: dict[str, Any]) -> RenderableType:
     if unfit:
         state = Text(f"Speed measured now would be unfit: {', '.join(unfit)}.", style="yellow")
     else:
-        state = Text("Nothing that was read makes speed measured now unfit.", style="green")
+        state = Text("No condition makes speed measured now unfit.", style="green")
     parts: list[RenderableType] = [
         _machine(report),
         _backends(report),
@@ -79,8 +80,8 @@ def _machine(report: dict[str, Any]) -> Table:
     for name, value in (
         ("product", machine["product"] or "unknown"),
         ("chip", f"{machine['chip']}, {machine['cpu_cores']} cores{gpu_cores}"),
-        ("memory", _size(machine["memory_bytes"])),
-        ("bandwidth", _rate(machine["bandwidth"])),
+        ("memory", _memory(machine["memory_bytes"])),
+        ("bandwidth", _bandwidth(machine["bandwidth"])),
         ("accelerator", _accelerators(machine["accelerators"])),
         ("system", f"{machine['os_version']}, {machine['architecture']}"),
         ("python", report["environment"]["python"]),
@@ -149,25 +150,27 @@ def _row(table: Table, name: str, value: str, style: str = "") -> None:
     table.add_row(Text(name), Text(value, style=style))
 
 
-def _size(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size else "unknown"
+def _memory(size: int) -> str:
+    return installed_memory_text(size) if size else "unknown"
 
 
-def _rate(rate: float | None) -> str:
-    return f"{rate / 1e9:.0f} GB/s" if rate else "unknown"
+def _bandwidth(rate: float | None) -> str:
+    return rate_text(rate / 1e9, "GB/s") if rate else "unknown"
 
 
 def _accelerators(devices: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{d['kind']}: {d['name']}, {_size(d['memory_bytes'])}" for d in devices) or (
-        "none"
-    )
+    descriptions = [f"{d['kind']}: {d['name']}, {_memory(d['memory_bytes'])}" for d in devices]
+    return ", ".join(descriptions) or "none"
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @one_sentence
-def doctor(as_json: bool) -> None:
-    """Show this machine, its tier, its libraries and which backends are ready."""
+def doctor(*, as_json: bool) -> None:
+    """Show this machine and which backends are ready.
+
+    With its tier, its libraries, and the conditions that make measurements unfit now.
+    """
     from qualification.machine.conditions import preconditions
     from qualification.machine.probe import environment, probe
     from qualification.machine.readiness import backend_readiness

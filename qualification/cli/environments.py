@@ -1,4 +1,4 @@
-"""``qualify environments``: which environments are declared, which are built, build and remove."""
+"""``qualify environments``: which environments are declared and built; build and remove them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.core.format import bytes_text
+from qualification.core.libraries import PRINCIPAL_LIBRARIES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,19 +16,16 @@ if TYPE_CHECKING:
     from qualification.upgrade.environments.cache import Built
     from qualification.upgrade.environments.spec import EnvironmentSpec
 
-_SHOWN = ("mlx", "mlx-vlm", "transformers", "torch", "llama-cpp-python")
-"""The pins that a list has room for: the libraries that the backends are named after."""
-
 
 @click.group()
 def environments() -> None:
-    """Sets of pinned releases to run workers in: what is declared, what is built."""
+    """Show, build and remove environments of pinned releases."""
 
 
 @environments.command("list")
 @one_sentence
 def list_environments() -> None:
-    """Show the declared environments and what the cache holds."""
+    """Show the declared environments and the built ones."""
     from rich.console import Console
 
     from qualification.upgrade.environments.cache import built, find
@@ -38,60 +37,73 @@ def list_environments() -> None:
 
 @environments.command("build")
 @click.argument("name")
-@click.option("--candidate", "changes", default="", help="Pins to change: 'mlx-vlm==0.7.11 …'.")
+@click.option(
+    "--candidate",
+    "changes",
+    default="",
+    metavar="PINS",
+    help="Pins that replace the declared ones: 'mlx-vlm==0.7.11 …'.",
+)
 @one_sentence
-def build(name: str, changes: str) -> None:
-    """Build the environment NAME if it is not built, and print the path of its interpreter."""
+def build(*, name: str, changes: str) -> None:
+    """Build an environment, unless it is built already.
+
+    NAME is a declared environment; its interpreter's path is printed.
+    """
     from qualification.upgrade.environments.cache import ready
     from qualification.upgrade.environments.spec import candidate, environment_spec
 
     spec = environment_spec(name)
     if changes:
         spec = candidate(spec, changes)
-    found = ready(spec, say=lambda sentence: click.echo(sentence, err=True))
-    click.echo(found.python)
+    click.echo(ready(spec, say=lambda sentence: click.echo(sentence, err=True)).python)
 
 
 @environments.command("remove")
 @click.argument("names", nargs=-1, metavar="[NAME|KEY]...")
-@click.option("--all", "everything", is_flag=True, help="All of the cache.")
+@click.option("--all", "everything", is_flag=True, help="Remove all built environments.")
 @one_sentence
-def remove_environments(names: tuple[str, ...], everything: bool) -> None:
-    """Remove what is built, by the name of an environment or the key that the list shows."""
+def remove_environments(*, names: tuple[str, ...], everything: bool) -> None:
+    """Remove built environments.
+
+    NAME is an environment's name, KEY the key that "qualify environments list" shows.
+    """
     from qualification.core.errors import SelectionError
     from qualification.upgrade.environments.cache import built, remove
 
-    found = built()
-    keys = _keys(found)
+    present = built()
+    keys = _keys(present)
     unknown = [name for name in names if name not in keys]
     if unknown or not (names or everything):
         raise SelectionError(
             f"{', '.join(unknown) or 'nothing'} is to be removed; the cache has: "
             f"{', '.join(sorted(keys)) or 'nothing'}"
         )
-    wanted = {keys[name] for name in names}
-    for one in found:
-        if everything or one.key in wanted:
-            remove(one, say=lambda sentence: click.echo(sentence, err=True))
-            click.echo(f"removed {one.python.parent.parent}")
+    chosen = {keys[name] for name in names}
+    for environment in present:
+        if everything or environment.key in chosen:
+            remove(environment, say=lambda sentence: click.echo(sentence, err=True))
+            click.echo(f"removed {environment.python.parent.parent}")
 
 
-def _keys(found: tuple[Built, ...]) -> dict[str, str]:
-    """Return the key that each name and each key stands for, of what is built."""
+def _keys(present: tuple[Built, ...]) -> dict[str, str]:
+    """The key of a built environment by its name, and by the key itself."""
     from qualification.upgrade.environments.cache import find
     from qualification.upgrade.environments.spec import environment_names, environment_spec
 
-    keys = {one.key: one.key for one in found}
-    keys |= {one.spec.name: one.key for one in found}
+    keys = {environment.key: environment.key for environment in present}
+    keys |= {environment.spec.name: environment.key for environment in present}
     for name in environment_names():
-        there = find(environment_spec(name))
-        if there is not None:
-            keys[name] = there.key
+        current = find(environment_spec(name))
+        if current is not None:
+            keys[name] = current.key
     return keys
 
 
-def _table(declared: list[tuple[EnvironmentSpec, Built | None]], found: tuple[Built, ...]) -> Table:
-    """Return a table: a row for each declared environment, then for what else is in the cache."""
+def _table(
+    declared: list[tuple[EnvironmentSpec, Built | None]], present: tuple[Built, ...]
+) -> Table:
+    """A row for each declared environment, then for each other one in the cache."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -101,12 +113,12 @@ def _table(declared: list[tuple[EnvironmentSpec, Built | None]], found: tuple[Bu
     table.add_column("environment", overflow="fold")
     table.add_column("releases")
     table.add_column("built", no_wrap=True)
-    table.add_column("GB", no_wrap=True, justify="right")
-    known = {there.key for _, there in declared if there is not None}
-    others = [(one.spec, one) for one in found if one.key not in known]
-    for spec, there in [*declared, *others]:
-        versions = there.versions if there is not None else pinned(spec)
-        releases = ", ".join(f"{name} {versions[name]}" for name in _SHOWN if name in versions)
-        key, size = (there.key, f"{there.bytes / 1e9:.2f}") if there is not None else ("no", "")
-        table.add_row(*map(escape, (spec.name, releases, key, size)))
+    table.add_column("size", no_wrap=True, justify="right")
+    declared_keys = {built.key for _, built in declared if built is not None}
+    undeclared = [(built.spec, built) for built in present if built.key not in declared_keys]
+    for spec, built in [*declared, *undeclared]:
+        versions = pinned(spec) if built is None else built.versions
+        releases = [f"{name} {versions[name]}" for name in PRINCIPAL_LIBRARIES if name in versions]
+        key, size = ("no", "") if built is None else (built.key, bytes_text(built.bytes))
+        table.add_row(*map(escape, (spec.name, ", ".join(releases), key, size)))
     return table

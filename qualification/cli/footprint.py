@@ -1,4 +1,4 @@
-"""``qualify footprint``: predict peak memory."""
+"""``qualify footprint``: predict peak memory before anything is loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from qualification.core.paths import DECLARATIONS, home
 
 
 @click.command()
-@click.argument("deployments", nargs=-1, metavar="[MODEL]...")
-@click.option("--tier", "tiers", multiple=True, help="A tier to fit it on (default: all).")
-@click.option("--context", type=click.IntRange(1, 10**7), help="Tokens held (default: declared).")
-@click.option("--image", default="1355x710", metavar="WxH", help="Size of the picture in pixels.")
-@click.option("--together", "at_once", is_flag=True, help="All of them at the same time.")
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option("--tier", "tiers", multiple=True, help="Fit it on this tier only (default: all).")
+@click.option(
+    "--context",
+    type=click.IntRange(1, 10**7),
+    help="Tokens in the key/value cache (default: the declared context).",
+)
+@click.option(
+    "--image",
+    default="1355x710",
+    show_default=True,
+    metavar="WxH",
+    help="Size of the image in pixels.",
+)
+@click.option("--together", "at_once", is_flag=True, help="Load all of them at the same time.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--fit",
     "measured",
@@ -25,11 +35,12 @@ from qualification.core.paths import DECLARATIONS, home
     flag_value=DECLARATIONS / "memory_measured.toml",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="[FILE]",
-    help="Refit the constants of memory.toml to measured peaks instead.",
+    help="Instead, refit the constants of memory.toml to the measured peaks in FILE.",
 )
 @one_sentence
 def footprint(
-    deployments: tuple[str, ...],
+    *,
+    names: tuple[str, ...],
     tiers: tuple[str, ...],
     context: int | None,
     image: str,
@@ -37,14 +48,14 @@ def footprint(
     as_json: bool,
     measured: Path | None,
 ) -> None:
-    """Predict peak memory: which model fits which tier, with how much room.
+    """Predict peak memory: which model fits which tier.
 
-    MODEL is a deployment, a model's name or a combination of memory.toml; without any, all real
-    ones. One deployment, or several --together, are shown as a sum.
+    MODEL is a deployment, a model's name or a combination of memory.toml; without MODEL, every
+    deployment of real weights. A single deployment, or several with --together, are shown as a sum.
     """
     from rich.console import Console
 
-    from qualification.cli import footprint_tables as screen
+    from qualification.cli import footprint_tables as tables
     from qualification.models.footprint_fit import fit, read_observations
     from qualification.models.loading import load_registry
     from qualification.models.memory_fit import predict
@@ -53,28 +64,27 @@ def footprint(
     registry = load_registry()
     console = Console()
     if measured is not None:
-        seen = read_observations(measured)
-        names = {one.backend for one in seen}
-        fitted = [fit(seen, one) for one in registry.backends if one.name in names]
-        console.print(screen.fit_report(seen, fitted, registry))
+        observations = read_observations(measured)
+        backends = {observation.backend for observation in observations}
+        fitted = [fit(observations, old) for old in registry.backends if old.name in backends]
+        console.print(tables.fit_report(observations, fitted, registry))
         return
-    chosen, combined = screen.chosen(registry, deployments)
+    deployments, has_combination = tables.chosen(registry, names)
     footprints = [
         predict(
-            one,
+            deployment,
             registry,
-            tensors_here(one, home() / "fixtures"),
+            tensors_here(deployment, home() / "fixtures"),
             context=context,
-            picture=screen.picture_size(image),
+            image=tables.image_size(image),
         )
-        for one in chosen
+        for deployment in deployments
     ]
-    places = screen.places(registry, tiers)
-    at_once = at_once or combined
+    machines = tables.machines(registry, tiers)
+    at_once = at_once or has_combination
     if as_json:
-        found = screen.as_json(footprints, places, at_once=at_once)
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(tables.as_json(footprints, machines, at_once=at_once), indent=2))
     elif at_once or len(footprints) == 1:
-        console.print(screen.sums(footprints, places))
+        console.print(tables.sums(footprints, machines))
     else:
-        console.print(screen.fit_table(footprints, places, console.width))
+        console.print(tables.fit_table(footprints, machines, console.width))

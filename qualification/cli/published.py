@@ -1,4 +1,4 @@
-"""``qualify lint-published``: published figures that arithmetic contradicts."""
+"""``qualify lint-published``: published figures that contradict arithmetic."""
 
 from __future__ import annotations
 
@@ -16,32 +16,38 @@ from qualification.core.paths import home
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Published documents (default: baselines/published).",
+    help="Folder of published documents (default: baselines/published).",
 )
-@click.option("--json", "as_json", is_flag=True, help="For a program instead of a person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @one_sentence
-def lint_published(folder: Path | None, as_json: bool) -> None:
-    """List published figures that arithmetic contradicts; exit 1 where one is not recorded."""
+def lint_published(*, folder: Path | None, as_json: bool) -> None:
+    """List published figures that contradict arithmetic.
+
+    Exit code 1 if a contradiction is not recorded yet, or a recorded one is no longer found.
+    """
     from dataclasses import asdict
 
     from qualification.models.loading import load_registry
     from qualification.models.published_claims import contradictions, read_known, read_published
 
-    place = folder or home() / "baselines/published"
-    found = contradictions(read_published(place), load_registry())
-    known = read_known(place)
-    fresh = [one for one in found if one.key not in known]
-    ended = sorted(known - {one.key for one in found})
+    folder = folder or home() / "baselines/published"
+    contradicted = contradictions(read_published(folder), load_registry())
+    recorded = read_known(folder)
+    unrecorded = [finding for finding in contradicted if finding.key not in recorded]
+    obsolete = sorted(recorded - {finding.key for finding in contradicted})
     if as_json:
-        rows = [{**asdict(one), "known": one.key in known} for one in found]
+        rows = [{**asdict(finding), "known": finding.key in recorded} for finding in contradicted]
         click.echo(json.dumps(rows, indent=2))
     else:
-        for one in found:
-            mark = "known" if one.key in known else "NEW"
-            click.echo(f"{one.file}:{one.line}: [{one.rule}, {mark}] {one.sentence}")
-        click.echo(f"{len(found)} figures contradicted, {len(fresh)} of them not recorded")
-    for file, line, model, metric, rule in ended:
-        what = f"{rule} of {model} {metric}"
-        click.echo(f"{file}:{line}: recorded {what} is not found any more", err=True)
-    if fresh or ended:
+        for finding in contradicted:
+            state = "known" if finding.key in recorded else "NEW"
+            place = f"{finding.file}:{finding.line}"
+            click.echo(f"{place}: [{finding.rule}, {state}] {finding.sentence}")
+        click.echo(
+            f"{len(contradicted)} figures contradicted, {len(unrecorded)} of them not recorded"
+        )
+    for file, line, model, metric, rule in obsolete:
+        contradiction = f"{rule} of {model} {metric}"
+        click.echo(f"{file}:{line}: recorded {contradiction} is no longer found", err=True)
+    if unrecorded or obsolete:
         sys.exit(1)

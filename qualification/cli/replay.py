@@ -1,4 +1,4 @@
-"""``qualify replay``: does the gate see what really broke?"""
+"""``qualify replay``: does the gate catch past regressions?"""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from pathlib import Path
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.core.format import duration_text
 
 
 @click.command()
-@click.argument("regressions", nargs=-1)
-@click.option("--only-bad", is_flag=True, help="Leave out the pairs that are both good.")
+@click.argument("regressions", nargs=-1, metavar="[REGRESSION]...")
+@click.option("--only-bad", is_flag=True, help="Leave out the pairs of two good environments.")
 @click.option("--list", "as_list", is_flag=True, help="Show the catalogue and run nothing.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of replay.json and REPLAY.md (default: benchmarks).",
+    help="Folder for replay.json and REPLAY.md (default: benchmarks/gate).",
 )
 @one_sentence
 def replay(
-    regressions: tuple[str, ...], only_bad: bool, as_list: bool, output: Path | None
+    *, regressions: tuple[str, ...], only_bad: bool, as_list: bool, output: Path | None
 ) -> None:
-    """Run past regressions (by identifier, pattern or row) through the gate.
+    """Run past regressions through the gate.
 
-    Each is an environment that was good and one that was bad, on the canaries where it shows.
-    Exit code 1 where one is missed or a good pair is called regressed.
+    REGRESSION is an identifier, a pattern or a row of the catalogue; without it, all are run. Each
+    one pairs a good environment with a bad one, on the canaries where the regression shows. Exit
+    code 1 if a regression is missed or caught only by checks that are not declared for it, or if a
+    good pair is called regressed.
     """
+    from qualification.core.files import write_documents
     from qualification.core.paths import home
     from qualification.models.loading import load_registry
     from qualification.upgrade import replay as replaying
@@ -37,22 +41,23 @@ def replay(
     catalogue = replaying.read_catalogue()
     chosen = replaying.select(catalogue, regressions)
     if as_list:
-        for one in chosen:
-            click.echo(f"{one.row:3}  {one.identifier}: {one.title} ({one.source})")
+        for regression in chosen:
+            identity = f"{regression.row:3}  {regression.identifier}"
+            click.echo(f"{identity}: {regression.title} ({regression.source})")
         return
-    found = []
-    for each in replaying.replay(chosen, load_registry(), say=click.echo, also_good=not only_bad):
-        found.append(each)
-        named = f": {', '.join(each.named)}" if each.named else ""
-        click.echo(f"  {each.outcome} ({each.verdict or '–'}{named}) in {each.wall_s:.0f} s")
-        click.echo(f"  {each.sentence[:300]}")
-    folder = output or home() / "benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for result in replaying.replay(chosen, load_registry(), say=click.echo, also_good=not only_bad):
+        results.append(result)
+        named = f": {', '.join(result.named)}" if result.named else ""
+        verdict = f"{result.verdict or '–'}{named}"
+        click.echo(f"  {result.outcome} ({verdict}) in {duration_text(result.wall_s)}")
+        click.echo(f"  {result.sentence[:300]}")
     date = datetime.date.today().isoformat()
-    record = replaying.as_json(found, catalogue, date)
-    (folder / "replay.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = replaying.document(found, catalogue, date)
-    (folder / "REPLAY.md").write_text(text, encoding="utf-8")
-    click.echo(folder / "REPLAY.md")
-    if any(each.outcome in ("missed", "false alarm") for each in found):
+    record = replaying.as_json(results, catalogue, date)
+    documents = {
+        "replay.json": json.dumps(record, indent=1) + "\n",
+        "REPLAY.md": replaying.document(results, catalogue, date),
+    }
+    click.echo(write_documents(documents, output or home() / "benchmarks/gate")[-1])
+    if any(result.outcome in replaying.FAULTS for result in results):
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""A stored session by the options that commands share: the one named, or the newest."""
+"""Options that choose a stored session, and that session: the named one, or the newest."""
 
 from __future__ import annotations
 
@@ -16,18 +16,30 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def session_options(command: _Command) -> _Command:
     """Add ``--session``, ``--any-machine`` and ``--results`` to a command."""
     for option in (
-        click.option("--results", default="", metavar="URL", help="Results database."),
         click.option(
-            "--any-machine", is_flag=True, help="The newest of all machines in the database."
+            "--results",
+            default="",
+            metavar="URL",
+            help="Results database (default: QUALIFY_RESULTS, else reports/results.sqlite).",
         ),
-        click.option("--session", default="", help="A session (default: this machine's newest)."),
+        click.option(
+            "--any-machine",
+            is_flag=True,
+            help="Take the newest session of all machines in the database.",
+        ),
+        click.option(
+            "--session",
+            default="",
+            metavar="ID",
+            help="Session to take (default: the newest of this machine).",
+        ),
     ):
         command = option(command)
     return command
 
 
-def stored_results(url: str, session: str, any_machine: bool) -> Results:
-    """A stored session: the one named, or the newest of this machine, or of all."""
+def stored_results(url: str, session: str, *, any_machine: bool) -> Results:
+    """A stored session: the named one, or the newest of this machine, or of all."""
     from qualification.machine.probe import probe
     from qualification.models.loading import load_registry
     from qualification.results.store import Store
@@ -35,6 +47,6 @@ def stored_results(url: str, session: str, any_machine: bool) -> Results:
     store = Store(url or results_url())
     if not session:
         registry = load_registry()
-        here = "" if any_machine else probe(registry.chips, registry.tiers).identifier
-        session = store.latest(here)
+        machine = "" if any_machine else probe(registry.chips, registry.tiers).identifier
+        session = store.latest(machine)
     return store.results(session)

@@ -1,29 +1,24 @@
-"""What is declared: models, tiers, chips, backends' memory and known bugs."""
+"""The types of declarations: models, tiers, chips, backends' memory and known bugs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qualification.core.protocol import (
-    ENGINES,
-    BackendName,
-    ServerName,
-    WeightsSource,
-)
+from qualification.core.protocol import ENGINES, BackendName, ServerName, WeightsSource
 from qualification.core.units import Bytes, BytesPerSecond, Seconds, TokensPerSecond
 
 Capability = Literal["vision", "text_only", "multi_image", "video", "multi_turn"]
 
-Workaround = Literal["reload_per_picture"]
+Workaround = Literal["reload_per_image"]
 
 
 @dataclass(frozen=True)
 class Shape:
     """Dimensions of the language model, as in its published ``config.json`` (counts).
 
-    Of a mixture of experts ``intermediate_size`` is what one token reads: experts per token times
-    the width of one. ``Model.parameters`` still counts all of them, for memory.
+    For a mixture of experts, ``intermediate_size`` is the width that one token reads: experts per
+    token times the width of an expert. ``Model.parameters`` still counts all experts, for memory.
     """
 
     layers: int
@@ -46,16 +41,16 @@ class GenerationSettings:
 
 @dataclass(frozen=True)
 class Source:
-    """Where one backend gets the weights of a model, and on which tiers that is meant to run.
+    """Where one backend gets the weights of a model, and on which tiers they are meant to run.
 
-    ``also_needs`` names repositories that its loader reads besides (a tokenizer's, say).
-    ``options`` go to the library's own loader as they are, ``environment`` to the worker's
+    ``also_needs`` names further repositories that the loader reads (a tokenizer's, for example).
+    ``options`` go to the library's own loader unchanged, ``environment`` to the worker's
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
-    are tried and measured beside the ordinary one. ``speculative``: tokens are drafted by another
-    model, so several come of one reading of the weights and no roofline holds.
+    are measured beside the ordinary one. ``speculative``: another model drafts tokens, so several
+    tokens come from one pass over the weights and no roofline holds.
     ``server`` names the program that serves a source of the backend ``server``; its ``options``
-    are ``arguments`` (words for its command line) and ``port`` (a wish), or of a ``url``: ``url``
-    and ``model``.
+    are ``arguments`` (for its command line) and ``port`` (preferred). The options of the program
+    ``url`` are ``url`` and ``model``.
     """
 
     backend: BackendName
@@ -84,7 +79,7 @@ class Source:
 
     @property
     def place(self) -> str:
-        """What stands behind the ``@``: the backend, or the server's program."""
+        """The part behind the ``@``: the backend, or the server's program."""
         return self.server or self.backend
 
 
@@ -92,9 +87,8 @@ class Source:
 class Model:
     """A vision-language model as declared. ``parameters`` counts all of them, vision included.
 
-    ``chat_template`` (Jinja) stands in for that of the files where they have none that takes
-    pictures. ``skills`` are the generated questions that it is asked; none means all that its
-    capabilities speak of.
+    ``chat_template`` (Jinja) replaces that of the files if theirs takes no images. ``skills`` are
+    the kinds of generated questions that it is asked; none means all that its capabilities imply.
     """
 
     name: str
@@ -112,7 +106,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Model × backend × quantisation × weights: the thing that is qualified."""
+    """Model × backend × quantisation × weights: the unit that is qualified."""
 
     model: Model
     source: Source
@@ -121,21 +115,21 @@ class Deployment:
     def identifier(self) -> str:
         """For example ``qwen2.5-vl-7b-4bit@mlx``; unique within a registry.
 
-        ``qwen2.5-vl-7b-4bit-synthetic@mlx`` has random weights: no result of it, no baseline and
-        no report can be taken for one of the real model.
+        ``qwen2.5-vl-7b-4bit-synthetic@mlx`` has random weights: its results, baselines and reports
+        cannot be mistaken for those of the real model.
         """
         random = "-synthetic" if self.source.weights == "synthetic" else ""
         return f"{self.model.name}-{self.source.quantisation}{random}@{self.source.place}"
 
     @property
     def declared_as(self) -> str:
-        """The identifier of the deployment that synthetic weights stand for; else its own."""
+        """The identifier of the real deployment, also if this one has synthetic weights."""
         return f"{self.model.name}-{self.source.quantisation}@{self.source.place}"
 
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """What a tier's memory is set aside for besides the model; marks are shares of all of it."""
+    """Memory that a tier reserves besides the model; thresholds are shares of all its memory."""
 
     system: Bytes
     server: Bytes
@@ -148,8 +142,8 @@ class MemoryBudget:
 class Tier:
     """The class that a machine belongs to, with its budgets.
 
-    ``load_limit`` is for a 7B; a larger model gets proportionally more. ``speed_floor_share`` is
-    the share of the machine's roofline under which decoding is judged too slow.
+    ``load_limit`` is for a 7B; a larger model gets proportionally more. Decoding below
+    ``speed_floor_share`` of the machine's roofline is judged too slow.
     """
 
     name: str
@@ -168,7 +162,7 @@ class Tier:
 
 @dataclass(frozen=True)
 class Chip:
-    """A chip and its memory bandwidth; GPU cores tell variants of one name apart."""
+    """A chip and its memory bandwidth; the number of GPU cores distinguishes variants of a name."""
 
     name: str
     gpu_cores_min: int
@@ -178,12 +172,12 @@ class Chip:
 
 @dataclass(frozen=True)
 class BackendMemory:
-    """What a backend's process holds besides one copy of weights and cache, as ``source`` measured.
+    """Memory of a backend's process besides one copy of weights and cache, measured in ``source``.
 
     ``process``: the libraries imported and a model of no size loaded. ``weights_copies``: how
     often the bytes of all weights count; ``repacked_copies``: how often those of block-quantised
-    weights count again, because the backend packs them anew. ``tile_by_tile``: the tiles of a
-    picture are encoded one after the other.
+    weights count again, because the backend repacks them. ``tile_by_tile``: the tiles of an image
+    are encoded one after the other.
     """
 
     name: BackendName
@@ -196,8 +190,8 @@ class BackendMemory:
 
 
 @dataclass(frozen=True)
-class Together:
-    """Deployments that are meant to run at the same time on one machine, each in its process."""
+class Combination:
+    """Deployments that are meant to run at once on one machine, each in its own process."""
 
     name: str
     deployments: tuple[str, ...]
@@ -205,14 +199,13 @@ class Together:
 
 @dataclass(frozen=True)
 class KnownBug:
-    """A defect held as data: where it applies and the failure that it must show.
+    """A defect as data: where it applies and the failure that it must show.
 
     ``versions`` is a PEP 440 specifier of ``package``; ``deployments`` and ``tests`` are shell
     patterns of deployment identifiers and of test function names; ``failure`` is a regular
-    expression that the failure's text must contain; anything else stays a failure. ``may_fail``
-    are the tests that fail with it by chance, because they stand on what it makes uncertain: their
-    success proves nothing. Where all of ``unless_programs`` are on the PATH the defect does not
-    show.
+    expression that must match in the failure's text; any other failure stays a failure.
+    ``may_fail`` are tests that the defect fails by chance: their success proves nothing. The
+    defect does not show if all of ``unless_programs`` are on the PATH.
     """
 
     identifier: str
@@ -231,14 +224,14 @@ class KnownBug:
     unless_programs: tuple[str, ...] = ()
 
 
-def marks(deployment: Deployment) -> tuple[str, ...]:
+def marker_names(deployment: Deployment) -> tuple[str, ...]:
     """Marker names of a deployment: its backend, its weights' source and its tiers."""
     source = deployment.source
     return (source.backend, source.weights, *source.tiers)
 
 
 def answers_at_random(deployment: Deployment) -> bool:
-    """Whether its weights are random, so that what it says means nothing.
+    """Whether its weights are random, so that its answers mean nothing.
 
     The scripted fake has no weights at all and answers as its options say.
     """

@@ -20,7 +20,7 @@
         ├── InvalidOutput       what came over the channel is not an answer of the protocol
         └── BackendFailed       the library raised: the product failed, the harness did not
 
-The message of each is one sentence that says what, where and what to do.
+Each message is one sentence that says what happened, where, and what to do.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EnvironmentFailed(QualificationError):
 class WorkerError(QualificationError):
     """A worker ended or answered in a way that is not a result.
 
-    ``kind`` is the word that stands for the failure in records and reports.
+    ``kind`` names the failure in records and reports.
     """
 
     kind = "worker_error"

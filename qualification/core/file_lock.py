@@ -1,8 +1,8 @@
 """An exclusive lock on a file, which the kernel releases when its holder dies.
 
-The file keeps the holder's process number, so that one who waits can say for whom. It is flock(2):
-a lock of an open file and not of a process, so it is also held by a child that was given its
-descriptor (``pass_fds``), and only the last of them lets it go.
+The file contains the holder's process id, so that a process that waits can name it. It is flock(2):
+the lock belongs to the open file and not to a process, so a child that inherits the descriptor
+(``pass_fds``) holds it too, and the kernel releases it when the last of them closes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that is held: its file, and the descriptor to hand to a child that shall hold it."""
+    """A lock in force: its file, and the descriptor for a child that shall hold it too."""
 
     path: Path
     descriptor: int
@@ -25,20 +25,21 @@ class Lock:
 
 @contextmanager
 def locked(path: Path, say: Callable[[str], None] | None = None) -> Iterator[Lock]:
-    """Hold the exclusive lock on ``path`` (made if it is not there); wait for another holder.
+    """Hold the exclusive lock on ``path`` (created if missing); wait for another holder.
 
-    ``say`` gets one sentence if there is one to wait for. The holder may remove the file: who comes
-    next makes a new one. Raises OSError where the file cannot be opened.
+    ``say`` receives one sentence if there is a holder to wait for. The holder may remove the file;
+    the next process creates a new one. Raises OSError if the file cannot be opened.
     """
     while True:
         with path.open("a+") as stream:
             _acquire(stream.fileno(), path, say)
-            # Whoever held it before may have removed the file: then it locks nothing any more.
+            # The previous holder may have removed the file: then our lock is on a file without a
+            # name, and another process can lock the new one.
             try:
-                held = path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+                is_current = path.stat().st_ino == os.fstat(stream.fileno()).st_ino
             except FileNotFoundError:
-                held = False
-            if held:
+                is_current = False
+            if is_current:
                 stream.truncate(0)
                 stream.write(str(os.getpid()))
                 stream.flush()
@@ -56,10 +57,10 @@ def _acquire(descriptor: int, path: Path, say: Callable[[str], None] | None) -> 
 
 
 def _holder(path: Path) -> str:
-    """Name the process that holds the lock; one that died may have left a child that holds it."""
+    """Name the process that holds the lock; if it has ended, a child of it holds the lock."""
     try:
         number = int(path.read_text())
         os.kill(number, 0)
     except (OSError, ValueError, OverflowError):
-        return "a process that another one has left"
+        return "the child of a process that has ended"
     return f"process {number}"

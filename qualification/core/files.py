@@ -1,18 +1,49 @@
-"""Whole files or none."""
+"""Files that are there in whole or not at all."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def write(documents: dict[str, str], folder: Path) -> list[Path]:
-    """Write each document whole or not at all; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, text in documents.items():
-        file = folder / name
-        draft = file.with_name(f".{name}.draft")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file)
-        files.append(file)
+def write_whole(file: Path, text: str, *, durable: bool = False) -> None:
+    """Write a UTF-8 file so that no reader ever meets a part of it, and no crash leaves one.
+
+    The text goes to a draft in the same folder, which is then renamed; a missing folder is made.
+    ``durable`` flushes file and folder to the disk, so that they survive a power cut. Raises
+    OSError or UnicodeEncodeError, and then leaves no draft.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), 0o644)
+            stream.write(text)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.replace(draft, file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    if durable:
+        _flush_folder(file.parent)
+
+
+def write_documents(documents: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write each document (file name -> text) whole into a folder; returns the files."""
+    files = [folder / name for name in documents]
+    for file, text in zip(files, documents.values(), strict=True):
+        write_whole(file, text)
     return files
+
+
+def _flush_folder(folder: Path) -> None:
+    """So that the rename itself survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 
-LIBRARIES = (
-    "mlx",
-    "mlx-vlm",
-    "mlx-lm",
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "llama-cpp-python",
-    "huggingface_hub",
-    "numpy",
-    "pillow",
+from qualification.core.backends import BACKENDS
+
+PRINCIPAL_LIBRARIES = tuple(
+    dict.fromkeys(name for spec in BACKENDS.values() for name in spec.principal)
 )
+"""The distributions that compute or that make the prompt, of all backends."""
+
+LIBRARIES = tuple(
+    dict.fromkeys(
+        (*PRINCIPAL_LIBRARIES, *(name for spec in BACKENDS.values() for name in spec.beside))
+    )
+)
+"""Every distribution whose version is recorded, in the order in which they are shown."""
 
 
 def installed_version(distribution: str) -> str:
-    """The version of a distribution in this interpreter, '' where absent; nothing is imported."""
+    """The version of a distribution in this interpreter, '' if absent; nothing is imported."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -29,17 +29,17 @@ def installed_version(distribution: str) -> str:
 
 
 def install_command(backend: str) -> str:
-    """What installs a backend's library, typed in the project's root."""
+    """The command that installs a backend's library, for the project's root."""
     return f".venv/bin/pip install -e '.[{backend}]'"
 
 
 def library_versions() -> dict[str, str]:
-    """Version of each of :data:`LIBRARIES` in this interpreter, '' where absent."""
+    """Version of each of :data:`LIBRARIES` in this interpreter, '' if absent."""
     return {name: installed_version(name) for name in LIBRARIES}
 
 
 def versions_among(installed: Mapping[str, str]) -> dict[str, str]:
-    """Version of each of :data:`LIBRARIES` among installed distributions, '' where absent."""
+    """Version of each of :data:`LIBRARIES` among installed distributions, '' if absent."""
     by_name = {_normal(name): version for name, version in installed.items()}
     return {name: by_name.get(_normal(name), "") for name in LIBRARIES}
 

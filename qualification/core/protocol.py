@@ -1,4 +1,4 @@
-"""What goes through the worker's channel: requests, reports and answers."""
+"""The worker's protocol: requests, reports and answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 GivenAs = Literal["path", "bytes", "data_url"]
 
-BackendName = Literal["mlx", "torch", "llamacpp", "server", "fake"]
+BackendName = str
+"""A key of :data:`qualification.core.backends.BACKENDS`."""
 
 ServerName = Literal[
     "", "llama-server", "llama_cpp.server", "mlx_vlm.server", "transformers-serve", "url"
@@ -21,18 +22,18 @@ ENGINES: dict[str, BackendName] = {
     "mlx_vlm.server": "mlx",
     "transformers-serve": "torch",
 }
-"""Server program -> the backend whose library does its work; of a user's URL nothing is known."""
+"""Server program -> the backend whose library does its work; nothing is known of a user's URL."""
 
 WeightsSource = Literal["hub", "canary", "synthetic"]
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What a worker needs to load a deployment. Paths are absolute.
+    """Everything that a worker needs to load a deployment. Paths are absolute.
 
-    ``cold`` has the files' pages dropped from the page cache first, as far as the system does so;
-    what was reached is the report's ``page_cache``. ``python`` is the interpreter that a server's
-    program runs under; the worker of a server is the harness's own.
+    ``cold`` has the files' pages dropped from the page cache first, as far as the system allows;
+    the report's ``page_cache`` says what was achieved. ``python`` is the interpreter that a
+    server's program runs under; a server's worker runs under the harness's own.
     """
 
     backend: BackendName
@@ -56,16 +57,16 @@ class LoadRequest:
 
 def _require_times(*values: float) -> None:
     if not all(math.isfinite(value) and value >= 0 for value in values):
-        raise ValueError("a time is negative or no number")
+        raise ValueError("a time is negative or not a number")
 
 
 @dataclass(frozen=True)
 class LoadReport:
     """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
 
-    ``page_cache`` is ``warm``, ``cold`` or ``unknown``: what the files' pages were like before.
-    ``address`` is where a server can be asked (``http://127.0.0.1:8080/v1``) and ``served_as`` the
-    name that requests give the model there; both are '' in a process of ours.
+    ``page_cache`` is ``warm``, ``cold`` or ``unknown``: where the files' pages were before.
+    ``address`` is a server's base URL (``http://127.0.0.1:8080/v1``) and ``served_as`` the model's
+    name in requests to it; both are '' if the model is in the worker's own process.
     """
 
     load_s: float
@@ -87,9 +88,9 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class Part:
-    """One piece of a message: a text, the path of a picture, or the folder of a clip's frames.
+    """One piece of a message: a text, the path of an image, or the folder of a clip's frames.
 
-    ``given_as`` is how a picture is handed to the library: its path, its file's bytes, or a data
+    ``given_as`` is how an image is handed to the library: its path, its file's bytes, or a data
     URL of them. Frames are ``000.png``, ``001.png`` and so on, one second apart.
     """
 
@@ -110,12 +111,12 @@ class Message:
 class GenerateRequest:
     """``fixed_length``: exactly ``max_tokens`` tokens, no natural stop, so that runs compare.
 
-    ``margins`` asks for the logits' margin of each token, which costs time: not for timed requests.
-    ``prefill_chunk`` is how many tokens of the prompt are computed at once at most (0: as the
-    library does by itself); a backend that has no such setting refuses it.
-    ``phases`` asks for the parts of the time to first token and the expected number of image
-    tokens. To tell the parts apart the device is waited for between them, which costs time too:
-    a request with ``phases`` is never one whose decoding speed or time to first token is kept.
+    ``margins`` asks for each token's logit margin, which costs time: not for timed requests.
+    ``prefill_chunk`` is the most tokens of the prompt that are computed at once (0: the library's
+    default); a backend without such a setting refuses it. ``phases`` asks for the phases of the
+    time to first token and the expected number of image tokens. The device is synchronised between
+    phases, which costs time too, so the decoding speed and the time to first token of a request
+    with ``phases`` are never recorded.
     """
 
     messages: tuple[Message, ...]
@@ -130,13 +131,13 @@ class GenerateRequest:
 
 @dataclass(frozen=True)
 class Phases:
-    """Parts of one request's time to first token, in seconds; ``None`` where it was not seen.
+    """Phases of one request's time to first token, in seconds; ``None`` if it was not observed.
 
-    ``preprocess_s``: the prompt rendered, pictures opened and resized, all of it tokenised.
-    ``vision_encode_s``: pictures to embeddings, vision tower and projector. ``prefill_s``: the
-    language model over the prompt, text and picture tokens. What lies between (sampling, merging)
-    belongs to none, so their sum is less than the time to first token. A backend that cannot be
-    hooked at a place leaves that part out; no part is had by subtracting.
+    ``preprocess_s``: the prompt rendered, images opened and resized, all of it tokenised.
+    ``vision_encode_s``: images to embeddings, vision tower and projector. ``prefill_s``: the
+    language model over the prompt, text and image tokens. The work between them (sampling,
+    merging) belongs to no phase, so their sum is less than the time to first token. A backend
+    without a hook for a phase leaves it out; no phase is derived by subtraction.
     """
 
     preprocess_s: float | None = None
@@ -145,20 +146,20 @@ class Phases:
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives."""
-        seen = (self.preprocess_s, self.vision_encode_s, self.prefill_s)
-        _require_times(*(value for value in seen if value is not None))
+        phases = (self.preprocess_s, self.vision_encode_s, self.prefill_s)
+        _require_times(*(value for value in phases if value is not None))
 
 
 @dataclass(frozen=True)
 class Generation:
     """One answer. ``token_times_s[i]`` is when token *i* came, from the start of the request.
 
-    The first element is the time to first token. ``prompt_tokens`` counts text and picture tokens
-    as the backend does (−1: a server did not say), ``image_tokens`` of them stand for pictures
-    (−1: the backend cannot say); ``image_tokens_expected`` is what the settings in the model's
-    files make of those pictures (−1: not asked for, or the arithmetic is not known).
-    ``token_ids`` is empty where they are not known. ``margins[i]`` is the largest logit less the
-    second largest where token *i* was chosen; empty where it was not asked for, as ``phases``.
+    The first element is the time to first token. ``prompt_tokens`` counts text and image tokens
+    as the backend does (−1: a server did not say), ``image_tokens`` those that stand for images
+    (−1: the backend cannot say); ``image_tokens_expected`` is computed from the settings in the
+    model's files (−1: not requested, or the arithmetic is not known). ``token_ids`` is empty if
+    they are not known. ``margins[i]`` is the largest logit minus the second largest where token
+    *i* was chosen; empty if not requested, and ``phases`` is None then.
     """
 
     text: str
@@ -180,7 +181,7 @@ class Generation:
 
     @property
     def ttft_s(self) -> float:
-        """Seconds from the request's start, before a picture is decoded, to the first token."""
+        """Seconds from the request's start, before an image is decoded, to the first token."""
         return self.token_times_s[0] if self.token_times_s else float("nan")
 
     @property
@@ -193,17 +194,17 @@ class Generation:
 
     @property
     def prefill_tps(self) -> float:
-        """Text and picture tokens of the prompt over the prefill's seconds; NaN where not seen."""
-        took = None if self.phases is None else self.phases.prefill_s
-        return self.prompt_tokens / took if took else float("nan")
+        """Text and image tokens of the prompt over the prefill's seconds; NaN if not observed."""
+        prefill_s = None if self.phases is None else self.phases.prefill_s
+        return self.prompt_tokens / prefill_s if prefill_s else float("nan")
 
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """``peak_memory_bytes`` is the platform's asserted metric; ``details`` stand beside it.
+    """``peak_memory_bytes`` is judged, by the platform's ``metric``; ``details`` are only shown.
 
-    ``peak_device_bytes`` is the most that the driver (NVML) was seen to have given the process on
-    all GPUs; 0 where there is no such GPU, or the driver does not say.
+    ``peak_device_bytes`` is the most memory of all GPUs that the driver (NVML) reported for the
+    process; 0 if there is no such GPU, or the driver does not say.
     """
 
     peak_memory_bytes: int

@@ -1,9 +1,8 @@
-"""Every frozen type that crosses a boundary: declarations, the worker's channel, stored results.
+"""The records that a session leaves: machine, environment, conditions, trials, checks, verdicts.
 
-Only the standard library is imported at run time, because the worker reads this module under the
-interpreter of another environment. In the parent, pydantic's ``TypeAdapter`` turns untyped input
-into these types (unknown keys are errors); ``to_json`` turns them back. Times are seconds, sizes
-are bytes, rates are per second.
+pydantic's ``TypeAdapter`` turns stored JSON into these types (unknown keys are errors);
+:func:`qualification.core.protocol.to_json` turns them back. Times are seconds, sizes are bytes,
+rates are per second.
 """
 
 from __future__ import annotations
@@ -11,27 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from qualification.core.protocol import (
-    LoadReport,
-)
+from qualification.core.protocol import LoadReport
 
 SCHEMA_VERSION = 1
-"""Of every JSON file and database row that holds these records. Changes are listed in docs."""
+"""The version of every JSON file and database row that holds these records."""
 
 Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
 VerdictName = Literal[
     "pass", "regressed", "inconclusive", "unfit", "no_baseline", "does_not_fit", "failed"
 ]
 Advice = Literal["recommended", "usable", "not recommended", "does not fit", "untested"]
-
-
-# --------------------------------------------------------------------------- declared
-
-
-# --------------------------------------------------------------------------- the worker's channel
-
-
-# --------------------------------------------------------------------------- results
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Machine:
-    """This host as probed. ``tier`` is '' where none matches; sizes in bytes, rates in bytes/s."""
+    """This host as probed. ``tier`` is '' if none matches; sizes in bytes, rates in bytes/s."""
 
     system: str
     os_version: str
@@ -64,7 +52,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Environment:
-    """An interpreter with the versions of the libraries that matter ('' where not installed)."""
+    """An interpreter with the versions of the libraries that matter ('' if not installed)."""
 
     name: str
     python: str
@@ -73,7 +61,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Condition:
-    """One precondition as seen at one moment; ``fit`` False makes a run ``unfit``."""
+    """One aspect of the machine's state; ``fit`` False makes a run ``unfit``."""
 
     name: str
     value: str
@@ -119,7 +107,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Finding:
-    """One reason for a verdict: a budget or a baseline held against what was measured."""
+    """One reason for a verdict: a measurement compared with a budget or a baseline."""
 
     metric: str
     status: Literal["pass", "fail", "warn", "unknown", "suspect"]
@@ -128,7 +116,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one deployment after one session."""
+    """The judgement on one deployment after one session, with its reasons."""
 
     deployment: str
     name: VerdictName
@@ -138,7 +126,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that one session left: what the store keeps and the report shows."""
+    """Everything that one session left: the store keeps it, the report shows it."""
 
     session: Session
     verdicts: tuple[Verdict, ...]

@@ -1,4 +1,4 @@
-"""What a model, a library or a file said is hostile text: it must not act on a terminal."""
+"""Text of a model, a library, a server or a file is hostile: it must not act on a terminal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ LIMIT = 20_000
 
 
 def disarm(text: str, limit: int = LIMIT) -> str:
-    r"""The same text with everything that does not print (but \n and \t) written as an escape.
+    r"""The same text with every character that does not print (except \n and \t) as an escape.
 
-    That takes the force of terminal escapes, of bidirectional overrides, of NUL bytes and of lone
-    surrogates. Of a text over ``limit`` characters both ends are kept.
+    This neutralises terminal escapes, bidirectional overrides, NUL bytes and lone surrogates. A
+    text over ``limit`` characters keeps its two ends.
     """
     if len(text) > limit:
         left_out = len(text) - limit
         text = f"{text[: limit // 2]}\n… {left_out} characters left out …\n{text[-limit // 2 :]}"
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """Hostile text as one line of at most ``limit`` characters; ``…`` ends a truncated one.
+
+    Characters that do not print become blanks, and a run of blanks becomes one.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def _escape(character: str) -> str:

@@ -1,4 +1,4 @@
-"""Quantities that are declared as text with a unit and held as SI floats."""
+"""Quantities that are declared as text with a unit and stored as SI floats."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*\Z")
 def parse_quantity(text: object, dimension: str) -> float:
     """``"10 s"`` -> 10.0, ``"32 GB"`` -> 32e9; a bare number or another unit is a ValueError."""
     units = _UNITS[dimension]
-    found = _QUANTITY.match(text) if isinstance(text, str) else None
-    if found is None or found.group(2) not in units:
-        wanted = ", ".join(units)
-        raise ValueError(f"{text!r} is not a {dimension}: write a number with one of {wanted}")
-    return float(found.group(1)) * units[found.group(2)]
+    match = _QUANTITY.match(text) if isinstance(text, str) else None
+    if match is None or match.group(2) not in units:
+        names = ", ".join(units)
+        raise ValueError(f"{text!r} is not a {dimension}: write a number with one of {names}")
+    return float(match.group(1)) * units[match.group(2)]
 
 
 class _Dimension:
-    """Annotation for a field that is declared as text with a unit and held as an SI float."""
+    """Annotation for a field that is declared as text with a unit and stored as an SI float."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,6 +1,7 @@
-"""When to clean up after a request, as the seeds' servers do, and what is held then.
+"""When to clean up after a request, and what a process holds then.
 
-Pure functions of what was measured: the policies can be tried on recorded values.
+Pure functions of measurements: the policies can be tried on recorded values. They are those of the
+published servers (docs/published-documents.md, "Practices that are measured").
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from collections.abc import Callable
 from qualification.core.protocol import MemoryReport
 
 PRESSURE_LIMIT = 80.0
-"""Per cent of the machine's memory in use, beyond which the seeds' servers clean up."""
+"""Per cent of the machine's memory in use, beyond which the published servers clean up."""
 
 GROWTH_LIMIT_CANARY, GROWTH_LIMIT = 64_000, 1_000_000
 """Bytes per request that a process may grow by, once its caches are full.
 
-Of a canary's, 0 to 16 KB were measured on every backend, and one of its pictures is 100 KB or more
-once it is processed. A real model's picture takes megabytes.
+Canaries grew by 0 to 16 KB on every backend, and one of their images is 100 KB or more once it is
+processed. A real model's image takes megabytes.
 """
 
 Policy = Callable[[float], bool]
@@ -24,9 +25,10 @@ Policy = Callable[[float], bool]
 
 
 def under_pressure(percent: float) -> bool:
-    """Say whether memory pressure has passed the limit.
+    """Whether memory pressure is over the limit.
 
-    Source: seed 004, "Adaptive Memory Pressure Detection: ... when memory usage >80%".
+    Source: docs/published-documents.md ("Practices that are measured"), the document "LLaVA MLX
+    Model" of 2025-08-01: "Adaptive Memory Pressure Detection: ... when memory usage >80%".
     """
     return percent > PRESSURE_LIMIT
 
@@ -38,12 +40,13 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def held_bytes(report: MemoryReport) -> int:
-    """Return what a process holds of its own: anonymous memory, or on macOS its footprint.
+def private_bytes(report: MemoryReport) -> int:
+    """A process's private memory: anonymous memory, or on macOS its footprint.
 
     Files that are mapped (weights) come and go with the page cache, so they do not count.
+    ValueError where the report has neither.
     """
     for name in ("RssAnon", "phys_footprint", "VmRSS"):
         if name in report.details:
             return report.details[name]
-    raise ValueError(f"none of what a process holds is in {sorted(report.details)}")
+    raise ValueError(f"a process's private memory is not among {sorted(report.details)}")

@@ -1,11 +1,13 @@
-"""Which stored sessions one is held against, and what they are called in a finding. Pure.
+"""Which stored sessions a session is compared with, and their name in a finding. Pure.
 
 A baseline holds sessions of several machines of one tier. Those of the session's own machine are
-taken alone where they are enough to decide: nothing of the difference is then another machine's.
-Otherwise all of the tier's are taken and the unit is the machine, at the mean level of its
-sessions, because the sessions of one machine share that machine: five of one neighbour say no more
-about a third machine than one does. The choice is made by numbers of sessions alone, before any
-figure is looked at. docs/baselines.md has the reasons and the figures.
+used alone where they are enough to decide: no part of a difference is then another machine's.
+Otherwise all of the tier's are used and the unit is the machine, at the mean level of its sessions,
+because the sessions of one machine share that machine: five sessions of one neighbour say no more
+about a third machine than one does. The choice depends on numbers of sessions alone and is made
+before any figure is looked at.
+
+Source: docs/baselines.md ("Which sessions are compared").
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ Suites = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one stored session, on the machine of that identifier, saw of one metric."""
+class StoredMetric:
+    """One metric of one stored session, with the identifier of the session's machine."""
 
     machine: str
     environment: Environment
@@ -32,7 +34,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Reference:
     """One stored session's numbers of the suites that are compared."""
 
     machine: str
@@ -40,52 +42,53 @@ class Measured:
     values: tuple[float, ...]
 
 
-def shared(
-    current: Suites, stored: Sequence[Seen], machine: str, enough: int
-) -> tuple[list[float], list[Measured]]:
-    """This session's numbers and those of the stored ones to hold it against.
+def comparable(
+    current: Suites, stored: Sequence[StoredMetric], machine: str, enough: int
+) -> tuple[list[float], list[Reference]]:
+    """This session's numbers, and the stored sessions to compare them with.
 
-    Of the suites that every side has, so that like is compared with like; a session that has none
-    of them is left out. Those of ``machine`` alone are taken where there are ``enough`` (0: never).
+    Only suites that this session and all chosen ones have count, so that like is compared with
+    like; a stored session without any of this one's suites is left out. Sessions of ``machine``
+    alone are chosen where there are ``enough`` (0: never).
     """
-    stored = [one for one in stored if set(one.suites) & set(current)]
-    own = [one for one in stored if one.machine == machine]
-    chosen = own if enough and len(own) >= enough else stored
-    suites = sorted(set(current).intersection(*(set(one.suites) for one in chosen)))
+    stored = [session for session in stored if set(session.suites) & set(current)]
+    same_machine = [session for session in stored if session.machine == machine]
+    chosen = same_machine if enough and len(same_machine) >= enough else stored
+    suites = sorted(set(current).intersection(*(set(session.suites) for session in chosen)))
     if not suites or not chosen:
         return [], []
     return [value for suite in suites for value in current[suite]], [
-        Measured(
-            one.machine,
-            one.environment,
-            tuple(value for suite in suites for value in one.suites[suite]),
+        Reference(
+            session.machine,
+            session.environment,
+            tuple(value for suite in suites for value in session.suites[suite]),
         )
-        for one in chosen
+        for session in chosen
     ]
 
 
-def levels(
-    sessions: Sequence[Measured], machine: str
+def interval_units(
+    references: Sequence[Reference], machine: str
 ) -> tuple[Literal["session", "machine"], tuple[tuple[float, ...], ...]]:
-    """What an interval is made of: each session's numbers, or one level for each machine.
+    """The units that an interval is computed over: each session's numbers, or a level per machine.
 
     The unit is the session where all are of ``machine``. ValueError for a number that is not
     positive.
     """
-    names = list(dict.fromkeys(one.machine for one in sessions))
-    if names == [machine]:
-        return "session", tuple(one.values for one in sessions)
-    logs = {
-        name: [math.log(level(one.values)) for one in sessions if one.machine == name]
-        for name in names
-    }
-    return "machine", tuple((math.exp(math.fsum(each) / len(each)),) for each in logs.values())
+    machines = list(dict.fromkeys(session.machine for session in references))
+    if machines == [machine]:
+        return "session", tuple(session.values for session in references)
+    logs = [
+        [math.log(level(session.values)) for session in references if session.machine == name]
+        for name in machines
+    ]
+    return "machine", tuple((math.exp(math.fsum(values) / len(values)),) for values in logs)
 
 
-def describe(sessions: Sequence[Measured], machine: str) -> str:
+def describe(references: Sequence[Reference], machine: str) -> str:
     """``3 earlier sessions of this machine``, ``2 earlier sessions of another machine``."""
-    machines = {one.machine for one in sessions}
-    noun = f"{len(sessions)} earlier session{'s' if len(sessions) > 1 else ''}"
+    machines = {session.machine for session in references}
+    noun = f"{len(references)} earlier session{'s' if len(references) > 1 else ''}"
     if machines == {machine}:
         return f"{noun} of this machine"
     if machine in machines:

@@ -1,4 +1,4 @@
-"""Verdicts: what was measured, held against budgets, the roofline and earlier sessions. Pure.
+"""Verdicts: measurements compared with budgets, the roofline and earlier sessions. Pure.
 
 The name of a verdict is the first of these that applies:
 
@@ -11,19 +11,23 @@ The name of a verdict is the first of these that applies:
 5. ``no_baseline``   budgets hold, and there is no earlier session to compare with;
 6. ``pass``          budgets hold, and every metric compared is consistent with the baseline.
 
-``regressed`` is never said here: it takes the interleaved comparison of two environments.
+``regressed`` never comes from here: it takes the interleaved comparison of two environments.
 
 Timing that breaks a budget while a condition is unfit is ``unknown``, not ``fail``. Every finding
-is one sentence with figures and units; what a model said is never quoted.
+is one sentence with figures and units; a model's answer is never quoted.
+
+Source: docs/judging.md ("The verdict on a session").
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from qualification.core.declarations import Deployment, Tier
+from qualification.core.format import percent_text, ratio_text
 from qualification.core.metrics import BASELINE_LIMITS, METRICS
 from qualification.core.results import (
     Advice,
@@ -43,45 +47,37 @@ from qualification.judging.budgets import (
     device_memory_findings,
     drift_conditions,
     load_findings,
-    load_limit_s,
     memory_findings,
     speed_findings,
 )
 from qualification.judging.library_versions import difference
 from qualification.judging.reference_sessions import (
-    Measured,
-    Seen,
+    Reference,
+    StoredMetric,
     Suites,
+    comparable,
     describe,
-    levels,
-    shared,
+    interval_units,
 )
 from qualification.judging.stats.estimators import baseline_interval, sessions_to_decide, standing
 
-__all__ = ["BASELINE_LIMITS", "Earlier", "is_valid", "judge", "load_limit_s"]
-
-
 ACCURACY_MARGIN = 0.02
+"""Source: docs/judging.md ("Limits of each metric")."""
 
-_NAMES = {
-    "decode_tps": "Decoding speed",
-    "prefill_tps": "Prefill speed",
-    "ttft_s": "Time to first token",
-    "load_s": "Load time",
-    "peak_memory_bytes": "Peak memory",
-    "peak_device_bytes": "Peak GPU memory",
-}
+_MEMORY = ("peak_memory_bytes", "peak_device_bytes")
+
 _LEAST, _MOST = 1e-9, 1e18
 """A number outside of these is no measurement of anything, in the units of METRICS."""
 
-_WANTED = {
+_VALID = {
     "share": "a share of 0 to 1",
     "count": "a number of 0 or more",
     "B/request": "a finite number",
 }
+"""Unit -> what a valid number is, where it need not be positive."""
 
 
-class Earlier(Protocol):
+class ReferenceSession(Protocol):
     """A stored session of the same tier, such as a baseline's."""
 
     @property
@@ -90,63 +86,64 @@ class Earlier(Protocol):
 
     @property
     def machine(self) -> Machine:
-        """Where it ran."""
+        """The machine that it ran on."""
 
     @property
     def environment(self) -> Environment:
-        """With which libraries."""
+        """The libraries that it ran with."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that one session gathered, of any deployments.
+
+    With its ``environment``, findings name the library versions that differ from a baseline's.
+    Repetitions of one metric in one suite are taken to be of one and the same request.
+    """
+
+    trials: Sequence[Trial] = ()
+    checks: Sequence[Check] = ()
+    conditions: Sequence[Condition] = ()
+    environment: Environment | None = None
 
 
 def judge(
     deployment: Deployment,
     tier: Tier | None,
     machine: Machine,
-    trials: Sequence[Trial],
-    checks: Sequence[Check],
-    baseline: Sequence[Earlier],
-    conditions: Sequence[Condition],
+    evidence: Evidence,
+    baseline: Sequence[ReferenceSession] = (),
     does_not_fit: str = "",
-    environment: Environment | None = None,
 ) -> Verdict:
-    """What is said of one deployment after one session; raises for no finite or other input.
+    """The verdict on one deployment after one session; never raises.
 
-    ``trials`` and ``checks`` are this session's, ``baseline`` the earlier sessions of the same
-    tier; those of other deployments are ignored. ``does_not_fit`` is the sentence of a prediction,
-    '' where there is none. With this session's ``environment`` a finding says which versions the
-    baseline has where they differ. Repetitions of one metric in one suite are taken to be of one
-    and the same request.
+    Trials and checks of other deployments are ignored, in ``evidence`` and in the earlier sessions
+    of the ``baseline``, which are of the same tier. ``does_not_fit`` is the sentence of a
+    prediction, '' where there is none.
     """
     identifier = deployment.identifier
     if does_not_fit:
         finding = Finding("peak_memory_bytes", "fail", _sentence(does_not_fit))
         return Verdict(identifier, "does_not_fit", "does not fit", (finding,))
-    own = [trial for trial in trials if trial.deployment == identifier]
-    seen = [check for check in checks if check.deployment == identifier]
-    values, rejected = _accept(own)
+    checks = [check for check in evidence.checks if check.deployment == identifier]
+    values, rejected = _accept(evidence.trials, identifier)
     conditions = (
-        *conditions,
+        *evidence.conditions,
         *drift_conditions(deployment, _all(values, "token_drift"), _all(values, "sentinel_drift")),
     )
     fit = all(condition.fit for condition in conditions)
-    findings = [*check_findings(seen, fit), *condition_findings(conditions), *rejected]
-    measured = bool(values) or any(check.outcome != "skipped" for check in seen)
+    findings = [*check_findings(checks, fit), *condition_findings(conditions), *rejected]
+    measured = bool(values) or any(check.outcome != "skipped" for check in checks)
     compared: list[Finding] = []
     if measured:
-        findings += load_findings(deployment, tier, _all(values, "load_s"), fit)
-        findings += memory_findings(tier, machine, _all(values, "peak_memory_bytes"))
-        findings += device_memory_findings(tier, machine, _all(values, "peak_device_bytes"))
-        findings += speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit)
-        findings += consistency_findings(deployment, values.get("decode_tps", {}), fit)
-        stored = [
-            (one, _accept([trial for trial in one.trials if trial.deployment == identifier])[0])
-            for one in baseline
-        ]
-        compared = _compare(deployment, machine, environment, values, stored, fit)
+        findings += _budget_findings(deployment, tier, machine, values, fit)
+        stored = [(session, _accept(session.trials, identifier)[0]) for session in baseline]
+        compared = _compare(deployment, machine, evidence.environment, values, stored, fit)
         findings += compared
     else:
         findings.append(Finding("measured", "unknown", "Nothing was measured."))
     name = _name(findings, compared, fit, measured)
-    advice = _advice(deployment, tier, name, findings, seen, measured)
+    advice = _advice(deployment, tier, name, findings, checks, measured)
     return Verdict(identifier, name, advice, tuple(findings))
 
 
@@ -172,12 +169,11 @@ def _advice(
     checks: Sequence[Check],
     measured: bool,
 ) -> Advice:
-    """What to tell a reader who wants to use the model.
+    """The advice to a reader who wants to use the model.
 
-    Recommended takes real weights, a tier that is meant for it, a known budget kept on every
-    count, and a check that passed. A canary only says that the software works: usable at best;
-    so does one of random weights about size and speed. What was timed in an unfit state is
-    untested.
+    Recommended takes real weights, a tier that is meant for it, a known budget that holds on every
+    count, and a check that passed. A canary only shows that the software works, and random weights
+    only size and speed: usable at best. Timing in an unfit state leaves it untested.
     """
     if not measured:
         return "untested"
@@ -189,16 +185,15 @@ def _advice(
         return "not recommended"
     if name == "unfit":
         return "untested"
-    kept = {finding.metric for finding in findings if finding.status == "pass"}
+    passed = {finding.metric for finding in findings if finding.status == "pass"}
     doubted = {finding.metric for finding in findings if finding.status != "pass"}
     essential = {"load_s", "peak_memory_bytes", "decode_tps", "consistency"}
-    proven = any(check.outcome == "passed" for check in checks)
     if (
         deployment.source.weights == "hub"
         and tier is not None
-        and proven
+        and any(check.outcome == "passed" for check in checks)
         and name in ("pass", "no_baseline")
-        and essential <= kept
+        and essential <= passed
         and not (essential | {"known_bug", "peak_device_bytes"}) & doubted
     ):
         return "recommended"
@@ -211,12 +206,12 @@ _Values = dict[str, Suites]
 """Metric -> suite -> valid numbers, in the order they were measured."""
 
 
-def _accept(trials: Sequence[Trial]) -> tuple[_Values, list[Finding]]:
-    """The valid numbers, and a finding per metric of which some were rejected."""
+def _accept(trials: Sequence[Trial], deployment: str) -> tuple[_Values, list[Finding]]:
+    """A deployment's valid numbers, and a finding for each metric with rejected ones."""
     values: _Values = {}
     rejected: dict[str, int] = {}
     for trial in trials:
-        if trial.metric not in METRICS:
+        if trial.deployment != deployment or trial.metric not in METRICS:
             continue
         if is_valid(trial):
             suites = values.setdefault(trial.metric, {})
@@ -225,23 +220,24 @@ def _accept(trials: Sequence[Trial]) -> tuple[_Values, list[Finding]]:
             rejected[trial.metric] = rejected.get(trial.metric, 0) + 1
     findings = []
     for metric, count in rejected.items():
-        left = len(_all(values, metric))
-        wanted = _WANTED.get(METRICS[metric][0], "a positive finite number")
-        text = f"{count} of {count + left} repetitions of {metric} gave no measurement ({wanted})."
-        findings.append(Finding(metric, "warn" if left else "fail", text))
+        accepted = len(_all(values, metric))
+        valid = _VALID.get(METRICS[metric].unit, "a positive finite number")
+        total = count + accepted
+        text = f"{count} of {total} repetitions of {metric} gave no measurement ({valid})."
+        findings.append(Finding(metric, "warn" if accepted else "fail", text))
     return values, findings
 
 
 def is_valid(trial: Trial) -> bool:
     """Whether a trial is a measurement at all: finite, positive, a share where it is one.
 
-    A growth may be nought or negative.
+    A growth may be zero or negative.
     """
     try:
         value = float(trial.value)
     except (TypeError, ValueError, OverflowError):
         return False
-    unit, _ = METRICS.get(trial.metric, ("", ""))
+    unit = METRICS[trial.metric].unit if trial.metric in METRICS else ""
     if unit == "share":
         return 0 <= value <= 1
     if unit == "count":
@@ -255,6 +251,18 @@ def _all(values: _Values, metric: str) -> list[float]:
     return [value for suite in values.get(metric, {}).values() for value in suite]
 
 
+def _budget_findings(
+    deployment: Deployment, tier: Tier | None, machine: Machine, values: _Values, fit: bool
+) -> list[Finding]:
+    return [
+        *load_findings(deployment, tier, _all(values, "load_s"), fit),
+        *memory_findings(tier, machine, _all(values, "peak_memory_bytes")),
+        *device_memory_findings(tier, machine, _all(values, "peak_device_bytes")),
+        *speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit),
+        *consistency_findings(deployment, values.get("decode_tps", {}), fit),
+    ]
+
+
 # --------------------------------------------------------------------------- stored baseline
 
 
@@ -263,79 +271,82 @@ def _compare(
     machine: Machine,
     environment: Environment | None,
     values: _Values,
-    stored: Sequence[tuple[Earlier, _Values]],
+    stored: Sequence[tuple[ReferenceSession, _Values]],
     fit: bool,
 ) -> list[Finding]:
-    """A finding per metric that this session and an earlier one both measured, suite by suite.
+    """A finding for each metric that this session and an earlier one both measured.
 
-    Memory is compared in any state of the machine; timing in an unfit state cannot be. Answers do
-    not depend on the machine: accuracy is held against all sessions of the tier.
+    Memory is compared in any state of the machine, timing only in a fit one. Answers do not depend
+    on the machine: accuracy is compared with all sessions of the tier.
     """
     findings = []
-    here = machine.identifier
     for metric in (*BASELINE_LIMITS, "accuracy"):
-        enough = sessions_to_decide(BASELINE_LIMITS[metric][1]) if metric in BASELINE_LIMITS else 0
-        seen = [
-            Seen(one.machine.identifier, one.environment, found.get(metric, {}))
-            for one, found in stored
+        limits = BASELINE_LIMITS.get(metric)
+        enough = sessions_to_decide(limits.margin) if limits else 0
+        candidates = [
+            StoredMetric(session.machine.identifier, session.environment, numbers.get(metric, {}))
+            for session, numbers in stored
         ]
-        current, sessions = shared(values.get(metric, {}), seen, here, enough)
+        current, references = comparable(
+            values.get(metric, {}), candidates, machine.identifier, enough
+        )
         if not current:
             continue
-        against = describe(sessions, here)
-        environments = [one.environment for one in sessions]
-        if environment is not None and (
-            other := difference(deployment.source.backend, environments, environment)
-        ):
-            against += f" with {other}"
-        if metric == "accuracy":
-            findings.append(_compare_accuracy(current, sessions, against))
-        elif fit or metric in ("peak_memory_bytes", "peak_device_bytes"):
-            findings.append(_compare_metric(metric, current, sessions, here, against))
+        against = describe(references, machine.identifier)
+        if environment is not None:
+            earlier = [reference.environment for reference in references]
+            if changes := difference(deployment.source.engine, earlier, environment):
+                against += f" with {changes}"
+        if limits is None:
+            findings.append(_compare_accuracy(current, references, against))
+        elif fit or metric in _MEMORY:
+            findings.append(
+                _compare_metric(metric, current, references, machine.identifier, against)
+            )
     return findings
 
 
 def _compare_metric(
     metric: str,
     current: Sequence[float],
-    sessions: Sequence[Measured],
+    references: Sequence[Reference],
     machine: str,
     against: str,
 ) -> Finding:
-    noticeable, margin = BASELINE_LIMITS[metric]
-    unit, stored = levels(sessions, machine)
-    interval = baseline_interval(current, stored, METRICS[metric][1])
-    place = standing(interval, noticeable, margin)
+    limits = BASELINE_LIMITS[metric]
+    unit, stored = interval_units(references, machine)
+    interval = baseline_interval(current, stored, METRICS[metric].better)
+    conclusion = standing(interval, limits.noticeable, limits.margin)
     factor = f"factor {_factor(interval.difference)}"
     span = f"{_factor(interval.lower)} to {_factor(interval.upper)}, over 1 is worse"
-    text = f"{_NAMES[metric]} against {against}: {factor} ({span}); the margin is {1 + margin:.2f}"
-    if place == "consistent":
+    label = _capitalised(METRICS[metric].label)
+    text = f"{label} against {against}: {factor} ({span}); the margin is {1 + limits.margin:.2f}"
+    if conclusion == "consistent":
         return Finding(metric, "pass", f"{text}, so it is consistent.")
-    if place == "suspect":
+    if conclusion == "suspect":
         return Finding(
             metric,
             "suspect",
             f"{text}, so it is suspect: compare the two environments, interleaved.",
         )
-    needed = sessions_to_decide(margin)
-    kind = "earlier sessions" if unit == "session" else "sessions of this machine, or machines,"
-    more = f"; it takes {needed} {kind} to decide" if needed > interval.sessions else ""
+    needed = sessions_to_decide(limits.margin)
+    noun = "earlier sessions" if unit == "session" else "sessions of this machine, or machines,"
+    more = f"; it takes {needed} {noun} to decide" if needed > interval.sessions else ""
     return Finding(metric, "unknown", f"{text}, so these sessions cannot tell{more}.")
 
 
 def _factor(difference: float) -> str:
-    ratio = math.exp(difference)  # of valid numbers, so at most 1e27
-    return f"{ratio:.3f}" if 0.001 <= ratio < 100 else f"{ratio:.3g}"
+    return ratio_text(math.exp(difference))  # of valid numbers, so at most 1e27
 
 
 def _compare_accuracy(
-    current: Sequence[float], sessions: Sequence[Measured], against: str
+    current: Sequence[float], references: Sequence[Reference], against: str
 ) -> Finding:
     """In points, on the same items: a drop under the margin is consistent."""
     now = math.fsum(current) / len(current)
-    means = [math.fsum(one.values) / len(one.values) for one in sessions]
+    means = [math.fsum(session.values) / len(session.values) for session in references]
     before = math.fsum(means) / len(means)
-    text = f"Accuracy is {now:.1%} against {before:.1%} in {against}"
+    text = f"Accuracy is {percent_text(now)} against {percent_text(before)} in {against}"
     if before - now < ACCURACY_MARGIN:
         return Finding("accuracy", "pass", f"{text}, so it is consistent.")
     points = f"a drop of {ACCURACY_MARGIN * 100:.0f} points or more is suspect"
@@ -343,5 +354,9 @@ def _compare_accuracy(
 
 
 def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    text = _capitalised(text.strip())
+    return text if text.endswith(".") else f"{text}."
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]

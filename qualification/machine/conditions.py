@@ -1,16 +1,16 @@
-"""The state of the machine that a figure was measured in, and whether that state is fit.
+"""The state of the machine while a figure was measured, and whether that state is fit.
 
-``preconditions`` looks at one moment and must be called before our own work begins, because the
-load average remembers that work. ``counters`` before and after a run give ``conditions_between``,
-which sees what a moment cannot: swap that grew, processor time that a hypervisor took.
-``conditions_after`` looks once more at what may have changed; :mod:`qualification.machine.monitor` looks
-while figures are taken.
+``preconditions`` reads one moment and must be called before our own work begins, because the load
+average remembers that work. ``counters`` before and after a run give ``conditions_between``, which
+shows what a moment cannot: swap that grew, processor time that a hypervisor took.
+``conditions_after`` reads once more what may have changed; :mod:`qualification.machine.monitor`
+samples while figures are taken.
 
-Every :class:`Condition` has a value in words. What cannot be read is "unknown", is not held
-against the machine, and is never guessed. Limits are those of MEASURING: heavy thermal level,
-battery, low power, swap growth over 100 MB, steal over 1 %, load over 25 % of the cores; the
-operating system's sensors may still say "nominal" while a machine throttles, so the drift test
-has the last word.
+Every :class:`Condition` has a value in words. A reading that is not available is "unknown", counts
+as fit, and is never guessed. The limits (heavy thermal level, battery, low power, swap growth over
+100 MB, steal over 1 %, load over 25 % of the cores) are those of docs/measuring.md ("Conditions and
+their limits"); the operating system's sensors may still say "nominal" while a machine throttles, so
+the drift test decides.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from qualification.core.format import bytes_text
 from qualification.core.results import Condition
 from qualification.machine.host import CpuTimes, Host, LocalHost, first_count
 from qualification.machine.nvidia import nvidia_gpus
@@ -41,13 +42,13 @@ if system.notify_register_check(name, ctypes.byref(token)) == 0:
     if system.notify_get_state(token, ctypes.byref(state)) == 0:
         print(state.value)
 """
-"""Run in a process of its own: one that has registered before may be told a stale level."""
+"""Run in a fresh process: one that has registered before may receive a stale level."""
 
-# OSThermalNotification.h; the four pressure levels of macOS and the one before sleep.
+# OSThermalNotification.h: the four pressure levels of macOS and the one before sleep.
 _THERMAL = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 _PRESSURE = {1: "normal", 2: "warning", 4: "critical"}
 
-# nvml.h, nvmlClocksEventReason…: bit -> name, and whether it takes speed away from us.
+# nvml.h, nvmlClocksEventReason…: bit, name, and whether it slows a measurement down.
 _CLOCK_LIMITS = (
     (0x002, "application clocks", False),
     (0x004, "power cap", False),
@@ -62,7 +63,7 @@ _CLOCK_LIMITS = (
 
 @dataclass(frozen=True)
 class Counters:
-    """What only ever grows, or is compared between two moments; ``None`` where unknown."""
+    """Readings that are compared between two moments; ``None`` if unknown."""
 
     swap_used_bytes: int | None
     cpu: CpuTimes | None
@@ -70,7 +71,7 @@ class Counters:
 
 
 def preconditions(host: Host | None = None) -> tuple[Condition, ...]:
-    """The state of this machine now; takes about a second, because load and steal need two looks.
+    """The state of this machine now; takes about a second, as load and steal need two readings.
 
     The load is read first. Call it before starting any work of our own.
     """
@@ -91,39 +92,39 @@ def preconditions(host: Host | None = None) -> tuple[Condition, ...]:
 
 
 def conditions_after(host: Host | None = None) -> tuple[Condition, ...]:
-    """Power, heat, memory and throttling after a run; not what our own work has left behind."""
+    """Power, heat, memory and throttling after a run; not the load that our own work has left."""
     host = host or LocalHost()
     if host.system == "macos":
         checks: tuple[Callable[[Host], Condition], ...] = _MACOS[:4]
-        found = [check(host) for check in checks]
+        conditions = [check(host) for check in checks]
     else:
-        found = [check(host) for check in (_linux_power, _linux_low_power, _linux_memory)]
-        found += [one for one in _nvidia(host) if one.name.startswith("gpu_throttle")]
-    return tuple(replace(one, name=f"{one.name}_after") for one in found)
+        conditions = [check(host) for check in (_linux_power, _linux_low_power, _linux_memory)]
+        conditions += [gpu for gpu in _nvidia(host) if gpu.name.startswith("gpu_throttle")]
+    return tuple(replace(condition, name=f"{condition.name}_after") for condition in conditions)
 
 
 def counters(host: Host | None = None) -> Counters:
-    """Take one before a run and one after it for :func:`conditions_between`."""
+    """The counters now; take them before and after a run for :func:`conditions_between`."""
     host = host or LocalHost()
     return Counters(_swap_used(host), host.cpu_times(), _throttle_events(host))
 
 
 def conditions_between(before: Counters, after: Counters) -> tuple[Condition, ...]:
-    """What happened to the machine between two :func:`counters`: swap growth, steal, throttling."""
-    found = []
+    """Events between two :func:`counters`: swap growth, steal, throttling."""
+    conditions = []
     if before.swap_used_bytes is None or after.swap_used_bytes is None:
-        found.append(Condition("swap_growth", UNKNOWN))
+        conditions.append(Condition("swap_growth", UNKNOWN))
     else:
         growth = after.swap_used_bytes - before.swap_used_bytes
         fit = growth <= MAX_SWAP_GROWTH
-        note = "" if fit else f"over {MAX_SWAP_GROWTH / 1e6:.0f} MB: memory ran short in the run"
-        found.append(Condition("swap_growth", f"{growth / 1e6:.0f} MB", fit, note))
-    found.append(_steal("steal_in_the_run", before.cpu, after.cpu))
+        note = "" if fit else f"over {bytes_text(MAX_SWAP_GROWTH)}: memory ran short in the run"
+        conditions.append(Condition("swap_growth", bytes_text(growth), fit, note))
+    conditions.append(_steal("steal_in_the_run", before.cpu, after.cpu))
     if before.throttle_events is not None and after.throttle_events is not None:
         events = after.throttle_events - before.throttle_events
         note = "the processor slowed down to cool during the run" if events > 0 else ""
-        found.append(Condition("throttling", f"{events} events", events <= 0, note))
-    return tuple(found)
+        conditions.append(Condition("throttling", f"{events} events", events <= 0, note))
+    return tuple(conditions)
 
 
 # --------------------------------------------------------------------------- any system
@@ -132,10 +133,10 @@ def conditions_between(before: Counters, after: Counters) -> tuple[Condition, ..
 def _load(
     host: Host, average: float | None, before: CpuTimes | None, after: CpuTimes | None
 ) -> Condition:
-    """Load average against cores; work that has ended (an installation, say) is told from work.
+    """Load average per core; work that has ended (an installation, for example) does not count.
 
-    The average of a minute forgets slowly: where it is over the limit but the cores were idle in
-    the sample just taken, nothing competes with the run any more.
+    The average of a minute decays slowly: if it is over the limit but the cores were idle in the
+    sample just taken, nothing competes with the run any more.
     """
     if average is None:
         return Condition("load", UNKNOWN)
@@ -149,10 +150,10 @@ def _load(
     if before is None or after is None or elapsed <= 0:
         return Condition("load", value, False, f"{over}: other work is running")
     busy = (after.busy - before.busy) / elapsed
-    seen = f"the processor was {busy:.0%} busy over the last {SAMPLE_SECONDS:.0f} s"
+    sample = f"the processor was {busy:.0%} busy over the last {SAMPLE_SECONDS:.0f} s"
     if busy <= MAX_LOAD_SHARE:
-        return Condition("load", value, True, f"{over}, but from work that has ended: {seen}")
-    return Condition("load", value, False, f"{over}: other work is running ({seen})")
+        return Condition("load", value, True, f"{over}, but from work that has ended: {sample}")
+    return Condition("load", value, False, f"{over}: other work is running ({sample})")
 
 
 def _steal(name: str, before: CpuTimes | None, after: CpuTimes | None, over: str = "") -> Condition:
@@ -160,7 +161,11 @@ def _steal(name: str, before: CpuTimes | None, after: CpuTimes | None, over: str
     if before is None or after is None or elapsed <= 0:
         return Condition(name, UNKNOWN)
     share = max(0.0, after.stolen - before.stolen) / elapsed
-    note = "" if share <= MAX_STEAL_SHARE else "the hypervisor gave our processor time to others"
+    note = (
+        ""
+        if share <= MAX_STEAL_SHARE
+        else "the hypervisor gave our processor time to other machines"
+    )
     return Condition(name, f"{share:.1%}{over}", share <= MAX_STEAL_SHARE, note)
 
 
@@ -169,17 +174,17 @@ def _swap(host: Host) -> Condition:
     if used is None:
         return Condition("swap", UNKNOWN)
     note = "in use before the run; only growth during it counts" if used else ""
-    return Condition("swap", f"{used / 1e6:.0f} MB in use", True, note)
+    return Condition("swap", f"{bytes_text(used)} in use", True, note)
 
 
 def _swap_used(host: Host) -> int | None:
     if host.system == "macos":
         text = host.run("sysctl", "-n", "vm.swapusage") or ""
-        found = re.search(r"used = ([0-9]+)[.,]([0-9]+)([KMGT])", text)
-        if not found:
+        match = re.search(r"used = ([0-9]+)[.,]([0-9]+)([KMGT])", text)
+        if not match:
             return None
-        scale: int = 1024 ** ("KMGT".index(found.group(3)) + 1)
-        return round(float(f"{found.group(1)}.{found.group(2)}") * scale)
+        scale: int = 1024 ** ("KMGT".index(match.group(3)) + 1)
+        return round(float(f"{match.group(1)}.{match.group(2)}") * scale)
     text = host.read("/proc/meminfo") or ""
     sizes = dict(re.findall(r"^(Swap(?:Total|Free)):\s+([0-9]+) kB", text, re.MULTILINE))
     if len(sizes) < 2:
@@ -205,14 +210,14 @@ def _macos_power(host: Host) -> Condition:
 
 
 def _macos_low_power(host: Host) -> Condition:
-    """``lowpowermode 1``, or ``powermode 1`` where one setting took its place."""
+    """``lowpowermode 1``, or ``powermode 1`` on systems that replaced it."""
     text = host.run("pmset", "-g") or ""
-    found = re.search(r"^\s*lowpowermode\s+(\d+)", text, re.MULTILINE) or re.search(
+    match = re.search(r"^\s*lowpowermode\s+(\d+)", text, re.MULTILINE) or re.search(
         r"^\s*powermode\s+(\d+)", text, re.MULTILINE
     )
-    if not found:
+    if not match:
         return Condition("low_power_mode", UNKNOWN)
-    on = found.group(1) == "1"
+    on = match.group(1) == "1"
     note = "turn Low Power Mode off in System Settings" if on else ""
     return Condition("low_power_mode", "on" if on else "off", not on, note)
 
@@ -222,21 +227,21 @@ def _macos_thermal(host: Host) -> Condition:
 
 
 def thermal_level(host: Host, *, helper: bool = True) -> int | None:
-    """macOS's thermal pressure level; ``None`` where it cannot be read.
+    """macOS's thermal pressure level; ``None`` if it cannot be read.
 
-    Asked from a fresh Python, else from ``notifyutil``; ``helper=False`` takes the latter only,
-    which is a fresh process too and a much smaller one.
+    Read by a fresh Python, else by ``notifyutil``; ``helper=False`` uses the latter only, which is
+    a fresh process too and a much smaller one.
     """
     key = "com.apple.system.thermalpressurelevel"
     text = (host.run(sys.executable, "-c", THERMAL_HELPER) or "") if helper else ""
     if not text.strip().isdigit():
         text = host.run("notifyutil", "-g", key) or ""
-    last = text.split()[-1:] or [""]
-    return int(last[0]) if last[0].isdigit() else None
+    words = text.split()
+    return int(words[-1]) if words and words[-1].isdigit() else None
 
 
 def thermal_condition(name: str, level: int | None) -> Condition:
-    """From :func:`thermal_level`: heavy and worse is unfit."""
+    """The condition for a :func:`thermal_level`: heavy and worse is unfit."""
     if level is None:
         return Condition(name, UNKNOWN)
     value = _THERMAL[level] if level < len(_THERMAL) else f"level {level}"
@@ -249,12 +254,12 @@ def _macos_memory(host: Host) -> Condition:
 
 
 def pressure_level(host: Host) -> int:
-    """macOS's memory pressure: 1 normal, 2 warning, 4 critical; 0 where it cannot be read."""
+    """macOS's memory pressure: 1 normal, 2 warning, 4 critical; 0 if it cannot be read."""
     return first_count(host.run("sysctl", "-n", "kern.memorystatus_vm_pressure_level"))
 
 
 def pressure_condition(name: str, level: int) -> Condition:
-    """From :func:`pressure_level`: critical is unfit."""
+    """The condition for a :func:`pressure_level`: critical is unfit."""
     value = _PRESSURE.get(level)
     if value is None:
         return Condition(name, UNKNOWN)
@@ -265,7 +270,7 @@ def pressure_condition(name: str, level: int) -> Condition:
 
 
 def _linux_power(host: Host) -> Condition:
-    """From /sys/class/power_supply: any mains supply on line is mains; without a battery too."""
+    """From /sys/class/power_supply: mains if any mains supply is online, with a battery or not."""
     mains, discharging, charge = False, False, ""
     supplies = host.find("/sys/class/power_supply/*")
     for supply in supplies:
@@ -300,7 +305,7 @@ def _linux_thermal(host: Host) -> Condition:
 
 
 def _throttle_events(host: Host) -> int | None:
-    """Times that a package slowed down to cool, since start-up; Intel processors count them."""
+    """How often a package slowed down to cool since start-up; Intel processors count this."""
     pattern = "/sys/devices/system/cpu/cpu*/thermal_throttle/package_throttle_count"
     texts = [host.read(path) for path in host.find(pattern)]
     return max((first_count(text) for text in texts if text), default=None)
@@ -322,40 +327,40 @@ def _linux_cpu_pressure(host: Host) -> Condition:
 
 def _stalled(host: Host, resource: str) -> float | None:
     text = host.read(f"/proc/pressure/{resource}") or ""
-    found = re.search(r"^some avg10=([0-9.]+)", text, re.MULTILINE)
-    return float(found.group(1)) if found else None
+    match = re.search(r"^some avg10=([0-9.]+)", text, re.MULTILINE)
+    return float(match.group(1)) if match else None
 
 
 def _linux_governor(host: Host) -> Condition:
-    """Recorded, never judged: with intel_pstate "powersave" is the ordinary, full-speed one."""
+    """Recorded, never judged: "powersave" of intel_pstate is the ordinary, full-speed governor."""
     paths = host.find("/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
     names = sorted({(host.read(path) or "").strip() for path in paths} - {""})
     return Condition("governor", ", ".join(names) or UNKNOWN)
 
 
 def _nvidia(host: Host) -> list[Condition]:
-    found = []
+    conditions = []
     gpus = nvidia_gpus(host)
     for number, gpu in enumerate(gpus):
         suffix = "" if len(gpus) == 1 else f"_{number}"
         if gpu.busy_percent is None:
-            found.append(Condition(f"gpu_use{suffix}", UNKNOWN))
+            conditions.append(Condition(f"gpu_use{suffix}", UNKNOWN))
         else:
             fit = gpu.busy_percent <= MAX_GPU_BUSY_PERCENT
             note = "" if fit else "another process is using the GPU"
-            found.append(Condition(f"gpu_use{suffix}", f"{gpu.busy_percent} %", fit, note))
-        found.append(throttle_condition(f"gpu_throttle{suffix}", gpu.clock_limits))
-    return found
+            conditions.append(Condition(f"gpu_use{suffix}", f"{gpu.busy_percent} %", fit, note))
+        conditions.append(throttle_condition(f"gpu_throttle{suffix}", gpu.clock_limits))
+    return conditions
 
 
 def throttle_condition(name: str, limits: int | None) -> Condition:
-    """From NVML's bits of reasons for which a GPU's clocks are held down."""
+    """The condition for NVML's bits of reasons why a GPU's clocks are limited."""
     if limits is None:
         return Condition(name, UNKNOWN)
     active = [(text, slows) for bit, text, slows in _CLOCK_LIMITS if limits & bit]
     fit = not any(slows for _, slows in active)
     value = ", ".join(text for text, _ in active) or "none"
-    return Condition(name, value, fit, "" if fit else "the GPU holds its clocks down")
+    return Condition(name, value, fit, "" if fit else "the GPU limits its clocks")
 
 
 _MACOS: tuple[Callable[[Host], Condition], ...] = (

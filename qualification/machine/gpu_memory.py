@@ -1,8 +1,9 @@
-"""What the NVIDIA driver has given some processes, by NVML; used by the worker.
+"""GPU memory that the NVIDIA driver reports for a set of processes, by NVML; used by the worker.
 
-The driver tells what is held now, not the most that ever was (its accounting mode does, but takes
-an administrator to switch on). So it is asked after every load and every answer, before anything
-is given back: libraries that keep what they once took (torch, MLX) are then at their peak.
+The driver reports the current size and not the peak (its accounting mode does, but only an
+administrator can switch it on). So it is sampled after every load and every answer, before
+anything is freed: libraries that never return memory to the driver (torch, MLX) are then at their
+peak.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 
 
 class DevicePeak:
-    """The most bytes seen so far on all GPUs; 0 without NVIDIA's library, driver or an entry.
+    """The most bytes sampled so far on all GPUs; 0 without NVIDIA's library, driver or an entry.
 
     ``library`` is the ``pynvml`` module (nvidia-ml-py). In a container the driver may know the
-    process by another number than it does itself; then there is no entry, and no figure.
-    ``pids`` says at each look which processes count, for a tree that changes; without it that is
+    process by another id than the process itself; then there is no entry, and no figure.
+    ``pids`` gives the processes to count at each sample, for a tree that changes; the default is
     ``pid``, or this process.
     """
 
@@ -33,13 +34,13 @@ class DevicePeak:
         self._pids = pids or (lambda: (only,))
         self._library = _nvml() if library is None else library
 
-    def look(self) -> int:
-        """Ask the driver now; returns what is held now, in bytes."""
+    def sample(self) -> int:
+        """Ask the driver now; returns the current bytes on all GPUs."""
         handles = self._handles()
-        ours = frozenset(self._pids()) if handles else frozenset()
-        held = sum(self._held(handle, ours) for handle in handles)
-        self.bytes = max(self.bytes, held)
-        return held
+        pids = frozenset(self._pids()) if handles else frozenset()
+        size = sum(self._bytes_on(handle, pids) for handle in handles)
+        self.bytes = max(self.bytes, size)
+        return size
 
     def _handles(self) -> list[Any]:
         library = self._library
@@ -48,25 +49,26 @@ class DevicePeak:
         try:
             count = library.nvmlDeviceGetCount()
             return [library.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
-        except Exception:  # the package has error types of its own, and a broken driver any
+        except Exception:  # the package has its own error types; a broken driver can raise any
             return []
 
-    def _held(self, handle: Any, pids: frozenset[int]) -> int:
+    def _bytes_on(self, handle: Any, pids: frozenset[int]) -> int:
         """On one GPU. A process with both kinds of work is in both lists with the same figure."""
         library = self._library
-        listed = [
-            *_asked(library.nvmlDeviceGetComputeRunningProcesses, handle),
-            *_asked(library.nvmlDeviceGetGraphicsRunningProcesses, handle),
+        processes = [
+            *_listed(library.nvmlDeviceGetComputeRunningProcesses, handle),
+            *_listed(library.nvmlDeviceGetGraphicsRunningProcesses, handle),
         ]
-        # None where the driver keeps it to itself (Windows, some virtual GPUs).
-        held: dict[int, int] = {}
-        for one in listed:
-            if one.pid in pids:
-                held[one.pid] = max(held.get(one.pid, 0), int(one.usedGpuMemory or 0))
-        return sum(held.values())
+        sizes: dict[int, int] = {}
+        for process in processes:
+            if process.pid in pids:
+                # None where the driver does not say (Windows, some virtual GPUs).
+                size = int(process.usedGpuMemory or 0)
+                sizes[process.pid] = max(sizes.get(process.pid, 0), size)
+        return sum(sizes.values())
 
 
-def _asked(function: Callable[[Any], Any], handle: Any) -> list[Any]:
+def _listed(function: Callable[[Any], Any], handle: Any) -> list[Any]:
     try:
         return list(function(handle))
     except Exception:  # not supported on this GPU

@@ -1,6 +1,6 @@
 """The one seam through which this computer is read, so that a Mac can be tested from recordings.
 
-``LocalHost`` is the real one; the tests replay transcripts. A reading that cannot be had is
+``LocalHost`` is the real one; the tests replay transcripts. A reading that is not available is
 ``None`` and never a guess. Nothing here raises because a command or a file is missing.
 """
 
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 COMMAND_SECONDS = 20.0
-"""``system_profiler`` takes seconds on a cold cache; everything else answers at once."""
+"""``system_profiler`` takes seconds on a cold cache; all other commands answer at once."""
 
 _COUNT = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """Seconds since boot, summed over cores: at work, taken by the hypervisor, and in all."""
+    """Seconds since boot, summed over cores: busy, taken by the hypervisor, and in total."""
 
     busy: float
     stolen: float
@@ -32,16 +32,16 @@ class CpuTimes:
 
 
 class Host(Protocol):
-    """What the probe and the preconditions may ask of a computer."""
+    """The readings of a computer that the probe and the preconditions use."""
 
     @property
     def system(self) -> str:
-        """``macos``, ``linux``, or what ``platform.system`` says, in small letters."""
+        """``macos``, ``linux``, or the lower-case name of another system."""
         ...
 
     @property
     def architecture(self) -> str:
-        """Of this interpreter: ``arm64`` or ``x86_64``, for example."""
+        """This interpreter's architecture: ``arm64`` or ``x86_64``, for example."""
         ...
 
     @property
@@ -51,20 +51,20 @@ class Host(Protocol):
 
     @property
     def online_cores(self) -> int:
-        """Cores of the whole computer: what the load average and the processor times are over."""
+        """Cores of the whole computer, to which load average and processor times refer."""
         ...
 
     @property
     def load_average(self) -> float | None:
-        """Of the last minute."""
+        """The load average of the last minute."""
         ...
 
     def run(self, *command: str) -> str | None:
-        """Standard output, whatever the exit code; ``None`` where it cannot be run in time."""
+        """Standard output, whatever the exit code; ``None`` if the command cannot run in time."""
         ...
 
     def read(self, path: str) -> str | None:
-        """The text of a small file; ``None`` where it cannot be read."""
+        """The text of a small file; ``None`` if it cannot be read."""
         ...
 
     def find(self, pattern: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Host(Protocol):
         ...
 
     def cpu_times(self) -> CpuTimes | None:
-        """Counters whose growth over a pause says how busy the computer is."""
+        """Counters; their growth over a pause shows how busy the computer is."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -166,12 +166,12 @@ class LocalHost:
         try:
             pynvml: Any = importlib.import_module("pynvml")
             pynvml.nvmlInit()
-        except Exception:  # the package has its own error types, and a broken one has any
+        except Exception:  # the package has its own error types; a broken one can raise any
             return None
         return pynvml
 
 
 def first_count(text: str | None) -> int:
-    """The first whole number in a reading; 0 where there is none, since 0 means "unknown"."""
-    found = _COUNT.search(text or "")
-    return int(found.group()) if found else 0
+    """The first whole number in a reading; 0, which means "unknown", if there is none."""
+    match = _COUNT.search(text or "")
+    return int(match.group()) if match else 0

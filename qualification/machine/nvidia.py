@@ -10,7 +10,7 @@ from qualification.machine.host import Host
 
 @dataclass(frozen=True)
 class Gpu:
-    """One NVIDIA GPU as its driver tells it; ``None`` where the driver would not say."""
+    """One NVIDIA GPU as its driver reports it; ``None`` where the driver does not say."""
 
     name: str
     memory_bytes: int = 0
@@ -25,17 +25,17 @@ def nvidia_gpus(host: Host) -> tuple[Gpu, ...]:
     """The NVIDIA GPUs through NVML, else through ``nvidia-smi``; empty where there is neither."""
     library = host.nvml()
     if library is not None:
-        found = _from_nvml(library)
-        if found:
-            return found
+        gpus = _from_nvml(library)
+        if gpus:
+            return gpus
     for limits in _SMI_LIMITS:  # renamed in driver 535
         query = f"--query-gpu=name,memory.total,utilization.gpu,{limits}"
         text = host.run("nvidia-smi", query, "--format=csv,noheader,nounits")
         if text is None:
             return ()
-        found = _from_smi(text)
-        if found:
-            return found
+        gpus = _from_smi(text)
+        if gpus:
+            return gpus
     return ()
 
 

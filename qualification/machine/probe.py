@@ -1,8 +1,8 @@
-"""What this machine is: chip, memory, accelerator, the tier it belongs to, its libraries.
+"""Probes this machine: chip, memory, accelerator, the tier that it belongs to, its libraries.
 
-Everything is read through a :class:`~qualification.machine.host.Host`. No machine learning library is
-imported: versions come from package metadata. A host name, a serial number or a user name never
-gets into a record; the operating system's machine id only as part of a one-way hash.
+Everything is read through a :class:`~qualification.machine.host.Host`. No machine learning library
+is imported: versions come from package metadata. Host name, serial number and user name never get
+into a record; the operating system's machine id only as part of a one-way hash.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from dataclasses import replace
 from typing import Any
 
 from qualification.core.declarations import Chip, Tier
-from qualification.core.libraries import (
-    library_versions,
-)
+from qualification.core.format import installed_memory_text
+from qualification.core.libraries import library_versions
 from qualification.core.results import Accelerator, Environment, Machine
 from qualification.machine.host import Host, LocalHost, first_count
 from qualification.machine.nvidia import nvidia_gpus
@@ -35,7 +34,7 @@ _SYSCTL = (
 
 
 def probe(chips: Sequence[Chip], tiers: Sequence[Tier], host: Host | None = None) -> Machine:
-    """This host, with its tier ('' where none matches) and its memory bandwidth (None: unknown).
+    """This host, with its tier ('' if none matches) and its memory bandwidth (None: unknown).
 
     On macOS this runs ``sysctl``, ``sw_vers``, ``ioreg`` and ``system_profiler`` (the slow one,
     about a second); on Linux it reads ``/proc`` and asks NVML or ``nvidia-smi`` for GPUs.
@@ -51,10 +50,11 @@ def probe(chips: Sequence[Chip], tiers: Sequence[Tier], host: Host | None = None
 
 
 def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
-    """Bytes per second of the memory that a model is read from; None where it is not declared.
+    """Bytes per second of the memory that a model is read from; None if it is not declared.
 
-    A CUDA device counts before the processor. A name with one declared variant is enough; among
-    several (M4 Max: 410 or 546 GB/s) the number of GPU cores decides, and without it nobody knows.
+    A CUDA device comes before the processor. A name with one declared variant is enough; among
+    several (M4 Max: 410 or 546 GB/s) the number of GPU cores decides, and without it the bandwidth
+    is unknown.
     """
     cuda = [device.name for device in machine.accelerators if device.kind == "cuda"]
     name = _plain(cuda[0] if cuda else machine.chip)
@@ -67,12 +67,12 @@ def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
 
 
 def match_tier(machine: Machine, tiers: Sequence[Tier]) -> str:
-    """The name of the most specific tier that this machine belongs to; '' where there is none.
+    """The name of the most specific tier that this machine belongs to; '' if there is none.
 
-    Every limit that a tier declares must hold: system, accelerator, chip, product, memory. More
-    declared limits are more specific, then the narrower span of memory, then the earlier tier.
-    Memory is held to the declared span as it is: a "32 GB" machine has 32 GiB, and Linux shows
-    less than is built in, so declarations leave room.
+    Every limit that a tier declares must hold: system, accelerator, chip, product, memory. A tier
+    with more declared limits is more specific, then one with a narrower span of memory, then the
+    earlier one. The span of memory is compared without tolerance: a "32 GB" machine has 32 GiB, and
+    Linux shows less than is installed, so declarations have to include a tolerance.
     """
     matching = [tier for tier in tiers if not _mismatches(machine, tier)]
     if not matching:
@@ -88,9 +88,9 @@ def match_tier(machine: Machine, tiers: Sequence[Tier]) -> str:
 
 
 def explain_no_match(machine: Machine, tiers: Sequence[Tier]) -> str:
-    """What this machine is and what keeps it out of the nearest tier: a phrase after "this is".
+    """This machine and its differences from the nearest tier: a phrase to follow "this is".
 
-    Also right for a machine that does match: the phrase then names its tier.
+    For a machine that does match, the phrase names its tier.
     """
     if matched := match_tier(machine, tiers):
         return f"{describe(machine)}, which belongs to {matched}"
@@ -108,7 +108,7 @@ def describe(machine: Machine) -> str:
     cores = f" with {machine.gpu_cores} GPU cores" if machine.gpu_cores and not cuda else ""
     names = [machine.product, f"{machine.chip}{cores}", *cuda]
     if machine.memory_bytes:
-        names.append(_gb(machine.memory_bytes))
+        names.append(installed_memory_text(machine.memory_bytes))
     return ", ".join(name for name in names if name) or f"unknown {machine.system} computer"
 
 
@@ -117,25 +117,25 @@ def _distance(machine: Machine, tier: Tier) -> int:
 
 
 def _mismatches(machine: Machine, tier: Tier) -> list[tuple[int, str]]:
-    """What the tier is for and this machine is not, each with a weight for "nearest"."""
-    found = []
+    """The tier's limits that this machine misses, each with a weight for "nearest"."""
+    mismatches = []
     kinds = {device.kind for device in machine.accelerators}
     if machine.system != tier.system:
-        found.append((64, f"for {tier.system}"))
+        mismatches.append((64, f"for {tier.system}"))
     if tier.accelerator == "none" and kinds:
-        found.append((32, "for machines without an accelerator"))
+        mismatches.append((32, "for machines without an accelerator"))
     elif tier.accelerator != "none" and tier.accelerator not in kinds:
-        found.append((32, f"for a {tier.accelerator} accelerator"))
+        mismatches.append((32, f"for a {tier.accelerator} accelerator"))
     if tier.chips and _plain(machine.chip) not in map(_plain, tier.chips):
-        found.append((8, f"for the chip {' or '.join(tier.chips)}"))
+        mismatches.append((8, f"for the chip {' or '.join(tier.chips)}"))
     if tier.products and _plain(machine.product) not in map(_plain, tier.products):
-        found.append((4, f"for a {' or '.join(tier.products)}"))
+        mismatches.append((4, f"for a {' or '.join(tier.products)}"))
     if not tier.memory_min <= machine.memory_bytes <= tier.memory_max:
-        span = _gb(tier.memory_min)
+        span = installed_memory_text(tier.memory_min)
         if tier.memory_max > tier.memory_min:
-            span = f"{span} to {_gb(tier.memory_max)}"
-        found.append((2, f"for {span} of memory"))
-    return found
+            span = f"{span} to {installed_memory_text(tier.memory_max)}"
+        mismatches.append((2, f"for {span} of memory"))
+    return mismatches
 
 
 def _plain(name: str) -> str:
@@ -144,16 +144,10 @@ def _plain(name: str) -> str:
     return " ".join(word for word in words if word not in {"apple", "nvidia"})
 
 
-def _gb(size: float) -> str:
-    """Memory as vendors name it: 32 GiB, and 32e9 bytes in a declaration, are both "32 GB"."""
-    binary, decimal = size / 2**30, size / 1e9
-    return f"{decimal:.3g} GB" if decimal == round(decimal) else f"{binary:.3g} GB"
-
-
 def _identifier(machine: Machine, machine_id: str) -> str:
-    """Twelve hexadecimal digits, stable over releases of the system and of our libraries.
+    """Twelve hexadecimal digits, stable across releases of the system and of our libraries.
 
-    The machine id goes in through a keyed hash, as its manual page asks of applications.
+    The machine id enters through a keyed hash, as its manual page demands of applications.
     """
     secret = machine_id.strip().encode()
     token = hmac.new(b"qualification/machine/1", secret, "sha256").hexdigest() if secret else ""
@@ -209,16 +203,12 @@ def _probe_macos(host: Host) -> tuple[Machine, str]:
 
 def _pairs(text: str | None) -> dict[str, str]:
     """``key: value`` lines; lines of another form are left out."""
-    found = {}
-    for line in (text or "").splitlines():
-        key, colon, value = line.partition(":")
-        if colon:
-            found[key.strip()] = value.strip()
-    return found
+    lines = [line.partition(":") for line in (text or "").splitlines() if ":" in line]
+    return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def _profile(text: str | None) -> dict[str, list[dict[str, Any]]]:
-    """``system_profiler -json``; {} where it is not what it should be."""
+    """The output of ``system_profiler -json``; {} if it is malformed."""
     try:
         parsed = json.loads(text or "")
     except ValueError:
@@ -261,15 +251,14 @@ def _probe_linux(host: Host) -> tuple[Machine, str]:
 
 
 def _cgroup_limits(host: Host) -> list[int]:
-    """Every memory limit in bytes on this process's way up to the root, of cgroup v2 and v1.
+    """Every memory limit in bytes from this process's group up to the root, of cgroup v2 and v1.
 
-    A limit "max", and v1's way to write no limit (a number near 2**63), are no limits; the caller
-    takes the least of these and of the memory there is.
+    "max" means no limit, as does a number near 2**63 in v1; the caller takes the least of these
+    and of the machine's memory.
     """
     limits = []
     for line in (host.read("/proc/self/cgroup") or "").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers == "":
             root, name = "/sys/fs/cgroup", "memory.max"
         elif "memory" in controllers.split(","):

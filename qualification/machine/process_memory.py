@@ -1,7 +1,7 @@
-"""What a process holds, by the kernel's own count; used by the worker's meter and its parent.
+"""Memory of processes, by the kernel's own count; used by the worker and by its parent.
 
-Linux: ``VmHWM`` and resident memory of ``/proc``. macOS: ``phys_footprint`` and its lifetime peak
-by ``proc_pid_rusage``, because resident memory there misses the GPU's and compressed pages.
+Linux: ``VmHWM`` and resident memory from ``/proc``. macOS: ``phys_footprint`` and its lifetime peak
+from ``proc_pid_rusage``, because resident memory there omits the GPU's and compressed pages.
 """
 
 from __future__ import annotations
@@ -19,40 +19,39 @@ from qualification.core.protocol import MemoryReport
 def peak_memory() -> MemoryReport:
     """Lifetime peak of this process and its descendants in bytes, nothing subtracted.
 
-    Linux: the sum of each one's own ``VmHWM``. They need not have peaked together, so with
-    descendants it is at most too high; one that has ended already is not in it. macOS: of this
-    process alone.
+    Linux: the sum of every process's ``VmHWM``. The processes need not have peaked at the same
+    time, so with descendants the sum can only be too high; one that has ended is not included.
+    macOS: this process alone.
     """
     if sys.platform == "darwin":
         return _macos_report(_macos_usage(os.getpid()))
     sizes = _linux_status("self")
-    own = sizes.pop("VmHWM")
-    others = [_peak_of(pid) for pid in linux_descendants(os.getpid())]
-    found = [size for size in others if size]
+    own_peak = sizes.pop("VmHWM")
+    peaks = [peak for pid in linux_descendants(os.getpid()) if (peak := _peak_of(pid))]
     sizes |= _linux_pss() | _linux_cgroup_peak()
-    if found:
-        sizes |= {"own_VmHWM": own, "descendants": len(found)}
-    return MemoryReport(own + sum(found), "VmHWM", sizes)
+    if peaks:
+        sizes |= {"own_VmHWM": own_peak, "descendants": len(peaks)}
+    return MemoryReport(own_peak + sum(peaks), "VmHWM", sizes)
 
 
 def peak_memory_of(pids: Sequence[int]) -> MemoryReport:
-    """Lifetime peaks of other processes in bytes, added up; the first is the main one.
+    """Sum of the lifetime peaks of other processes in bytes; the first process is the main one.
 
-    ``peak_memory`` seen from outside, with the same metric and, on macOS, of all of them too. One
-    that has ended is not in it. ProcessLookupError where none could be read.
+    The metric of ``peak_memory``, read from outside, on macOS for all of them too. A process that
+    has ended is not included. ProcessLookupError if none could be read.
     """
     read = _macos_sizes if sys.platform == "darwin" else _linux_sizes
     metric = "phys_footprint" if sys.platform == "darwin" else "VmHWM"
-    found = [one for one in map(read, pids) if one is not None]
-    if not found:
+    processes = [sizes for sizes in map(read, pids) if sizes is not None]
+    if not processes:
         raise ProcessLookupError(f"none of the processes {list(pids)} can be read")
-    peaks = [one.pop("peak") for one in found]
+    peaks = [sizes.pop("peak") for sizes in processes]
     details: dict[str, int] = {}
-    for one in found:
-        for name, size in one.items():
+    for sizes in processes:
+        for name, size in sizes.items():
             details[name] = details.get(name, 0) + size
-    if len(found) > 1:
-        details |= {f"own_{metric}": peaks[0], "descendants": len(found) - 1}
+    if len(processes) > 1:
+        details |= {f"own_{metric}": peaks[0], "descendants": len(processes) - 1}
     return MemoryReport(sum(peaks), metric, details)
 
 
@@ -61,7 +60,7 @@ def _linux_sizes(pid: int) -> dict[str, int] | None:
         sizes = _linux_status(str(pid))
     except OSError:
         return None
-    if "VmHWM" not in sizes:  # it has ended, and nobody has collected it
+    if "VmHWM" not in sizes:  # a zombie: it has ended and was not waited for
         return None
     return {"peak": sizes.pop("VmHWM")} | sizes | _linux_pss(str(pid))
 
@@ -75,7 +74,7 @@ def _macos_sizes(pid: int) -> dict[str, int] | None:
 
 
 def held_bytes(pid: int) -> int:
-    """Bytes that a process holds now (resident; on macOS its footprint), 0 if it has ended."""
+    """Current bytes of a process (resident; on macOS its footprint), 0 if it has ended."""
     try:
         if sys.platform == "darwin":
             return int(_macos_usage(pid).ri_phys_footprint)
@@ -85,7 +84,7 @@ def held_bytes(pid: int) -> int:
 
 
 def linux_descendants(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
-    """Children of a process, their children and so on, by the parents in ``/proc/<pid>/stat``."""
+    """Children of a process, their children and so on, from the parents in ``/proc/<pid>/stat``."""
     children: dict[int, list[int]] = {}
     for entry in proc.iterdir():
         if not entry.name.isdigit():
@@ -94,17 +93,17 @@ def linux_descendants(pid: int, proc: Path = Path("/proc")) -> tuple[int, ...]:
             text = (entry / "stat").read_text(errors="replace")
         except OSError:  # it has ended
             continue
-        # The name, in brackets, may hold anything; the parent is the second field behind it.
+        # The name, in brackets, may contain anything; the parent is the second field after it.
         fields = text.rpartition(")")[2].split()
         if len(fields) > 1:
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
+    descendants: list[int] = []
     waiting = [pid]
     while waiting:
-        some = children.get(waiting.pop(), [])
-        found += some
-        waiting += some
-    return tuple(found)
+        offspring = children.get(waiting.pop(), [])
+        descendants += offspring
+        waiting += offspring
+    return tuple(descendants)
 
 
 def _peak_of(pid: int) -> int:
@@ -115,22 +114,19 @@ def _peak_of(pid: int) -> int:
 
 
 def _linux_pss(process: str = "self") -> dict[str, int]:
-    """Resident memory with shared pages divided among their users; absent where it is not told."""
+    """Resident memory with shared pages divided among their users; {} if the kernel hides it."""
     try:
         text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return {}
-    found = {}
-    for line in text.splitlines():
-        if line.startswith("Pss:"):
-            found["Pss"] = int(line.split()[1]) * 1024
-    return found
+    sizes = [line.split()[1] for line in text.splitlines() if line.startswith("Pss:")]
+    return {"Pss": int(sizes[0]) * 1024} if sizes else {}
 
 
 def _linux_cgroup_peak(root: Path = Path("/sys/fs/cgroup")) -> dict[str, int]:
     """``memory.peak`` of this process's control group: all its processes, page cache included.
 
-    Of version 2; absent where the group is the root's or the kernel is older than 5.19.
+    Version 2 only; {} if the group is the root's or the kernel is older than 5.19.
     """
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -143,9 +139,9 @@ def _linux_cgroup_peak(root: Path = Path("/sys/fs/cgroup")) -> dict[str, int]:
 def _linux_status(process: str) -> dict[str, int]:
     sizes = {}
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        key, _, rest = line.partition(":")
+        key, _, value = line.partition(":")
         if key in ("VmHWM", "VmRSS", "RssAnon", "RssFile", "VmSwap"):
-            sizes[key] = int(rest.split()[0]) * 1024
+            sizes[key] = int(value.split()[0]) * 1024
     return sizes
 
 
@@ -198,9 +194,9 @@ class _RusageInfoV4(ctypes.Structure):
 
 
 def macos_usage_of(recorded: bytes) -> MemoryReport:
-    """The report that a buffer filled by ``proc_pid_rusage(RUSAGE_INFO_V4)`` stands for.
+    """The report of a buffer that ``proc_pid_rusage(RUSAGE_INFO_V4)`` filled.
 
-    ValueError where it is shorter than the structure.
+    ValueError if it is shorter than the structure.
     """
     return _macos_report(_RusageInfoV4.from_buffer_copy(recorded))
 

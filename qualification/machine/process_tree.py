@@ -1,4 +1,4 @@
-"""The processes of one server or command, and what they hold together."""
+"""The processes of one server or command, and their memory in total."""
 
 from __future__ import annotations
 
@@ -16,95 +16,108 @@ from qualification.core.text import disarm
 from qualification.machine.process_memory import held_bytes
 
 RESCAN_S = 1.0
-"""A child that is born is seen after so long: looking for all descendants takes milliseconds."""
+"""Seconds until a new child is noticed: a scan for all descendants takes milliseconds."""
 
 FORWARDERS = frozenset(
-    {"ssh", "sshd", "docker-proxy", "com.docker.backend", "vpnkit-bridge", "rootlessport", "socat",
-     "nginx", "haproxy", "caddy", "envoy", "traefik", "kubectl", "gvproxy", "slirp4netns"}
-)  # fmt: skip
-"""Programs that hold a port for another: their memory is not the server's."""
+    (
+        "caddy",
+        "com.docker.backend",
+        "docker-proxy",
+        "envoy",
+        "gvproxy",
+        "haproxy",
+        "kubectl",
+        "nginx",
+        "rootlessport",
+        "slirp4netns",
+        "socat",
+        "ssh",
+        "sshd",
+        "traefik",
+        "vpnkit-bridge",
+    )
+)
+"""Programs that listen on a port for another program: their memory is not the server's."""
 
 
 def is_this_machine(host: str) -> bool:
     """Whether a host name or address of a URL is this machine: loopback, or an interface's own."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+        entries = socket.getaddrinfo(host, None)
     except OSError:
         return False
-    if any(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found):
+    addresses = {str(entry[4][0]).partition("%")[0] for entry in entries}  # without the zone
+    if any(ipaddress.ip_address(address).is_loopback for address in addresses):
         return True
-    own = {
-        address.address.partition("%")[0]
-        for addresses in psutil.net_if_addrs().values()
-        for address in addresses
-    }
-    return any(one.partition("%")[0] in own for one in found)
+    interfaces = psutil.net_if_addrs().values()
+    local = {entry.address.partition("%")[0] for entries in interfaces for entry in entries}
+    return not addresses.isdisjoint(local)
 
 
 class Tree:
     """The processes that ``roots`` names now, and their descendants.
 
-    ``roots`` is asked again when one of them has ended. Safe to use from two threads.
+    ``roots`` is called again when one of them has ended. Safe to use from two threads.
     """
 
     def __init__(self, roots: Callable[[], Iterable[int]]) -> None:
         self._roots = roots
         self._lock = threading.Lock()
-        self._known: list[psutil.Process] = []
+        self._processes: list[psutil.Process] = []
         self._tops: list[psutil.Process] = []
-        self._scanned = -RESCAN_S
+        self._scanned_s = -RESCAN_S
 
     def held(self) -> tuple[int | None, int | None, str]:
-        """Bytes of its own, resident bytes, and the identity; ``None`` where nothing is seen."""
+        """Private bytes, resident bytes, and the identity; ``None`` if no process is visible."""
         with self._lock:
             self._scan()
             if not self._tops:
                 return None, None, ""
-            # A process that shares nothing is not told from one that does: pages that a parent and
-            # its children share count for each, so a tree's sum is at most too high.
-            sizes = [_sizes(process.pid) for process in self._known]
-            identity = " ".join(f"{one.pid}@{one.create_time():.2f}" for one in self._tops)
-            own, resident = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
-            return (own, resident, identity) if resident else (None, None, "")
+            # We cannot distinguish shared from private pages here: pages that a parent and its
+            # children share count for each of them, so a tree's sum can only be too high.
+            sizes = [_sizes(process.pid) for process in self._processes]
+            identity = " ".join(f"{top.pid}@{top.create_time():.2f}" for top in self._tops)
+            private, resident = (sum(column) for column in zip(*sizes, strict=True))
+            return (private, resident, identity) if resident else (None, None, "")
 
     def describe(self) -> str:
-        """``python (pid 123)``; '' where nothing is seen."""
+        """``python (pid 123)``; '' if no process is visible."""
         with self._lock:
             self._scan()
-            return ", ".join(f"{_name(one)} (pid {one.pid})" for one in self._tops)
+            return ", ".join(f"{_name(top)} (pid {top.pid})" for top in self._tops)
 
     def cpu_seconds(self) -> dict[int, float]:
-        """Processor time by process, as :func:`qualification.machine.monitor.own_seconds` tells it."""
+        """Processor seconds by pid, as in :func:`qualification.machine.monitor.own_seconds`."""
         with self._lock:
             self._scan()
-            found = {}
-            for process in self._known:
+            seconds = {}
+            for process in self._processes:
                 try:
                     times = process.cpu_times()
                 except psutil.Error:
                     continue
-                found[process.pid] = float(times.user + times.system)
-            return found
+                seconds[process.pid] = float(times.user + times.system)
+            return seconds
 
     def _scan(self) -> None:
-        now = time.monotonic()
-        gone = not self._tops or not all(_is_alive(one) for one in self._tops)
-        if not gone and now - self._scanned < RESCAN_S:
+        now_s = time.monotonic()
+        is_stale = not self._tops or not all(_is_alive(top) for top in self._tops)
+        if not is_stale and now_s - self._scanned_s < RESCAN_S:
             return
-        if gone:
+        if is_stale:
             self._tops = _tops(self._roots())
-        known = {one.pid: one for one in self._tops}
+        by_pid = {top.pid: top for top in self._tops}
         for top in self._tops:
             try:
-                known |= {one.pid: one for one in top.children(recursive=True)}
+                by_pid |= {child.pid: child for child in top.children(recursive=True)}
             except psutil.Error:
                 continue
-        self._known = list(known.values())
-        self._scanned = now
+        self._processes = list(by_pid.values())
+        self._scanned_s = now_s
 
 
 def _tops(pids: Iterable[int]) -> list[psutil.Process]:
-    """Of the processes those that no other of them has started, in the order of their numbers."""
+    """The processes that no other of them has started, in the order of their ids."""
     alive = {}
     for pid in sorted(set(pids)):
         try:
@@ -117,16 +130,16 @@ def _tops(pids: Iterable[int]) -> list[psutil.Process]:
     tops = []
     for pid, process in alive.items():
         try:
-            above = {one.pid for one in process.parents()}
+            ancestors = {parent.pid for parent in process.parents()}
         except psutil.Error:
-            above = set()
-        if not above & (alive.keys() - {pid}):
+            ancestors = set()
+        if not ancestors & (alive.keys() - {pid}):
             tops.append(process)
     return tops
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Whether it is the same process still, and holds something: a zombie does not."""
+    """Whether it is still the same process, and not a zombie, which holds no memory."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -141,7 +154,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def forwarder(pids: Iterable[int]) -> str:
-    """The name of a program among them that only forwards a port; '' where there is none."""
+    """The name of a program among them that only forwards a port; '' if there is none."""
     for pid in pids:
         try:
             name = str(psutil.Process(pid).name())
@@ -153,7 +166,7 @@ def forwarder(pids: Iterable[int]) -> str:
 
 
 def _sizes(pid: int) -> tuple[int, int]:
-    """Bytes of its own and resident bytes of one process; zeros where it has ended."""
+    """Private and resident bytes of one process; zeros if it has ended."""
     if sys.platform == "darwin":
         footprint = held_bytes(pid)
         return footprint, footprint
@@ -161,29 +174,29 @@ def _sizes(pid: int) -> tuple[int, int]:
         text = Path(f"/proc/{pid}/status").read_text(errors="replace")
     except OSError:
         return 0, 0
-    found = {}
+    sizes = {}
     for line in text.splitlines():
-        key, _, rest = line.partition(":")
+        key, _, value = line.partition(":")
         if key in ("VmRSS", "RssAnon", "RssShmem", "VmSwap"):
-            found[key] = int(rest.split()[0]) * 1024
-    # What was swapped out is still kept: without it a leak would end where the swap begins.
-    own = sum(found.get(name, 0) for name in ("RssAnon", "RssShmem", "VmSwap"))
-    return own or found.get("VmRSS", 0), found.get("VmRSS", 0)
+            sizes[key] = int(value.split()[0]) * 1024
+    # Swapped-out pages count: without them a leak would seem to stop where swapping begins.
+    private = sum(sizes.get(name, 0) for name in ("RssAnon", "RssShmem", "VmSwap"))
+    return private or sizes.get("VmRSS", 0), sizes.get("VmRSS", 0)
 
 
 def machine_used(memory_bytes: float) -> int:
-    """Bytes in use of a machine that has ``memory_bytes``; of our control group where that is less.
+    """Bytes in use on a machine with ``memory_bytes``; in our control group if its limit is lower.
 
-    In use is what no page cache could give back.
+    Page cache that can be reclaimed is not in use.
     """
-    seen = psutil.virtual_memory()
-    if 0 < memory_bytes < 0.98 * seen.total and (used := _cgroup_used()):
+    memory = psutil.virtual_memory()
+    if 0 < memory_bytes < 0.98 * memory.total and (used := _cgroup_used()):
         return used
-    return int(seen.total - seen.available)
+    return int(memory.total - memory.available)
 
 
 def _cgroup_used(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Version 2: ``memory.current`` less the file pages that can be given back; 0 if unknown."""
+    """Version 2: ``memory.current`` minus the file pages that can be reclaimed; 0 if unknown."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
         (group,) = [line[3:].lstrip("/") for line in lines if line.startswith("0::")]

@@ -1,4 +1,7 @@
-"""Checks across the declared files: names, tiers, chips, rooflines, patterns."""
+"""Checks across the declared files: names, tiers, chips, rooflines, patterns.
+
+The first fault is a ``DeclarationError`` of one sentence with file, entry, key and remedy.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,26 @@ from pathlib import Path, PurePosixPath
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from qualification.core.declarations import (
-    Deployment,
-    Model,
-    Source,
-)
+from qualification.core.backends import BACKENDS
+from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.errors import DeclarationError
 from qualification.models.footprint import BYTES_PER_WEIGHT, decode_bound_tps
 from qualification.models.registry import Registry
 
 
+def check_declarations(registry: Registry, folder: Path, memory_file: Path) -> None:
+    """Raise DeclarationError for the first fault in the files of ``folder``, or in memory.toml."""
+    _check_chips(_File(folder / "chips.toml"), registry)
+    _check_tiers(_File(folder / "tiers.toml"), registry)
+    _check_models(_File(folder / "models.toml"), registry)
+    _check_bugs(_File(folder / "bugs.toml"), registry)
+    _check_memory(_File(memory_file), registry)
+
+
 @dataclass(frozen=True)
 class _File:
+    """The file that a fault is reported in."""
+
     path: Path
 
     def refuse(self, entry: str, key: str, problem: str) -> None:
@@ -32,15 +43,11 @@ class _File:
             self.refuse(entry, key, problem)
 
     def unique(self, kind: str, key: str, names: Iterable[str]) -> None:
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for name in names:
-            self.require(
-                name not in seen,
-                f"{kind} {name!r}",
-                key,
-                "is declared twice: remove one or rename it",
-            )
-            seen.add(name)
+            problem = "is declared twice: remove one or rename it"
+            self.require(name not in earlier, f"{kind} {name!r}", key, problem)
+            earlier.add(name)
 
 
 def _check_chips(file: _File, registry: Registry) -> None:
@@ -54,19 +61,19 @@ def _check_chips(file: _File, registry: Registry) -> None:
             "leaves no core count: write one that is not less than gpu_cores_min",
         )
         file.require(chip.bandwidth > 0, entry, "bandwidth", "is zero: write what the chip has")
-        mine = {(chip.name, count) for count in cores}
+        counts = {(chip.name, count) for count in cores}
         file.require(
-            not variants & mine,
+            not variants & counts,
             entry,
             "gpu_cores_min",
             "overlaps a variant of the same name: remove one or part their core counts",
         )
-        variants |= mine
+        variants |= counts
 
 
 def _check_tiers(file: _File, registry: Registry) -> None:
     file.unique("tier", "name", (tier.name for tier in registry.tiers))
-    known = {chip.name for chip in registry.chips}
+    chips = {chip.name for chip in registry.chips}
     for tier in registry.tiers:
         entry, budget = f"tier {tier.name!r}", tier.budget
         file.require(
@@ -77,7 +84,7 @@ def _check_tiers(file: _File, registry: Registry) -> None:
         )
         for chip in tier.chips:
             file.require(
-                chip in known,
+                chip in chips,
                 entry,
                 "chips",
                 f"names the unknown chip {chip!r}: correct it or declare it in chips.toml",
@@ -99,18 +106,16 @@ def _check_tiers(file: _File, registry: Registry) -> None:
             0 < budget.warning_share < budget.critical_share <= 1,
             entry,
             "budget.warning_share",
-            "and critical_share are no marks: write shares with 0 < warning < critical <= 1",
+            "and critical_share are no thresholds: write 0 < warning < critical <= 1",
         )
 
 
 def _check_models(file: _File, registry: Registry) -> None:
     file.unique("model", "name", (model.name for model in registry.models))
-    file.unique(
-        "deployment",
-        "sources",
-        (Deployment(model, one).identifier for model in registry.models for one in model.sources),
-    )
-    known = {deployment.identifier for deployment in registry.deployments()}
+    # Not registry.deployments(), a table that has each identifier once.
+    pairs = ((model, source) for model in registry.models for source in model.sources)
+    file.unique("deployment", "sources", (Deployment(*pair).identifier for pair in pairs))
+    identifiers = {deployment.identifier for deployment in registry.deployments()}
     for model in registry.models:
         entry = f"model {model.name!r}"
         for key, problem in _faults_of_model(model):
@@ -122,7 +127,7 @@ def _check_models(file: _File, registry: Registry) -> None:
                 file.refuse(place, key, problem)
             file.require(
                 not source.fallback_of
-                or (source.fallback_of in known and source.fallback_of != identifier),
+                or (source.fallback_of in identifiers and source.fallback_of != identifier),
                 place,
                 "fallback_of",
                 f"is {source.fallback_of!r}, which is no other deployment: write the "
@@ -136,8 +141,8 @@ def _faults_of_model(model: Model) -> Iterator[tuple[str, str]]:
     counts = {"parameters": model.parameters, "context": model.context}
     counts["generation.max_tokens"] = model.generation.max_tokens
     if model.shape is not None:
-        for each in fields(model.shape):
-            counts[f"shape.{each.name}"] = getattr(model.shape, each.name)
+        for field in fields(model.shape):
+            counts[f"shape.{field.name}"] = getattr(model.shape, field.name)
     for key, count in counts.items():
         if count < 1:
             yield key, f"is {count}: write 1 or more"
@@ -149,9 +154,12 @@ def _faults_of_model(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
+    if source.backend not in BACKENDS:
+        yield "backend", unknown_backend(source.backend)
+        return
     if source.quantisation not in BYTES_PER_WEIGHT:
-        known = ", ".join(BYTES_PER_WEIGHT)
-        yield "quantisation", f"is {source.quantisation!r}, which is unknown: write one of {known}"
+        names = ", ".join(BYTES_PER_WEIGHT)
+        yield "quantisation", f"is {source.quantisation!r}, which is unknown: write one of {names}"
     if source.weights == "hub" and not re.fullmatch(r"[\w.-]+/[\w.-]+", source.repository):
         yield "repository", f"is {source.repository!r}: write owner/name, as the hub does"
     if source.weights == "hub" and not source.revision:
@@ -159,7 +167,7 @@ def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
     path = PurePosixPath(source.path)
     if source.weights == "canary" and (not source.path or path.is_absolute() or ".." in path.parts):
         yield "path", f"is {source.path!r}: write a folder inside fixtures/"
-    if source.engine == "llamacpp":
+    if BACKENDS[source.engine].weight_files == "gguf":
         for key in ("model_file", "mmproj_file"):
             if not getattr(source, key):
                 yield key, "is missing: llama.cpp needs the language model and the projector"
@@ -179,6 +187,11 @@ def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
         )
 
 
+def unknown_backend(name: str) -> str:
+    """The problem with a declared backend that is none, and the names of those that are."""
+    return f"is {name!r}, which is unknown: write one of {', '.join(map(repr, BACKENDS))}"
+
+
 def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterator[tuple[str, str]]:
     tiers = {tier.name: tier for tier in registry.tiers}
     for name in source.tiers:
@@ -188,7 +201,7 @@ def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterat
                 f"names the unknown tier {name!r}: correct it or declare it in tiers.toml",
             )
         elif "vision" in model.capabilities and not tiers[name].vision:
-            yield "tiers", f"names {name!r}, where vision models do not belong: take it out"
+            yield "tiers", f"names {name!r}, where vision models do not belong: remove it"
     if len(set(source.tiers)) != len(source.tiers):
         yield "tiers", "names a tier twice: remove one"
     for name, floor in source.speed_floors.items():
@@ -200,7 +213,7 @@ def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterat
         if not rates:
             continue
         if model.shape is None:
-            yield key, "cannot be held against the roofline: declare the model's shape"
+            yield key, "cannot be compared with the roofline: declare the model's shape"
             continue
         bound = decode_bound_tps(model.shape, source.quantisation, max(rates))
         if floor > bound:
@@ -214,7 +227,7 @@ def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterat
 
 def _check_bugs(file: _File, registry: Registry) -> None:
     file.unique("bug", "identifier", (bug.identifier for bug in registry.bugs))
-    known = [deployment.identifier for deployment in registry.deployments()]
+    identifiers = [deployment.identifier for deployment in registry.deployments()]
     tiers = {tier.name for tier in registry.tiers}
     for bug in registry.bugs:
         entry = f"bug {bug.identifier!r}"
@@ -236,7 +249,7 @@ def _check_bugs(file: _File, registry: Registry) -> None:
             file.require(bool(patterns), entry, key, "is empty: write at least one pattern")
         for pattern in bug.deployments:
             file.require(
-                any(fnmatch.fnmatchcase(name, pattern) for name in known),
+                any(fnmatch.fnmatchcase(name, pattern) for name in identifiers),
                 entry,
                 "deployments",
                 f"has the pattern {pattern!r}, which matches no deployment: correct it",
@@ -252,25 +265,18 @@ def _check_bugs(file: _File, registry: Registry) -> None:
 
 def _check_memory(file: _File, registry: Registry) -> None:
     file.unique("backend", "name", (backend.name for backend in registry.backends))
-    file.unique("combination", "name", (one.name for one in registry.together))
-    present = {backend.name for backend in registry.backends}
-    for deployment in registry.deployments():
-        if deployment.source.server == "url":  # it is in memory already
-            continue
-        file.require(
-            deployment.source.engine in present,
-            f"backend {deployment.source.engine!r}",
-            "name",
-            f"is not declared, but {deployment.identifier} uses it: measure it and add it",
-        )
+    names = (combination.name for combination in registry.together)
+    file.unique("combination", "name", names)
     for backend in registry.backends:
+        entry = f"backend {backend.name!r}"
+        file.require(backend.name in BACKENDS, entry, "name", unknown_backend(backend.name))
         for key in ("weights_copies", "repacked_copies"):
             copies, problem = getattr(backend, key), "is no count of copies: write 0 to 4"
-            file.require(0 <= copies <= 4, f"backend {backend.name!r}", key, problem)
-    known = {deployment.identifier for deployment in registry.deployments()}
-    for one in registry.together:
-        entry = f"combination {one.name!r}"
-        file.require(len(one.deployments) > 1, entry, "deployments", "names fewer than two")
-        for name in one.deployments:
+            file.require(0 <= copies <= 4, entry, key, problem)
+    identifiers = {deployment.identifier for deployment in registry.deployments()}
+    for combination in registry.together:
+        entry = f"combination {combination.name!r}"
+        file.require(len(combination.deployments) > 1, entry, "deployments", "names fewer than two")
+        for name in combination.deployments:
             problem = f"names the unknown deployment {name!r}"
-            file.require(name in known, entry, "deployments", problem)
+            file.require(name in identifiers, entry, "deployments", problem)

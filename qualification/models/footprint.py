@@ -1,8 +1,8 @@
-"""What a deployment costs by arithmetic: bytes held at its peak, bytes read per token.
+"""What a deployment costs by arithmetic: bytes in memory at its peak, bytes read per token.
 
 A footprint is a sum of named parts, so that a refusal can be checked by hand. Bytes per token are
-taken on the side that favours the machine: real decoding reads more and is slower. Sizes are
-bytes, bandwidths bytes per second, rates tokens per second.
+a lower bound: real decoding reads more and is slower. Sizes are bytes, bandwidths bytes per second,
+rates tokens per second.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import BackendMemory, Deployment, Model, Shape, Source
 from qualification.core.errors import DeclarationError
-from qualification.models.image_tokens import FAMILIES, TILE_PATCHES, picture_tokens
+from qualification.core.format import bytes_text
+from qualification.models.image_tokens import FAMILIES, TILE_PATCHES, image_tokens
 from qualification.models.tensor_headers import TensorInfo
 
 # MLX affine quantisation keeps one 16-bit scale and one 16-bit bias per group of 64 weights.
@@ -45,10 +47,10 @@ BYTES_PER_WEIGHT: dict[str, float] = {
 _KV_BYTES = 2.0
 
 _PATCHES_PER_TOKEN = 4
-"""Of Qwen-VL, with which activations per image token were measured."""
+"""Qwen-VL's: activations per image token were measured with it."""
 
-PICTURE = (1355, 710)
-"""Width and height in pixels of the picture that a footprint is predicted for unless another is
+DEFAULT_IMAGE_SIZE = (1355, 710)
+"""Width and height in pixels of the image that a footprint is predicted for unless another is
 named: that of the 2025-12-29 recommendations, an ordinary diagram."""
 
 
@@ -57,10 +59,9 @@ def bytes_per_weight(quantisation: str) -> float:
     try:
         return BYTES_PER_WEIGHT[quantisation]
     except KeyError:
-        known = ", ".join(BYTES_PER_WEIGHT)
         raise DeclarationError(
-            f"quantisation {quantisation!r} is unknown: write one of {known}, "
-            "or add its bytes per weight to footprint.py"
+            f"quantisation {quantisation!r} is unknown: write one of "
+            f"{', '.join(BYTES_PER_WEIGHT)}, or add its bytes per weight to footprint.py"
         ) from None
 
 
@@ -68,7 +69,7 @@ def bytes_per_weight(quantisation: str) -> float:
 
 
 def decode_bytes_per_token(shape: Shape, quantisation: str, context_tokens: int = 0) -> float:
-    """Bytes that decoding one token at batch 1 reads at least.
+    """Least bytes that decoding one token at batch 1 reads.
 
     Every matrix of every layer and the LM head once, and the fp16 key/value cache of
     ``context_tokens``; norms, biases, the input embedding and the vision tower are left out.
@@ -87,9 +88,9 @@ def decode_bound_tps(
 ) -> float:
     """Tokens per second that no machine of this memory bandwidth (bytes/s) can exceed.
 
-    With an empty cache unless told, so that no context makes the bound unfair; a longer context
-    only lowers it (by 16 % at 1,024 tokens where every head has keys of its own, as in
-    Phi-3.5-vision). Holds at batch 1 without speculative decoding.
+    The cache is empty by default, so that the bound holds for every context; a longer context only
+    lowers it (by 16 % at 1,024 tokens where every head has keys of its own, as in Phi-3.5-vision).
+    Holds at batch 1 without speculative decoding. Source: docs/footprint.md ("The roofline").
     """
     return bandwidth / decode_bytes_per_token(shape, quantisation, context_tokens)
 
@@ -99,7 +100,7 @@ def decode_bound_tps(
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a footprint; ``how`` says what it was computed from."""
+    """One part of a footprint; ``how`` names the inputs of the computation."""
 
     name: str
     bytes: float
@@ -121,8 +122,10 @@ class Footprint:
     @property
     def sentence(self) -> str:
         """The sum, in words: ``5.9 GB = weights 4.7 GB (…) + key/value cache 0.5 GB (…) + …``."""
-        terms = " + ".join(f"{part.name} {gb(part.bytes)} ({part.how})" for part in self.parts)
-        return f"{gb(self.total_bytes)} = {terms}"
+        terms = " + ".join(
+            f"{part.name} {bytes_text(part.bytes)} ({part.how})" for part in self.parts
+        )
+        return f"{bytes_text(self.total_bytes)} = {terms}"
 
 
 def footprint(
@@ -131,14 +134,14 @@ def footprint(
     tensors: Sequence[TensorInfo] = (),
     *,
     context: int | None = None,
-    picture: tuple[int, int] = PICTURE,
+    image: tuple[int, int] = DEFAULT_IMAGE_SIZE,
 ) -> Footprint:
-    """Predict the peak of a deployment that fills ``context`` tokens after one picture (in px).
+    """Predict the peak of a deployment that fills ``context`` tokens after one image (in px).
 
     ``tensors`` are those of the headers of its files, or of its declared layout; without any the
     weights are the declared parameters, all quantised: a lower bound. ``context`` is the model's
-    declared one unless told; llama.cpp takes its memory when it loads, the others as it fills.
-    Sources: MEASURING ("Before loading: will it fit?"); the constants of ``backend`` are measured.
+    declared one by default; llama.cpp allocates the cache when it loads, the others as it fills.
+    Source: docs/footprint.md ("Will it fit?"); the constants of ``backend`` are measured.
     """
     model, source = deployment.model, deployment.source
     context = model.context if context is None else context
@@ -146,14 +149,15 @@ def footprint(
     if model.shape is not None:
         parts.append(_cache(model.shape, source, context))
     if "vision" in model.capabilities:
-        parts.append(_activations(model, backend, picture))
-    parts.append(Term("process", backend.process, f"{source.place} with its libraries"))
+        parts.append(_activations(model, backend, image))
+    how = f"{source.place} with its libraries" if backend.source else "not measured: left out"
+    parts.append(Term("process", backend.process, how))
     return Footprint(deployment.identifier, tuple(parts))
 
 
 def together(footprints: Sequence[Footprint]) -> float:
     """Bytes of deployments that run at the same time, each in a process of its own."""
-    return sum(each.total_bytes for each in footprints)
+    return sum(footprint.total_bytes for footprint in footprints)
 
 
 def key_value_bytes(shape: Shape, tokens: int, bytes_per_element: float) -> float:
@@ -169,11 +173,6 @@ def predicted_weights_bytes(model: Model, source: Source) -> float:
     return model.parameters * bytes_per_weight(source.quantisation)
 
 
-def gb(size: float) -> str:
-    """Decimal gigabytes for a sum: two digits after the point, so that terms add up to see."""
-    return f"{size / 1e9:.2f} GB"
-
-
 def _weights(
     model: Model, source: Source, backend: BackendMemory, tensors: Sequence[TensorInfo]
 ) -> Term:
@@ -186,19 +185,19 @@ def _weights(
         how = f"{len(tensors)} tensors"
         size = float(sum(tensor.bytes for tensor in tensors))
         packed = float(sum(tensor.bytes for tensor in tensors if tensor.dtype in _REPACKED))
-    held = size * backend.weights_copies + packed * backend.repacked_copies
+    resident = size * backend.weights_copies + packed * backend.repacked_copies
     if backend.weights_copies != 1:
         how += f", × {backend.weights_copies:g}"
     if packed and backend.repacked_copies:
-        how += f", {gb(packed)} of them repacked"
-    return Term("weights", held, how)
+        how += f", {bytes_text(packed)} of them repacked"
+    return Term("weights", resident, how)
 
 
-def _activations(model: Model, backend: BackendMemory, picture: tuple[int, int]) -> Term:
+def _activations(model: Model, backend: BackendMemory, image: tuple[int, int]) -> Term:
     if model.family not in FAMILIES:
         return Term("activations", 0.0, f"left out: image tokens of {model.family} are not known")
-    tokens = picture_tokens(model.family, *picture)
-    how = f"{tokens:,} image tokens of {picture[0]} x {picture[1]} px"
+    tokens = image_tokens(model.family, *image)
+    how = f"{tokens:,} image tokens of {image[0]} x {image[1]} px"
     if backend.tile_by_tile and model.family in TILE_PATCHES:
         patches = TILE_PATCHES[model.family]
         tokens = patches // _PATCHES_PER_TOKEN
@@ -213,8 +212,8 @@ _REPACKED = frozenset({"Q4_0", "Q8_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL"})
 
 
 def _cache(shape: Shape, source: Source, context: int) -> Term:
-    # llama.cpp keeps f16 whatever the weights are; the others keep the type that they compute in.
-    wide = source.quantisation == "f32" and source.engine != "llamacpp"
+    # llama.cpp caches in f16 whatever the weights are; the others in the type that they compute in.
+    wide = source.quantisation == "f32" and BACKENDS[source.engine].weight_files == "folder"
     size = 4.0 if wide else _KV_BYTES
     return Term(
         "key/value cache",

@@ -1,12 +1,12 @@
-"""Refits what a backend holds besides a model from measured peaks of its worker.
+"""Refits the memory that a backend takes besides a model from measured peaks of its worker.
 
 Least squares without negative terms (``scipy.optimize.nnls``) of
 
     peak − cache = copies · weights + a · image tokens + process
 
-over the observations of one backend, in bytes, so that large models count for more. What the
-observations cannot tell apart is kept as declared: without pictures ``a``, with weights of one
-size only ``copies``.
+over the observations of one backend, in bytes, so that large models count for more. A constant
+that the observations do not determine stays as declared: ``a`` without images, ``copies`` with
+weights of one size only.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ import numpy as np
 from pydantic import ConfigDict
 from scipy.optimize import nnls
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import BackendMemory
+from qualification.core.errors import DeclarationError
 from qualification.core.protocol import BackendName
 from qualification.core.units import Bytes
+from qualification.models.declaration_checks import unknown_backend
 from qualification.models.strict_toml import read_declarations
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Peak memory of one worker: ``cache`` are the bytes of its key/value cache by the formula."""
+    """Peak memory of one worker; ``run`` describes it in words.
+
+    ``cache``: the bytes of its key/value cache by the formula.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     backend: BackendName
-    what: str
+    run: str
     weights: Bytes
     cache: Bytes
     image_tokens: int
@@ -46,7 +52,14 @@ class _Observations:
 
 def read_observations(file: Path) -> tuple[Observation, ...]:
     """Return the ``[[observations]]`` of a TOML file; DeclarationError where it is no such file."""
-    return read_declarations(file, _Observations).observations
+    observations = read_declarations(file, _Observations).observations
+    for observation in observations:
+        if observation.backend not in BACKENDS:
+            raise DeclarationError(
+                f"{file}: observation {observation.run!r}, key 'backend' "
+                f"{unknown_backend(observation.backend)}"
+            )
+    return observations
 
 
 def predicted_bytes(observation: Observation, backend: BackendMemory) -> float:
@@ -62,27 +75,26 @@ def predicted_bytes(observation: Observation, backend: BackendMemory) -> float:
 
 def fit(observations: Sequence[Observation], backend: BackendMemory) -> BackendMemory:
     """Return the backend with constants that fit its observations; as it was without any."""
-    own = [one for one in observations if one.backend == backend.name]
-    if not own:
+    fitted = [observation for observation in observations if observation.backend == backend.name]
+    if not fitted:
         return backend
-    peaks = np.array([one.peak for one in own])
-    weights = np.array([one.weights for one in own])
-    tokens = np.array([one.image_tokens / 1000 for one in own])
-    left = peaks - np.array([one.cache for one in own])
-    columns = [np.ones(len(own))]
+    weights = np.array([observation.weights for observation in fitted])
+    tokens = np.array([observation.image_tokens / 1000 for observation in fitted])
+    target = np.array([observation.peak - observation.cache for observation in fitted])
+    columns = [np.ones(len(fitted))]
     fits_copies = len(set(weights.tolist())) > 1
     fits_activations = len(set(tokens.tolist())) > 1
     if fits_copies:
         columns.append(weights)
     else:
-        left = left - backend.weights_copies * weights
+        target = target - backend.weights_copies * weights
     if fits_activations:
         columns.append(tokens)
     else:
-        left = left - backend.activations_per_1000_image_tokens * tokens
+        target = target - backend.activations_per_1000_image_tokens * tokens
     scale = 1e9  # columns of like size: bytes beside ones would lose digits
     columns = [column / scale if column is weights else column for column in columns]
-    solution = list(nnls(np.column_stack(columns), left / scale)[0])
+    solution = list(nnls(np.column_stack(columns), target / scale)[0])
     process = float(solution.pop(0)) * scale
     copies = float(solution.pop(0)) if fits_copies else backend.weights_copies
     activations = backend.activations_per_1000_image_tokens

@@ -1,33 +1,66 @@
-"""How many tokens a picture becomes, by family: pure arithmetic on its width and height in pixels.
+"""How many tokens an image becomes, by family: pure arithmetic on its width and height in pixels.
 
-The settings are those of each family's published ``preprocessor_config.json``; a model with others
-passes its own. Counts are the positions that hold the picture's features, without the markers
-around them (SmolVLM's row and column names, Qwen's start and end).
+Each formula takes the settings of the family's published ``preprocessor_config.json`` unless it is
+passed others; :func:`image_tokens_by_files` passes those of a model's own files. Counts are the
+positions that hold the image's features, without the markers around them (SmolVLM's row and column
+names, Qwen's start and end). The worker imports this module too: standard library only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from qualification.core.errors import DeclarationError
 
 
-def picture_tokens(family: str, width: int, height: int) -> int:
-    """Tokens of one picture; an unknown family or no size is a DeclarationError."""
+def image_tokens(family: str, width: int, height: int) -> int:
+    """Tokens of one image by the published settings.
+
+    Raises DeclarationError for an unknown family or an image of no size.
+    """
     if width < 1 or height < 1:
         raise DeclarationError(
-            f"a picture of {width} x {height} pixels has no size: write 1 or more"
+            f"an image of {width} x {height} pixels has no size: write 1 or more"
         )
     try:
         count = FAMILIES[family]
     except KeyError:
-        known = ", ".join(FAMILIES)
         raise DeclarationError(
-            f"how many tokens a picture takes is not known for the family {family!r} (known: "
-            f"{known}): add it to picture_tokens.py"
+            f"how many tokens an image takes is not known for the family {family!r} (known: "
+            f"{', '.join(FAMILIES)}): add it to image_tokens.py"
         ) from None
     return count(width, height)
+
+
+def image_tokens_by_files(
+    config: Mapping[str, Any], preprocessor: Mapping[str, Any], width: int, height: int
+) -> int | None:
+    """Tokens of one image by a model's ``config.json`` and ``preprocessor_config.json``.
+
+    None for a family whose files are not read here. Raises KeyError or TypeError where a setting
+    is missing or of the wrong type.
+    """
+    family = config.get("model_type")
+    if family in ("qwen2_vl", "qwen2_5_vl"):
+        # Newer files give the limits, in pixels too, as if they were edges.
+        size = preprocessor.get("size", {})
+        return qwen_vl(
+            width,
+            height,
+            unit=preprocessor["patch_size"] * preprocessor["merge_size"],
+            min_pixels=preprocessor.get("min_pixels") or size["shortest_edge"],
+            max_pixels=preprocessor.get("max_pixels") or size["longest_edge"],
+        )
+    if family in ("smolvlm", "idefics3"):
+        tile = preprocessor["max_image_size"]["longest_edge"]
+        side = tile // config["vision_config"]["patch_size"] // config["scale_factor"]
+        if not preprocessor.get("do_image_splitting", True):
+            return int(side**2)
+        longest = preprocessor["size"]["longest_edge"]
+        return smolvlm(width, height, longest_edge=longest, tile=tile, tokens_per_tile=side**2)
+    return None
 
 
 def qwen_vl(
@@ -44,10 +77,12 @@ def qwen_vl(
     ``image_processing_qwen2_vl.py``, which refuses sides that differ more than 200 fold; here they
     are counted as if it did not.
     """
-    rows, columns = (max(1, round(side / unit)) for side in (height, width))
+    # A side of less than half a unit rounds to zero here; then the image has too few pixels and
+    # grows from its true size.
+    rows, columns = (round(side / unit) for side in (height, width))
     if rows * columns * unit**2 > max_pixels:
         shrink = math.sqrt(height * width / max_pixels)
-        rows, columns = (max(1, math.floor(s / shrink / unit)) for s in (height, width))
+        rows, columns = (max(1, math.floor(side / shrink / unit)) for side in (height, width))
     elif rows * columns * unit**2 < min_pixels:
         grow = math.sqrt(min_pixels / (height * width))
         rows, columns = (math.ceil(side * grow / unit) for side in (height, width))
@@ -59,10 +94,10 @@ def smolvlm(
 ) -> int:
     """SmolVLM and SmolVLM2: tiles of ``tile`` pixels and, if there are several, an overview.
 
-    A picture is first brought to ``longest_edge``, a small one too. Source: ``resize`` and
+    An image is first brought to ``longest_edge``, a small one too. Source: ``resize`` and
     ``split_images`` of transformers' ``image_processing_idefics3.py``.
     """
-    width, height = _longest_edge(width, height, longest_edge)
+    width, height = _with_longest_edge(width, height, longest_edge)
     ratio = width / height
     if width >= height:
         width = math.ceil(width / tile) * tile
@@ -74,7 +109,7 @@ def smolvlm(
     return (tiles + (tiles > 1)) * tokens_per_tile
 
 
-def _longest_edge(width: int, height: int, longest: int) -> tuple[int, int]:
+def _with_longest_edge(width: int, height: int, longest: int) -> tuple[int, int]:
     ratio = width / height
     if width >= height:
         short = int(longest / ratio)
@@ -103,29 +138,30 @@ def llava_next(
     best_height, best_width = max(grids, key=lambda grid: _fitness(width, height, grid))
     side = tile // patch
     rows, columns = side * (best_height // tile), side * (best_width // tile)
+    # The image fills one direction of the grid; the padding in the other one is removed.
     if width / height > columns / rows:
-        kept = int(round(height * (columns / width), 7))
-        rows -= (rows - kept) // 2 * 2
+        filled = int(round(height * (columns / width), 7))
+        rows -= (rows - filled) // 2 * 2
     else:
-        kept = int(round(width * (rows / height), 7))
-        columns -= (columns - kept) // 2 * 2
+        filled = int(round(width * (rows / height), 7))
+        columns -= (columns - filled) // 2 * 2
     return side * side + rows * columns + rows
 
 
 def _fitness(width: int, height: int, grid: tuple[int, int]) -> tuple[int, int]:
-    """Pixels of the picture that a grid keeps, then as few pixels wasted as can be."""
+    """Pixels of the image that a grid shows, and the negative of the pixels that it wastes."""
     grid_height, grid_width = grid
     scale = min(grid_width / width, grid_height / height)
-    shown = int(width * scale) * int(height * scale)
-    kept = min(shown, width * height)
-    return kept, kept - grid_width * grid_height
+    scaled = int(width * scale) * int(height * scale)
+    effective = min(scaled, width * height)
+    return effective, effective - grid_width * grid_height
 
 
 def phi3_v(width: int, height: int, *, crops: int = 4, tile: int = 336, side: int = 12) -> int:
     """Phi-3.5-vision: up to ``crops`` tiles and an overview, a newline for each row of features.
 
     Source: ``calc_num_image_tokens_from_image_size`` of the repository's
-    ``processing_phi3_v.py``; it turns an upright picture on its side to count.
+    ``processing_phi3_v.py``; it turns an upright image on its side to count.
     """
     width, height = max(width, height), min(width, height)
     ratio = width / height
@@ -143,7 +179,7 @@ def moondream2(_width: int, _height: int) -> int:
 
 
 TILE_PATCHES = {"smolvlm": 1024, "smolvlm2": 1024, "llava_next": 576, "phi3_v": 576}
-"""Patches of one tile, for families that cut a picture into tiles of one size."""
+"""Patches of one tile, for families that split an image into tiles of one size."""
 
 FAMILIES: dict[str, Callable[[int, int], int]] = {
     "qwen2_vl": qwen_vl,

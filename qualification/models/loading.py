@@ -10,24 +10,17 @@ from pydantic import ConfigDict
 from qualification.core.declarations import (
     BackendMemory,
     Chip,
+    Combination,
     KnownBug,
     Model,
     Tier,
 )
-from qualification.core.declarations import Together as Combination
 from qualification.core.paths import DECLARATIONS
-from qualification.models.declaration_checks import (
-    _check_bugs,
-    _check_chips,
-    _check_memory,
-    _check_models,
-    _check_tiers,
-    _File,
-)
+from qualification.models.declaration_checks import check_declarations
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
 
-# Nested dataclasses of records inherit this configuration.
+# Nested dataclasses inherit this configuration.
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -65,24 +58,20 @@ class _Memory:
 def load_registry(folder: Path | None = None) -> Registry:
     """Read ``chips``, ``tiers``, ``models``, ``bugs``, ``memory`` (.toml) of a folder; check them.
 
-    A folder without ``memory.toml`` has the constants that ship with the package.
-
-    Raises DeclarationError; without ``folder`` the declarations that ship with the package.
+    Without ``folder`` the declarations that ship with the package; a folder without
+    ``memory.toml`` uses the constants that ship. Raises DeclarationError.
     """
     folder = DECLARATIONS if folder is None else Path(folder)
-    own = (folder / "memory.toml").exists()
-    memory = read_declarations((folder if own else DECLARATIONS) / "memory.toml", _Memory)
+    has_memory = (folder / "memory.toml").exists()
+    memory_file = (folder if has_memory else DECLARATIONS) / "memory.toml"
+    memory = read_declarations(memory_file, _Memory)
     registry = Registry(
         backends=memory.backends,
-        together=memory.together if own else (),
+        together=memory.together if has_memory else (),
         chips=read_declarations(folder / "chips.toml", _Chips).chips,
         tiers=read_declarations(folder / "tiers.toml", _Tiers).tiers,
         models=read_declarations(folder / "models.toml", _Models).models,
         bugs=read_declarations(folder / "bugs.toml", _Bugs).bugs,
     )
-    _check_chips(_File(folder / "chips.toml"), registry)
-    _check_tiers(_File(folder / "tiers.toml"), registry)
-    _check_models(_File(folder / "models.toml"), registry)
-    _check_bugs(_File(folder / "bugs.toml"), registry)
-    _check_memory(_File((folder if own else DECLARATIONS) / "memory.toml"), registry)
+    check_declarations(registry, folder, memory_file)
     return registry

@@ -1,4 +1,7 @@
-"""Registry × machine × environment -> what is to be qualified here. Pure: nothing is probed."""
+"""Does a deployment fit a machine's memory? A predicted peak against what a tier's budget allows.
+
+Pure: nothing is probed.
+"""
 
 from __future__ import annotations
 
@@ -9,65 +12,81 @@ from typing import Literal
 
 from qualification.core.declarations import Deployment, MemoryBudget, Tier
 from qualification.core.errors import DeclarationError
+from qualification.core.format import bytes_text
 from qualification.core.results import Machine
 from qualification.models import layouts
-from qualification.models.footprint import PICTURE, Footprint, footprint, gb, together
+from qualification.models.footprint import DEFAULT_IMAGE_SIZE, Footprint, footprint, together
 from qualification.models.registry import Registry
 from qualification.models.tensor_headers import TensorInfo
 
 Answer = Literal["fits", "tight", "does not fit"]
 
+DEFAULT_BUDGET = MemoryBudget(0.0, 0.0, 0.0)
+"""For a machine of no tier: the thresholds hold, and nothing is set aside."""
+
 
 @dataclass(frozen=True)
-class Room:
-    """What one machine, or the machines of a tier with that much memory, has for models."""
+class Allowance:
+    """Memory that models may take on one machine, or on a tier's machines of one size.
+
+    ``limit_bytes`` is the most, every application closed; up to ``budget_bytes`` applications keep
+    their share.
+    """
 
     name: str
     memory_bytes: float
     limit_bytes: float
-    left_bytes: float
+    budget_bytes: float
 
     def answer(self, need: float) -> Answer:
         """``tight``: it fits, but only if applications give up some of their share."""
         if need > self.limit_bytes:
             return "does not fit"
-        return "fits" if need <= self.left_bytes else "tight"
+        return "fits" if need <= self.budget_bytes else "tight"
+
+    def headroom_bytes(self, need: float) -> float:
+        """Bytes that remain under the limit; negative where they are missing."""
+        return self.limit_bytes - need
 
     def sentence(self, footprints: Sequence[Footprint]) -> str:
-        """Say whether these deployments fit together, with the sum and what is left or missing."""
+        """Say whether these deployments fit together, with the sum and the headroom."""
         need = together(footprints)
         if len(footprints) == 1:
-            sums = footprints[0].sentence
+            total = footprints[0].sentence
         else:
-            terms = " + ".join(f"{f.deployment} {gb(f.total_bytes)}" for f in footprints)
-            sums = f"{gb(need)} = {terms}"
-        limit = f"a model may take {gb(self.limit_bytes)} of {gb(self.memory_bytes)}"
-        answer = self.answer(need)
+            terms = " + ".join(f"{f.deployment} {bytes_text(f.total_bytes)}" for f in footprints)
+            total = f"{bytes_text(need)} = {terms}"
+        text = f"predicted {total}; a model may take {bytes_text(self.limit_bytes)} of"
+        text += f" {bytes_text(self.memory_bytes)}: "
+        headroom, answer = self.headroom_bytes(need), self.answer(need)
         if answer == "does not fit":
-            return f"predicted {sums}; {limit}: {gb(need - self.limit_bytes)} too much"
-        room = f"{gb(self.limit_bytes - need)} to spare"
+            return f"{text}{bytes_text(-headroom)} too much"
+        text += f"{bytes_text(headroom)} of headroom"
         if answer == "tight":
-            room += f", but over the {gb(self.left_bytes)} that the applications' share leaves"
-        return f"predicted {sums}; {limit}: {room}"
+            budget = bytes_text(self.budget_bytes)
+            text += f", but over the {budget} that the applications' share leaves"
+        return text
 
 
-def room(name: str, tier: Tier | None, memory_bytes: float) -> Room:
-    """The room on ``memory_bytes`` under a tier's budget, or the default one."""
-    return Room(
-        name, memory_bytes, model_limit_bytes(tier, memory_bytes), left_bytes(tier, memory_bytes)
-    )
+def allowance(name: str, tier: Tier | None, memory_bytes: float) -> Allowance:
+    """The allowance on a machine of ``memory_bytes`` under a tier's budget, or the default one."""
+    budget = _budget(tier)
+    available = memory_bytes - budget.system - budget.server
+    limit = min(available, critical_bytes(tier, memory_bytes))
+    budgeted = min(available - budget.applications, budget.warning_share * memory_bytes)
+    return Allowance(name, memory_bytes, max(0.0, limit), max(0.0, budgeted))
 
 
-def rooms(tier: Tier) -> tuple[Room, ...]:
-    """The smallest and the largest machine of a tier; none where any size belongs to it.
+def tier_allowances(tier: Tier) -> tuple[Allowance, ...]:
+    """Those of the smallest and the largest machine of a tier; none for a tier of any size.
 
-    A range has one GiB on either side of what is sold.
+    A declared range has one GiB on either side of the sizes that are sold.
     """
     smallest, largest = tier.memory_min + 2**30, tier.memory_max - 2**30
     if tier.memory_min <= 0 or smallest > largest:
         return ()
     return tuple(
-        room(f"{tier.name} {size / 2**30:.0f} GiB", tier, size)
+        allowance(f"{tier.name} {size / 2**30:.0f} GiB", tier, size)
         for size in dict.fromkeys((smallest, largest))
     )
 
@@ -78,7 +97,7 @@ def predict(
     tensors: Sequence[TensorInfo] = (),
     *,
     context: int | None = None,
-    picture: tuple[int, int] = PICTURE,
+    image: tuple[int, int] = DEFAULT_IMAGE_SIZE,
 ) -> Footprint:
     """The footprint of a deployment with its backend's declared constants.
 
@@ -87,48 +106,32 @@ def predict(
     backend = registry.backend(deployment.source.engine)
     if not tensors:
         with contextlib.suppress(DeclarationError):
-            tensors = [one for file in layouts.contents(deployment).values() for one in file]
-    return footprint(deployment, backend, tensors, context=context, picture=picture)
+            files = layouts.contents(deployment).values()
+            tensors = [tensor for file in files for tensor in file]
+    return footprint(deployment, backend, tensors, context=context, image=image)
 
 
 def does_not_fit(predicted: Footprint, machine: Machine, tier: Tier | None) -> str:
-    """'' where the prediction leaves room on this machine or its memory is not known.
+    """One sentence with the sum where a prediction is over this machine's limit, else ''.
 
-    Else one sentence with the sum.
+    '' too where the machine's memory is not known.
     """
     if machine.memory_bytes <= 0:
         return ""
-    here = room("this machine", tier, machine.memory_bytes)
-    return (
-        "" if here.answer(predicted.total_bytes) != "does not fit" else here.sentence([predicted])
-    )
+    allowed = allowance("this machine", tier, machine.memory_bytes)
+    fits = allowed.answer(predicted.total_bytes) != "does not fit"
+    return "" if fits else allowed.sentence([predicted])
 
 
 def critical_memory_bytes(machine: Machine, tier: Tier | None) -> float:
-    """Bytes at which a worker is ended: the critical mark of the tier, or the default."""
+    """Bytes at which a worker is ended: the critical threshold of the tier, or the default."""
     return critical_bytes(tier, machine.memory_bytes)
 
 
-DEFAULT_BUDGET = MemoryBudget(0.0, 0.0, 0.0)
-"""For a machine of no tier: the marks hold, and nothing is set aside."""
-
-
 def critical_bytes(tier: Tier | None, total: float) -> float:
-    """Bytes of ``total`` at the critical mark: a worker over it is ended."""
-    return (tier.budget if tier else DEFAULT_BUDGET).critical_share * total
+    """Bytes of ``total`` at the critical threshold: a worker over it is ended."""
+    return _budget(tier).critical_share * total
 
 
-def model_limit_bytes(tier: Tier | None, total: float) -> float:
-    """Bytes that a model may take at most of ``total``, every application closed.
-
-    Under the critical mark, and not what system and server are given.
-    """
-    budget = tier.budget if tier else DEFAULT_BUDGET
-    return max(0.0, min(critical_bytes(tier, total), total - budget.system - budget.server))
-
-
-def left_bytes(tier: Tier | None, total: float) -> float:
-    """Bytes of ``total`` that system, server and applications leave, up to the warning mark."""
-    budget = tier.budget if tier else DEFAULT_BUDGET
-    left = total - budget.system - budget.server - budget.applications
-    return max(0.0, min(left, budget.warning_share * total))
+def _budget(tier: Tier | None) -> MemoryBudget:
+    return tier.budget if tier else DEFAULT_BUDGET

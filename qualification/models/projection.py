@@ -1,7 +1,7 @@
 """Carries a measured decoding speed to another tier: a projection, and called one.
 
-The deployment is taken to reach the same share of the other machine's roofline as it did of its
-own, so a projection never exceeds what the other machine's memory bandwidth allows. It is no
+The deployment is assumed to reach the same share of the other machine's roofline as of the measured
+one's, so a projection never exceeds what the other machine's memory bandwidth allows. It is no
 measurement: it is never stored, judged or accepted as a baseline.
 """
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from qualification.core.declarations import Deployment, Tier
 from qualification.core.errors import SelectionError
+from qualification.core.format import number, percent_text, rate_text
 from qualification.core.results import Machine
 from qualification.models.registry import Registry
-from qualification.models.roofline import rate, roofline, roofline_at
+from qualification.models.roofline import roofline, roofline_at
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Projection:
         """Say that it is a projection, from which machine, and its cap."""
         speed = _span(self.low_tps, self.high_tps)
         bound = _span(self.low_bound_tps, self.high_bound_tps)
+        share = percent_text(self.share, digits=0)
         return (
-            f"Projection, not measured: {self.deployment} on {self.tier} at {speed} tok/s, which is"
-            f" {self.share:.0%} of its bound of {bound} tok/s there, as on {self.measured_on}"
-            f" ({rate(self.measured_tps)} tok/s measured)."
+            f"Projection, not measured: {self.deployment} on {self.tier} at {speed}, which is"
+            f" {share} of its bound of {bound} there, as on {self.measured_on}"
+            f" ({rate_text(self.measured_tps)} measured)."
         )
 
 
@@ -50,10 +52,10 @@ def project(
     tier: Tier,
     registry: Registry,
 ) -> Projection:
-    """Project the speeds measured on ``machine`` to a tier, whose chips tell its bandwidths.
+    """Project the speeds measured on ``machine`` to a tier, whose chips give its bandwidths.
 
     Raises SelectionError where nothing was measured, where either bound is not known, and where
-    the measured speeds are over their own bound.
+    a measured speed is over its own bound.
     """
     roof = roofline(deployment, machine)
     name = f"{deployment.identifier} cannot be projected to {tier.name}"
@@ -68,7 +70,7 @@ def project(
         raise SelectionError(f"{name}: no memory bandwidth is declared for that tier")
     share = roof.share(decode_tps)
     assert share is not None
-    low, high = (roofline_at(deployment, each).bound_tps for each in (min(rates), max(rates)))
+    low, high = (roofline_at(deployment, rate).bound_tps for rate in (min(rates), max(rates)))
     return Projection(
         deployment=deployment.identifier,
         tier=tier.name,
@@ -83,4 +85,4 @@ def project(
 
 
 def _span(low: float, high: float) -> str:
-    return rate(low) if rate(low) == rate(high) else f"{rate(low)} to {rate(high)}"
+    return rate_text(high) if number(low) == number(high) else f"{number(low)} to {rate_text(high)}"

@@ -1,8 +1,9 @@
-"""Published figures held against arithmetic: which of them cannot be, and why.
+"""Published figures checked by arithmetic: which of them are impossible, and why.
 
-``baselines/published/`` keeps what documents claimed, unchanged. A rule here contradicts a figure
-by the roofline, by the least that weights take, or by the other figures of the same document; it
-takes the side of the claim wherever its wording leaves one open (GB may be GiB, "~" is rounded).
+``baselines/published/`` keeps the claims of documents, unchanged. A rule here contradicts a figure
+by the roofline, by the least memory that weights take, or by the other figures of the same
+document. Where the wording of a claim is open, the rule reads it in the claim's favour (GB may be
+GiB, "~" is rounded). See docs/published-documents.md.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import BaselineError
-from qualification.models.footprint import bytes_per_weight, gb, predicted_weights_bytes
+from qualification.core.format import bytes_text, percent_text, rate_text
+from qualification.core.text import one_line
+from qualification.core.validation import first_problem
+from qualification.models.footprint import bytes_per_weight, predicted_weights_bytes
 from qualification.models.registry import Registry
-from qualification.models.roofline import INVESTIGATE_SHARE, LARGE_PARAMETERS, rate, roofline_at
+from qualification.models.roofline import INVESTIGATE_SHARE, LARGE_PARAMETERS, roofline_at
 from qualification.models.strict_toml import read_declarations
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -27,7 +31,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 @dataclass(frozen=True)
 class Figure:
-    """One claim as it is printed in the document, with where and of what."""
+    """One claim as it is printed in the document, with its line, metric and model."""
 
     __pydantic_config__ = _STRICT
     model: str | None
@@ -69,12 +73,12 @@ class Document:
 
 
 Key = tuple[str, int, str, str, str]
-"""File, line, model ('' of none), metric and rule."""
+"""File, line, model ('' where there is none), metric and rule."""
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A figure that cannot be, and the arithmetic in one sentence."""
+    """An impossible figure, and the arithmetic in one sentence."""
 
     file: str
     line: int
@@ -85,12 +89,12 @@ class Contradiction:
 
     @property
     def key(self) -> Key:
-        """What names it in ``contradictions.toml``."""
+        """Its entry in ``contradictions.toml``."""
         return (self.file, self.line, self.model, self.metric, self.rule)
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Entry:
     file: str
     line: int
     model: str
@@ -99,24 +103,24 @@ class _Known:
 
 
 @dataclass(frozen=True)
-class _KnownFile:
+class _EntryFile:
     __pydantic_config__ = _STRICT
-    known: tuple[_Known, ...]
+    known: tuple[_Entry, ...]
 
 
 def read_published(folder: Path) -> dict[str, Document]:
     """Return every document of a folder by file name; BaselineError for one that is malformed."""
     kind = TypeAdapter(Document)
-    found = {}
+    documents = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path.name] = kind.validate_json(path.read_bytes())
+            documents[path.name] = kind.validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            reason = first_problem(error) if isinstance(error, ValidationError) else error
             raise BaselineError(f"{path}: is no published document ({reason})") from error
-    if not found:
+    if not documents:
         raise BaselineError(f"{folder}: holds no published document")
-    return found
+    return documents
 
 
 def read_known(folder: Path) -> set[Key]:
@@ -124,20 +128,18 @@ def read_known(folder: Path) -> set[Key]:
     file = folder / "contradictions.toml"
     if not file.exists():
         return set()
-    known = read_declarations(file, _KnownFile).known
-    return {(one.file, one.line, one.model, one.metric, one.rule) for one in known}
+    entries = read_declarations(file, _EntryFile).known
+    return {(entry.file, entry.line, entry.model, entry.metric, entry.rule) for entry in entries}
 
 
 def contradictions(documents: Mapping[str, Document], registry: Registry) -> list[Contradiction]:
     """Every figure that a rule contradicts, in the documents' order."""
-    found = []
-    for file, document in documents.items():
-        for figure in document.figures:
-            for rule, sentence in _faults(figure, document, registry):
-                model = figure.model or ""
-                one = Contradiction(file, figure.line, model, figure.metric, rule, sentence)
-                found.append(one)
-    return found
+    return [
+        Contradiction(file, figure.line, figure.model or "", figure.metric, rule, sentence)
+        for file, document in documents.items()
+        for figure in document.figures
+        for rule, sentence in _faults(figure, document, registry)
+    ]
 
 
 def _faults(figure: Figure, document: Document, registry: Registry) -> Iterator[tuple[str, str]]:
@@ -156,18 +158,18 @@ def _faults(figure: Figure, document: Document, registry: Registry) -> Iterator[
 
 
 def _deployment(figure: Figure, registry: Registry) -> Deployment | None:
-    known = {one.identifier: one for one in registry.deployments()}
-    return known.get(figure.deployment or "")
+    named = (d for d in registry.deployments() if d.identifier == figure.deployment)
+    return next(named, None)
 
 
-# --------------------------------------------------------------------------- by itself
+# --------------------------------------------------------------------------- the figure by itself
 
 
 def _shape(figure: Figure) -> Iterator[tuple[str, str]]:
     if figure.range and figure.range[0] > figure.range[-1]:
         yield "range", f"The range runs from {figure.range[0]:g} down to {figure.range[-1]:g}."
     if figure.unit == "%" and not all(0 <= number <= 100 for number in figure.numbers):
-        yield "share", f"{_said(figure)} is no share of 0 % to 100 %."
+        yield "share", f"{_quoted(figure)} is no share of 0 % to 100 %."
 
 
 def _chip(figure: Figure, registry: Registry) -> Iterator[tuple[str, str]]:
@@ -179,22 +181,22 @@ def _chip(figure: Figure, registry: Registry) -> Iterator[tuple[str, str]]:
 def _sign(figure: Figure) -> Iterator[tuple[str, str]]:
     least = min(figure.numbers)
     if least < 0 and figure.unit in ("GB", "s", "tok/s", "%"):
-        what = "memory" if figure.unit == "GB" else figure.metric
+        quantity = "memory" if figure.unit == "GB" else figure.metric
         yield (
             "sign",
-            f"{_said(figure)}: {what} of {least:g} {figure.unit} is under nought, so what was"
-            " subtracted is not what it is said to be.",
+            f"{_quoted(figure)}: {quantity} of {least:g} {figure.unit} is under zero, so something"
+            " else was subtracted than the document says.",
         )
 
 
-# --------------------------------------------------------------------------- by physics
+# --------------------------------------------------------------------------- physical bounds
 
 
 def _speed(figure: Figure, deployment: Deployment, registry: Registry) -> Iterator[tuple[str, str]]:
-    """Decoding over the roofline, of the machine that ran it and of the one it is shown for."""
+    """Decoding over the roofline of the measured machine or of the tier it is projected for."""
     if figure.metric not in ("decode_tps", "speed floor"):
         return
-    for place, bandwidth in sorted(_places(figure, registry), key=lambda one: one[1]):
+    for place, bandwidth in sorted(_places(figure, registry), key=lambda pair: pair[1]):
         bound = roofline_at(deployment, bandwidth).bound_tps
         fastest = max(figure.numbers)
         if not bound:
@@ -203,8 +205,8 @@ def _speed(figure: Figure, deployment: Deployment, registry: Registry) -> Iterat
         if fastest > bound:
             yield (
                 "roofline",
-                f"{_said(figure)} for {deployment.identifier} is over the {rate(bound)} tok/s that"
-                f" {place} allows: {rate(fastest)} tok/s takes {need / 1e9:.0f} GB/s and it has"
+                f"{_quoted(figure)} for {deployment.identifier} is over the {rate_text(bound)} that"
+                f" {place} allows: {rate_text(fastest)} takes {need / 1e9:.0f} GB/s and it has"
                 f" {bandwidth / 1e9:.0f} GB/s.",
             )
             return
@@ -212,39 +214,35 @@ def _speed(figure: Figure, deployment: Deployment, registry: Registry) -> Iterat
     if figure.metric != "decode_tps" or measured is None or figure.range:
         return
     place, bandwidth = measured
-    slow = max(figure.numbers) / roofline_at(deployment, bandwidth).bound_tps
-    if deployment.model.parameters >= LARGE_PARAMETERS and slow < INVESTIGATE_SHARE:
+    share = max(figure.numbers) / roofline_at(deployment, bandwidth).bound_tps
+    if deployment.model.parameters >= LARGE_PARAMETERS and share < INVESTIGATE_SHARE:
         yield (
             "investigate",
-            f"{_said(figure)} for {deployment.identifier} is {slow:.0%} of what {place} allows:"
-            f" under {INVESTIGATE_SHARE:.0%} it is a fault of the software to investigate, no"
-            " property of the model.",
+            f"{_quoted(figure)} for {deployment.identifier} is {percent_text(share, digits=0)} of"
+            f" what {place} allows: under {percent_text(INVESTIGATE_SHARE, digits=0)} it is a fault"
+            " of the software to investigate, no property of the model.",
         )
 
 
 def _places(figure: Figure, registry: Registry) -> Iterator[tuple[str, float]]:
-    """The machine that was measured and the tier it is shown for, with their largest bandwidth."""
-    machine = figure.machine or ""
-    rates = [(chip.bandwidth, chip.name) for chip in registry.chips if chip.name in machine]
-    if rates:
+    """The measured machine and the tier it is projected for, with their largest bandwidth."""
+    if chips := [chip for chip in registry.chips if chip.name in (figure.machine or "")]:
         # "M4" is in "M4 Max" too: the longest name is meant, of its variants the fastest.
-        longest = max(len(name) for _, name in rates)
-        bandwidth, name = max(one for one in rates if len(one[1]) == longest)
-        yield f"the memory of an {name}", bandwidth
+        chip = max(chips, key=lambda chip: (len(chip.name), chip.bandwidth))
+        yield f"the memory of an {chip.name}", chip.bandwidth
     if figure.projected_for:
         tier = registry.tier(figure.projected_for)
-        rates = [(one.bandwidth, one.name) for one in registry.chips if one.name in tier.chips]
-        if rates:
-            bandwidth, name = max(rates)
-            yield f"the memory of {tier.name} ({name})", bandwidth
+        if chips := [chip for chip in registry.chips if chip.name in tier.chips]:
+            chip = max(chips, key=lambda chip: (chip.bandwidth, chip.name))
+            yield f"the memory of {tier.name} ({chip.name})", chip.bandwidth
 
 
-_HELD = ("memory", "download", "size", "weights file")
+_METRICS_OF_WEIGHTS = ("memory", "download", "size", "weights file")
 
 
 def _memory(figure: Figure, deployment: Deployment) -> Iterator[tuple[str, str]]:
-    """Fewer bytes than the weights take: neither a file nor a process with them loaded."""
-    if figure.unit != "GB" or not figure.metric.startswith(_HELD):
+    """Fewer bytes than the weights take: no file of them and no process with them is smaller."""
+    if figure.unit != "GB" or not figure.metric.startswith(_METRICS_OF_WEIGHTS):
         return
     if figure.metric == "memory left" or figure.metric.startswith("memory of"):
         return
@@ -255,9 +253,9 @@ def _memory(figure: Figure, deployment: Deployment) -> Iterator[tuple[str, str]]
         model = deployment.model
         yield (
             "weights",
-            f"{_said(figure)} is less than the weights of {deployment.identifier} take:"
+            f"{_quoted(figure)} is less than the weights of {deployment.identifier} take:"
             f" {model.parameters / 1e9:.2f} billion at"
-            f" {bytes_per_weight(deployment.source.quantisation):g} bytes are {gb(least)}.",
+            f" {bytes_per_weight(deployment.source.quantisation):g} bytes are {bytes_text(least)}.",
         )
 
 
@@ -268,7 +266,7 @@ def _rounding(figure: Figure, number: float) -> float:
     return float(0.5 * 10 ** -max(places, default=0))
 
 
-# --------------------------------------------------------------------------- by its own document
+# --------------------------------------------------------------------------- the whole document
 
 
 def _own_runs(figure: Figure, document: Document) -> Iterator[tuple[str, str]]:
@@ -277,24 +275,24 @@ def _own_runs(figure: Figure, document: Document) -> Iterator[tuple[str, str]]:
         return
     runs = next(
         (
-            other.values
-            for other in document.figures
-            if other.values
-            and (other.deployment, other.metric) == (figure.deployment, figure.metric)
+            candidate.values
+            for candidate in document.figures
+            if candidate.values
+            and (candidate.deployment, candidate.metric) == (figure.deployment, figure.metric)
         ),
         None,
     )
     if runs is None:
         return
-    mean, off = fmean(runs), _rounding(figure, figure.value) + 1e-9
+    mean, tolerance = fmean(runs), _rounding(figure, figure.value) + 1e-9
     listed = ", ".join(f"{run:g}" for run in runs)
     if "average" in figure.stated_as.casefold():
-        if abs(figure.value - mean) > off:
-            yield "mean", f"{_said(figure)} is not the mean of {listed}, which is {mean:.2f}."
-    elif not min(runs) - off <= figure.value <= max(runs) + off:
+        if abs(figure.value - mean) > tolerance:
+            yield "mean", f"{_quoted(figure)} is not the mean of {listed}, which is {mean:.2f}."
+    elif not min(runs) - tolerance <= figure.value <= max(runs) + tolerance:
         yield (
             "runs",
-            f"{_said(figure)} lies outside of the document's own runs, {listed} {figure.unit}"
+            f"{_quoted(figure)} lies outside of the document's own runs, {listed} {figure.unit}"
             f" (mean {mean:.2f}).",
         )
 
@@ -306,36 +304,35 @@ def _identities(
     metric, value = figure.metric, figure.value
     if value is None:
         return
-    off = _rounding(figure, value) + 1e-9
+    tolerance = _rounding(figure, value) + 1e-9
     if metric.startswith("ratio of decode_tps, 7B to 3B"):
         seven, three = _runs(document, "qwen2.5-vl-7b"), _runs(document, "qwen2.5-vl-3b")
-        if seven and three and abs(fmean(seven) / fmean(three) - value) > off:
+        if seven and three and abs(fmean(seven) / fmean(three) - value) > tolerance:
             yield (
                 "ratio",
-                f"{_said(figure)}: the means of the document's own runs are {fmean(seven):.2f} and"
-                f" {fmean(three):.2f} tok/s, {fmean(seven) / fmean(three):.1f} times.",
+                f"{_quoted(figure)}: the means of the document's own runs are {fmean(seven):.2f}"
+                f" and {fmean(three):.2f} tok/s, {fmean(seven) / fmean(three):.1f} times.",
             )
     elif metric == "memory share taken by a vision model" and figure.projected_for:
         tier = registry.tier(figure.projected_for)
         total = tier.memory_max / 2**30 - 1
-        held = {
-            other.deployment: other.value
-            for other in document.figures
-            if other.metric == "memory usage (RSS)" and other.value is not None
+        measured = {
+            candidate.deployment: candidate.value
+            for candidate in document.figures
+            if candidate.metric == "memory usage (RSS)" and candidate.value is not None
         }
-        shares = [f"{used:g} GB are {used / total:.0%}" for used in held.values()]
-        if held and max(held.values()) / total * 100 < value - off:
+        shares = [f"{used:g} GB are {used / total:.0%}" for used in measured.values()]
+        if measured and max(measured.values()) / total * 100 < value - tolerance:
             yield (
                 "share",
-                f"{_said(figure)} of {total:.0f} GB: of what the document measured,"
+                f"{_quoted(figure)} of {total:.0f} GB: the document measured"
                 f" {' and '.join(shares)}.",
             )
 
 
 def _runs(document: Document, model: str) -> list[float]:
-    return next((one.values for one in document.figures if one.values and one.model == model), [])
+    return next((f.values for f in document.figures if f.values and f.model == model), [])
 
 
-def _said(figure: Figure) -> str:
-    text = " ".join(figure.stated_as.split())
-    return f'"{text if len(text) <= 60 else text[:57] + "..."}"'
+def _quoted(figure: Figure) -> str:
+    return f'"{one_line(figure.stated_as, 60)}"'

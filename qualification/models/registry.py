@@ -1,8 +1,6 @@
-"""Reads the declarations (TOML) into one frozen, cross-checked ``Registry``.
+"""Everything that is declared, as one frozen ``Registry``, and how it is selected from.
 
-The types are those of ``records``; pydantic checks them strictly and rejects unknown keys. After
-that the files are held against each other: names, tiers, chips, rooflines, patterns. The first
-thing that is wrong is a ``DeclarationError`` of one sentence with file, entry, key and remedy.
+``loading`` reads it from the TOML files, ``declaration_checks`` compares them with each other.
 """
 
 from __future__ import annotations
@@ -17,20 +15,20 @@ from qualification.core.declarations import (
     BackendMemory,
     Capability,
     Chip,
+    Combination,
     Deployment,
     KnownBug,
     Model,
     Source,
     Tier,
 )
-from qualification.core.declarations import Together as Combination
 from qualification.core.errors import SelectionError
 from qualification.core.protocol import WeightsSource
 
 _T = TypeVar("_T")
 
 NOISE_TOKENS = 16
-"""Noise does not end by itself: answers that are not timed are cut off there."""
+"""Random weights rarely predict an end: answers that are not timed are truncated there."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,9 @@ class Registry:
 
     @cached_property
     def _deployments(self) -> dict[str, Deployment]:
-        each = (Deployment(model, source) for model in self.models for source in model.sources)
-        return {deployment.identifier: deployment for deployment in each}
+        pairs = ((model, source) for model in self.models for source in model.sources)
+        deployments = (Deployment(model, source) for model, source in pairs)
+        return {deployment.identifier: deployment for deployment in deployments}
 
     def deployments(self) -> tuple[Deployment, ...]:
         """Every deployment, models in declared order and the sources of each in theirs."""
@@ -64,14 +63,14 @@ class Registry:
     def with_weights(self, weights: WeightsSource) -> Registry:
         """The deployments of one source of weights.
 
-        ``synthetic`` is every real model that can be made, with random values instead of its own:
-        the same tiers and options, under an identifier that says so; what is declared as
-        synthetic (the scripted fake) stays.
+        ``synthetic`` is every real model with random values instead of its own weights: the same
+        tiers and options, under an identifier that says so; a source that is declared as synthetic
+        (the scripted fake) stays.
         """
-        wanted = ("hub", "synthetic") if weights == "synthetic" else (weights,)
+        declared = ("hub", "synthetic") if weights == "synthetic" else (weights,)
         models = []
         for model in self.models:
-            sources = tuple(source for source in model.sources if source.weights in wanted)
+            sources = tuple(source for source in model.sources if source.weights in declared)
             if weights == "synthetic":
                 sources = tuple(replace(source, weights=weights) for source in sources)
                 settings = replace(model.generation, max_tokens=NOISE_TOKENS)
@@ -81,7 +80,7 @@ class Registry:
         return replace(self, models=tuple(models))
 
     def with_server(self, url: str, model: str = "") -> Registry:
-        """One deployment only: what the server at ``url`` serves under the name ``model``."""
+        """One deployment only: the ``model`` that the server at ``url`` serves."""
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]) or "model"
         options = {"url": url, "model": model}
         source = Source(backend="server", quantisation="as-served", server="url", options=options)
@@ -90,27 +89,13 @@ class Registry:
         return replace(self, models=(served,))
 
     def backend(self, name: str) -> BackendMemory:
-        """Return what a backend holds besides a model; an unknown one is a SelectionError."""
-        return _named({one.name: one for one in self.backends}, name, "backend of memory.toml")
+        """Return the memory that a backend takes besides a model.
 
-    def bandwidth(self, chip_name: str, gpu_cores: int = 0) -> float | None:
-        """Memory bandwidth in bytes/s of a chip, told from its variants by GPU cores.
-
-        ``chip_name`` may start with "Apple ", as the system writes it. None where the chip is
-        unknown, where no variant has that many cores, or where the cores are unknown (0) and the
-        variants differ.
+        A backend that memory.toml does not measure takes none, and one copy of the weights: its
+        predictions are lower bounds.
         """
-        name = chip_name.removeprefix("Apple ").strip()
-        rates = {
-            chip.bandwidth
-            for chip in self.chips
-            if chip.name == name
-            and (gpu_cores == 0 or chip.gpu_cores_min <= gpu_cores <= chip.gpu_cores_max)
-        }
-        return rates.pop() if len(rates) == 1 else None
-
-
-# --------------------------------------------------------------------------- across the files
+        unmeasured = BackendMemory(name, 0.0, 1.0, 0.0, source="")
+        return next((memory for memory in self.backends if memory.name == name), unmeasured)
 
 
 def _named(table: dict[str, _T], name: str, kind: str) -> _T:

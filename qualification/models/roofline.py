@@ -1,9 +1,9 @@
-"""The roofline of a deployment on a machine, and what a decoding speed says against it.
+"""The roofline of a deployment on a machine, and the share of it that decoding reaches.
 
 Decoding at batch 1 reads every layer's weights and the LM head once for each token, so memory
-bandwidth over those bytes is a speed that no machine exceeds. Over it a record is wrong, close
-under it doubtful, far under it a fault of the software that is worth a look. Shares seen in public
-figures: MLX 0.56 to 0.80, llama.cpp 0.58 to 0.89.
+bandwidth over those bytes is a speed that no machine exceeds. A record over it is wrong; one close
+under it is doubtful; one far under it shows a fault of the software. Shares of public figures: MLX
+0.56 to 0.80, llama.cpp 0.58 to 0.89. Source: docs/footprint.md ("The roofline").
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from statistics import median
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError
+from qualification.core.format import rate_text
 from qualification.core.results import Machine
 from qualification.models.footprint import decode_bound_tps
 
 SUSPICIOUS_SHARE = 0.92
-"""Over it a speed is flagged."""
+"""A speed over this share of the roofline is flagged as doubtful."""
 
 INVESTIGATE_SHARE = 0.45
-"""Under it a model that fills the memory bus is slow for a reason that is not the machine's."""
+"""Under this share a model that fills the memory bus is slow because of the software."""
 
 LARGE_PARAMETERS = 3e9
-"""Under this a model does not fill the memory bus; neither does any on a chip of two dies."""
+"""A smaller model does not fill the memory bus; on a chip of two dies no model does."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """``bound_tps`` in tok/s, or 0 and in ``why`` the reason why there is none."""
+    """``bound_tps`` in tok/s; 0 where there is none, and then ``why`` gives the reason."""
 
     bound_tps: float
     why: str = ""
@@ -49,7 +50,7 @@ class Roofline:
         if not over:
             return ""
         return (
-            f"A repetition at {rate(max(over))} tok/s is over {rate(self.bound_tps)} tok/s, which"
+            f"A repetition at {rate_text(max(over))} is over {rate_text(self.bound_tps)}, which"
             " this machine's memory bandwidth cannot exceed, so the record is rejected."
         )
 
@@ -83,13 +84,6 @@ def roofline_at(deployment: Deployment, bandwidth: float) -> Roofline:
 
 
 def fills_the_bus(deployment: Deployment, machine: Machine) -> bool:
-    """Whether a low share speaks of the software: 3B parameters or more, on one die."""
+    """Whether a low share points to the software: 3B parameters or more, on one die."""
     two_dies = "ultra" in machine.chip.casefold()
     return deployment.model.parameters >= LARGE_PARAMETERS and not two_dies
-
-
-def rate(value: float) -> str:
-    """A speed for a sentence: three digits that matter."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,6 +1,6 @@
-"""Reads one TOML file strictly into a type; what is wrong with it is said in one sentence.
+"""Reads one TOML file strictly into a type.
 
-The sentence names the file, the entry, the key, and what to write instead.
+A fault is one sentence that names the file, the entry, the key, and what to write instead.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read_declarations(path: Path, kind: type[_T]) -> _T:
         raise DeclarationError(f"{path}: {_sentence(details[0], document, kind)}") from error
 
 
-_WANTED = {
+_REMEDIES = {
     "string_type": "text in quotes",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -73,21 +73,21 @@ _WANTED = {
 def _sentence(detail: ErrorDetails, document: Any, kind: type[Any]) -> str:
     """Say what is wrong with which key of which entry, and what to write instead."""
     location, value = detail["loc"], repr(detail["input"])
-    shown = value if len(value) <= 60 else value[:57] + "..."
+    value = value if len(value) <= 60 else value[:57] + "..."
     where, key = _place(location, document)
     if detail["type"] == "unexpected_keyword_argument":
-        known = _known_keys(location[:-1], kind)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        remedy = f"was {close[0]!r} meant?" if close else f"known keys are {', '.join(known)}"
+        keys = _keys_of(location[:-1], kind)
+        close = difflib.get_close_matches(str(location[-1]), keys, n=1)
+        remedy = f"was {close[0]!r} meant?" if close else f"known keys are {', '.join(keys)}"
         return f"{where}key {key!r} is unknown: remove it or correct it ({remedy})"
     if detail["type"] == "missing":
         return f"{where}key {key!r} is missing: add it"
     if detail["type"] == "value_error":
         return f"{where}key {key!r}: {detail['ctx']['error']}"
     if detail["type"] == "literal_error":
-        return f"{where}key {key!r} is {shown}: write one of {detail['ctx']['expected']}"
-    wanted = _WANTED.get(detail["type"], detail["msg"])
-    return f"{where}key {key!r} is {shown}, which is of the wrong type: write {wanted}"
+        return f"{where}key {key!r} is {value}: write one of {detail['ctx']['expected']}"
+    remedy = _REMEDIES.get(detail["type"], detail["msg"])
+    return f"{where}key {key!r} is {value}, which is of the wrong type: write {remedy}"
 
 
 def _place(location: tuple[int | str, ...], document: Any) -> tuple[str, str]:
@@ -109,10 +109,10 @@ def _place(location: tuple[int | str, ...], document: Any) -> tuple[str, str]:
     return "".join(words), ".".join(key) or str(location[0])
 
 
-def _known_keys(location: tuple[int | str, ...], kind: Any) -> list[str]:
+def _keys_of(location: tuple[int | str, ...], kind: Any) -> list[str]:
     """List the keys that the record at a location has."""
     for step in location:
         if isinstance(step, str) and is_dataclass(kind):
             hint = get_type_hints(kind)[step]
             kind = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
-    return [each.name for each in fields(kind)] if is_dataclass(kind) else []
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []

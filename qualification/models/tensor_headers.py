@@ -1,9 +1,9 @@
 """Lists the tensors of weights from the files' headers alone: safetensors and GGUF.
 
-Files are hostile input: whatever a header claims is held against the file's size before anything
-is allocated or counted through, and what does not add up is one ``WeightsError``. safetensors are
-read by their own library, whose checks are complete, after the header's length was looked at. For
-GGUF the walk is here, because the ``gguf`` package's reader trusts counts and lengths.
+Files are hostile input: every length and count that a header claims is compared with the file's
+size before anything is allocated or iterated, and a contradiction is one ``WeightsError``.
+safetensors are read by their own library, whose checks are complete, after a check of the header's
+length. For GGUF the walk is here, because the ``gguf`` package's reader trusts counts and lengths.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from qualification.core.errors import WeightsError
+from qualification.core.text import one_line
 
 SAFETENSORS_HEADER_LIMIT = 4_000_000
-"""Bytes; some 30,000 tensors. The format allows 100 MB, which parsed takes a gigabyte."""
+"""Bytes; some 30,000 tensors. The format allows 100 MB, which take a gigabyte when parsed."""
 
 GGUF_HEADER_LIMIT = 64_000_000
 """Bytes; a vocabulary of 262,000 words with its merges takes about 20 million."""
@@ -64,7 +65,7 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
             raise WeightsError(f"{file}: the index names this shard, but it is not there")
         for tensor in read_file(file):
             if tensor.name in tensors:
-                _refuse(file, f"tensor {_shown(tensor.name)} is in another shard too")
+                _refuse(file, f"tensor {_quoted(tensor.name)} is in another shard too")
             tensors[tensor.name] = tensor
     return tuple(tensors.values())
 
@@ -79,17 +80,21 @@ def _refuse(file: Path, why: str) -> NoReturn:
     raise WeightsError(f"{file}: damaged or truncated {kind} file ({why})")
 
 
-def _shown(name: str) -> str:
+def _quoted(name: str) -> str:
     return repr(name if len(name) <= 80 else name[:77] + "...")
 
 
 # --------------------------------------------------------------------------- safetensors
 
-_BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F6_E2M3": 6,
-    "F6_E3M2": 6, "F4": 4, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
-    "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64,
-}  # fmt: skip
+_NAMES_BY_BITS = {
+    4: ("F4",),
+    6: ("F6_E2M3", "F6_E3M2"),
+    8: ("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"),
+    16: ("I16", "U16", "F16", "BF16"),
+    32: ("I32", "U32", "F32"),
+    64: ("I64", "U64", "F64", "C64"),
+}
+_BITS = {name: bits for bits, names in _NAMES_BY_BITS.items() for name in names}
 
 
 def _safetensors(file: Path, size: int) -> tuple[TensorInfo, ...]:
@@ -112,17 +117,11 @@ def _safetensors(file: Path, size: int) -> tuple[TensorInfo, ...]:
                 part = opened.get_slice(name)
                 shape, dtype = tuple(part.get_shape()), str(part.get_dtype())
                 if dtype not in _BITS:
-                    _refuse(file, f"tensor {_shown(name)} is of the unknown type {dtype}")
+                    _refuse(file, f"tensor {_quoted(name)} is of the unknown type {dtype}")
                 tensors.append(TensorInfo(name, shape, dtype, math.prod(shape) * _BITS[dtype] // 8))
     except SafetensorError as error:
-        _refuse(file, _one_line(error))
+        _refuse(file, one_line(error, 160))
     return tuple(tensors)
-
-
-def _one_line(error: Exception) -> str:
-    """Return what the library says, which may quote the header: one short line."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-    return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _shards(folder: Path) -> tuple[str, ...]:
@@ -140,7 +139,7 @@ def _shards(folder: Path) -> tuple[str, ...]:
             raise ValueError("weight_map names no .safetensors files of this folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
-            f"{index}: cannot be read as an index of shards ({_one_line(error)})"
+            f"{index}: cannot be read as an index of shards ({one_line(error, 160)})"
         ) from error
     return tuple(names)
 
@@ -156,7 +155,7 @@ _MOST_STEPS = 1_500_000  # about two seconds; the largest vocabularies take 800,
 
 
 class _Walk:
-    """Steps through a GGUF's header; every step is held against the file's size and our limit."""
+    """Steps through a GGUF's header; no step leaves the file or exceeds our limit."""
 
     def __init__(self, file: Path, stream: BinaryIO, size: int) -> None:
         self.file = file
@@ -170,9 +169,9 @@ class _Walk:
             else f"its header has more than the {GGUF_HEADER_LIMIT:,} bytes that are read"
         )
 
-    def room(self, count: int, each: int = 1) -> int:
-        """``count``, if so many things of at least ``each`` bytes can follow."""
-        if count * each > self._end - self.place:
+    def require(self, count: int, least_bytes: int = 1) -> int:
+        """``count``, if so many entries of at least ``least_bytes`` can follow."""
+        if count * least_bytes > self._end - self.place:
             _refuse(self.file, f"{self._cause}: {count:,} entries are claimed at {self.place:,}")
         return count
 
@@ -182,12 +181,12 @@ class _Walk:
             _refuse(
                 self.file, f"its header has more than the {_MOST_STEPS:,} entries that are read"
             )
-        self._stream.seek(self.room(length), 1)
+        self._stream.seek(self.require(length), 1)
         self.place += length
 
     def take(self, length: int) -> bytes:
-        data = self._stream.read(self.room(length))
-        if len(data) != length:  # the file became shorter while it was read
+        data = self._stream.read(self.require(length))
+        if len(data) != length:  # the file was truncated while it was read
             _refuse(self.file, "the file ends within its header")
         self.place += length
         return data
@@ -197,7 +196,7 @@ class _Walk:
         return int(value)
 
     def text(self) -> str:
-        length = self.room(self.number("Q"))
+        length = self.require(self.number("Q"))
         if length > _LONGEST_NAME:
             _refuse(self.file, f"a name at byte {self.place:,} has {length:,} bytes")
         data = self.take(length)
@@ -214,10 +213,10 @@ class _Walk:
         elif kind == _ARRAY:
             inner, count = self.number("I"), self.number("Q")
             if inner == _STRING:
-                for _ in range(self.room(count, 8)):
+                for _ in range(self.require(count, 8)):
                     self.skip(self.number("Q"))
             elif inner in _FIXED_BYTES:
-                self.skip(self.room(count, _FIXED_BYTES[inner]) * _FIXED_BYTES[inner])
+                self.skip(self.require(count, _FIXED_BYTES[inner]) * _FIXED_BYTES[inner])
             else:
                 _refuse(self.file, f"it has an array of the unknown type {inner}")
         else:
@@ -231,11 +230,13 @@ def _gguf(file: Path, size: int) -> tuple[TensorInfo, ...]:
             _refuse(file, "it does not begin with GGUF")
         version = walk.number("I")
         if version not in (2, 3):
-            _refuse(file, f"version {version} is none that is read: 2 or 3, little-endian")
+            _refuse(
+                file, f"version {version} is not supported: only 2 and 3, little-endian, are read"
+            )
         tensor_count, key_count = walk.number("Q"), walk.number("Q")
-        walk.room(tensor_count, _LEAST_TENSOR)
+        walk.require(tensor_count, _LEAST_TENSOR)
         alignment = 32
-        for _ in range(walk.room(key_count, _LEAST_KEY)):
+        for _ in range(walk.require(key_count, _LEAST_KEY)):
             key, kind = walk.text(), walk.number("I")
             if key == "general.alignment" and kind == _UINT32:
                 alignment = walk.number("I")
@@ -243,10 +244,10 @@ def _gguf(file: Path, size: int) -> tuple[TensorInfo, ...]:
                 walk.skip_value(kind)
         if alignment < 1 or alignment & (alignment - 1):
             _refuse(file, f"its alignment of {alignment} is no power of two")
-        found = [_gguf_tensor(walk) for _ in range(walk.room(tensor_count, _LEAST_TENSOR))]
+        tensors = [_gguf_tensor(walk) for _ in range(walk.require(tensor_count, _LEAST_TENSOR))]
         data = -(-walk.place // alignment) * alignment
-    _check_ranges(file, found, alignment, max(0, size - data))
-    return tuple(tensor for tensor, _ in found)
+    _check_ranges(file, tensors, alignment, max(0, size - data))
+    return tuple(tensor for tensor, _ in tensors)
 
 
 def _gguf_tensor(walk: _Walk) -> tuple[TensorInfo, int]:
@@ -254,29 +255,31 @@ def _gguf_tensor(walk: _Walk) -> tuple[TensorInfo, int]:
 
     name, rank = walk.text(), walk.number("I")
     if not 1 <= rank <= _MOST_DIMENSIONS:
-        _refuse(walk.file, f"tensor {_shown(name)} has {rank:,} dimensions")
+        _refuse(walk.file, f"tensor {_quoted(name)} has {rank:,} dimensions")
     shape = tuple(walk.number("Q") for _ in range(rank))
     kind, offset = walk.number("I"), walk.number("Q")
     try:
         dtype = GGMLQuantizationType(kind)
     except ValueError:
-        _refuse(walk.file, f"tensor {_shown(name)} is of the unknown type {kind}")
+        _refuse(walk.file, f"tensor {_quoted(name)} is of the unknown type {kind}")
     block, block_bytes = GGML_QUANT_SIZES[dtype]
     if shape[0] % block:
-        _refuse(walk.file, f"tensor {_shown(name)}: {shape[0]:,} is no multiple of {block}")
+        _refuse(walk.file, f"tensor {_quoted(name)}: {shape[0]:,} is no multiple of {block}")
     count = math.prod(shape)
     # GGUF has the innermost dimension first.
     return TensorInfo(name, shape[::-1], dtype.name, count // block * block_bytes), offset
 
 
 def _check_ranges(
-    file: Path, found: list[tuple[TensorInfo, int]], alignment: int, available: int
+    file: Path, tensors: list[tuple[TensorInfo, int]], alignment: int, available: int
 ) -> None:
-    if len({tensor.name for tensor, _ in found}) != len(found):
+    if len({tensor.name for tensor, _ in tensors}) != len(tensors):
         _refuse(file, "a tensor is there twice")
     end = 0
-    for tensor, offset in sorted(found, key=lambda pair: (pair[1], pair[0].bytes)):
-        name = _shown(tensor.name)
+    # In the order of their data each tensor has to begin after the end of the one before it; an
+    # empty tensor may share its offset with the next.
+    for tensor, offset in sorted(tensors, key=lambda pair: (pair[1], pair[0].bytes)):
+        name = _quoted(tensor.name)
         if offset % alignment:
             _refuse(file, f"tensor {name} begins at {offset:,}, no multiple of {alignment}")
         if offset < end:

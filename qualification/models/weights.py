@@ -1,8 +1,8 @@
-"""Looks at the files of weights before any library does: a damaged file is one clear error.
+"""Checks the files of weights before any library opens them: a damaged file is one clear error.
 
 A truncated safetensors or GGUF makes some libraries abort the process without a word, so headers
-are checked here, in the parent (``headers``). Weights that are on this machine already, in a local
-folder or in the hub's cache, tell their tensors without being loaded.
+are checked here, in the parent (``tensor_headers``). The tensors of weights that are on this
+machine already, in a local folder or in the hub's cache, are listed without loading them.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, Source
 from qualification.core.errors import WeightsError
+from qualification.core.paths import hub_cache
 from qualification.core.protocol import LoadRequest
 from qualification.models.tensor_headers import TensorInfo, read_file, read_folder, read_gguf
 
 
 def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
-    """What the worker is asked to load; local paths are made absolute under ``fixtures``."""
+    """The request to load a deployment; local paths are made absolute under ``fixtures``."""
     source = deployment.source
     return LoadRequest(
         backend=source.backend,
@@ -75,7 +76,7 @@ def tensors_here(deployment: Deployment, fixtures: Path) -> tuple[TensorInfo, ..
     folder: Path | None = fixtures / source.path if source.path else cached_folder(source)
     if folder is None or not folder.is_dir():
         return ()
-    if source.engine != "llamacpp":
+    if BACKENDS[source.engine].weight_files == "folder":
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
     model, mmproj = folder / source.model_file, folder / source.mmproj_file
@@ -90,17 +91,14 @@ def cached_folder(source: Source) -> Path | None:
     The layout is huggingface_hub's: ``models--owner--name/snapshots/<commit>``, with the commit of
     a branch or tag in ``refs/``. https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     if not source.repository:
         return None
-    place = cache / f"models--{source.repository.replace('/', '--')}"
+    repository = hub_cache() / f"models--{source.repository.replace('/', '--')}"
     commit = source.revision
-    with contextlib.suppress(
-        OSError, ValueError
-    ):  # the revision is a commit itself, or was never fetched
-        commit = (place / "refs" / commit).read_text(encoding="utf-8").strip() or commit
-    folder = place / "snapshots" / commit
+    # Without a file in refs/ the revision is a commit itself, or was never fetched.
+    with contextlib.suppress(OSError, ValueError):
+        commit = (repository / "refs" / commit).read_text(encoding="utf-8").strip() or commit
+    folder = repository / "snapshots" / commit
     return folder if folder.is_dir() else None
 
 

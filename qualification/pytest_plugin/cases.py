@@ -1,4 +1,4 @@
-"""One test of one deployment: which suite it is of, what it is called, what its report means."""
+"""One test of one deployment: its suite, its name, and whether it can be part of this run."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ SUITES = {
     "throughput": "time to first token and decoding speed, through pytest-benchmark",
     "memory": "peak memory against the tier's budget",
     "consistency": "equal answers and equal speed when repeated",
-    "capability": "what the declaration says that it can do",
+    "capability": "the capabilities that the declaration lists",
     "parity": "equal answers on every backend of a model",
-    "context": "what is remembered of a picture two turns later",
-    "quality": "share of right answers",
-    "vqa": "VQA 2.0 accuracy, of the official files or of generated questions",
-    "diagram": "recall, invention, repetition and cut-off on a drawn diagram",
+    "context": "what the model retains of an image two turns later",
+    "quality": "accuracy on generated questions",
+    "vqa": "VQA 2.0 accuracy, on the official files or on generated questions",
+    "diagram": "recall, hallucination, repetition and truncation on a drawn diagram",
     "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
     "state": "a request leaves nothing behind",
-    "conformance": "what a server answers to good and to bad requests, by raw HTTP",
-    "concurrency": "several clients of a server at once, each with pictures of its own",
+    "conformance": "a server's responses to good and to bad requests, by raw HTTP",
+    "concurrency": "several clients of a server at once, each with images of its own",
     "known_bugs": "known nuisances that no other suite would notice",
     "drift": "the same request as fast at the end as at the beginning",
-    "sustained": "speed after minutes without a pause, with --sustained",
+    "sustained": "speed after minutes of continuous load, with --sustained",
 }
+"""Suite -> description of its marker, in the order in which the suites run."""
 
 MEASURING = ("load", "throughput", "memory")
-"""Suites that ask for time and memory alone: random weights can be held to them."""
+"""Suites that only measure time and memory, which does not depend on trained weights."""
 
 CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 
 
 def deployment_of(item: pytest.Item) -> Deployment | None:
-    """The deployment that a test is of, if it is of one."""
+    """The deployment that a test is run on, if it takes one."""
     specification = getattr(item, "callspec", None)
     value = specification.params.get("deployed") if specification is not None else None
     return value if isinstance(value, Deployment) else None
@@ -51,10 +52,10 @@ def asks_another_skill(item: pytest.Item) -> bool:
     return "skill" in parameters and parameters["skill"] not in deployment.model.skills
 
 
-def is_not_asked_for(item: pytest.Item) -> bool:
-    """Whether a test takes what an option asks for that was not given.
+def lacks_its_option(item: pytest.Item) -> bool:
+    """Whether a test needs ``--sustained`` or ``--cold-load``, which is not given.
 
-    Such tests are left out and not skipped: with ``--require-all`` a skip fails the run.
+    Such a test is left out and not skipped: with ``--require-all`` a skip fails the run.
     """
     fixtures = getattr(item, "fixturenames", ())
     option = item.config.getoption
@@ -64,7 +65,7 @@ def is_not_asked_for(item: pytest.Item) -> bool:
 
 
 def suite_of(item: pytest.Item) -> str:
-    """The suite by marker, or by the name of the file for a test of a user's own."""
+    """The suite by marker; for a test without such a marker, the name of its file."""
     for name in SUITES:
         if item.get_closest_marker(name) is not None:
             return name
@@ -72,15 +73,15 @@ def suite_of(item: pytest.Item) -> str:
 
 
 def suite_rank(item: pytest.Item) -> int:
-    """Where the suite of a test comes in the order of suites."""
+    """The place of a test's suite in the order of suites."""
     suites = list(SUITES)
     suite = suite_of(item)
     return suites.index(suite) if suite in suites else len(suites)
 
 
 def test_name(item: pytest.Item, deployment: Deployment) -> str:
-    """The function's name, with its parameters but for the deployment."""
+    """The function's name, with its parameters except for the deployment."""
     function = cast(pytest.Function, item)
-    parameters = function.callspec.id if hasattr(function, "callspec") else ""
-    others = parameters.replace(deployment.identifier, "").strip("-")
-    return f"{function.originalname}[{others}]" if others else function.originalname
+    identifier = function.callspec.id if hasattr(function, "callspec") else ""
+    parameters = identifier.replace(deployment.identifier, "").strip("-")
+    return f"{function.originalname}[{parameters}]" if parameters else function.originalname

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qualification.core.errors import StoreError
-from qualification.core.paths import home, results_url
+from qualification.core.paths import DECLARATIONS, home, results_url
 from qualification.core.results import Verdict
 from qualification.pytest_plugin.state import RunState
 
@@ -26,81 +26,73 @@ class Ending:
         self._run: Run | None = None
         self._outputs: list[dict[str, Any]] = []
         self._verdicts: tuple[Verdict, ...] = ()
-        self._suspects: list[str] = []
-        self._not_kept = ""
+        self._without_gate: list[str] = []
+        self._store_failure = ""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take the output of a process of pytest-xdist; one that crashed has none."""
+        self._outputs.append(getattr(node, "workeroutput", None) or {})
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """End the workers, judge, and keep the results; a run that tried nothing is not green."""
-        from qualification.session import merge as parallel
+        """End the workers, judge, and store the results; a run that tried nothing is not green."""
+        from qualification.session import merge
 
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._state.session is not None:
             self._state.session.close(interrupted=interrupted)
             self._run = self._state.session.run
             if hasattr(self._config, "workeroutput"):
-                self._config.workeroutput[parallel.KEY] = parallel.packed(self._run)
+                self._config.workeroutput[merge.KEY] = merge.packed(self._run)
                 return
-        elif parts := parallel.parts_of(self._outputs):
-            self._run = parallel.merged(parts, self._state.registry.deployments(), self._state.tier)
+        elif parts := merge.parts_of(self._outputs):
+            self._run = merge.merged(parts, self._state.registry.deployments(), self._state.tier)
         if self._run is None:
             return
         checks = self._run.journal.checks
         if interrupted and not checks:
-            return  # nothing was found out, and an empty session would stand for the newest
+            return  # an empty session would become the newest, which reports are made of
         from qualification.results.conclude import conclude, keep
 
         self._verdicts = conclude(self._run, home() / "baselines")
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
-            target = self._config.getoption("--results") or results_url()
-            keep(self._run, self._verdicts, target)
+            keep(self._run, self._verdicts, self._config.getoption("--results") or results_url())
         except StoreError as error:
-            self._not_kept = f"THE RESULTS WERE NOT KEPT: {error}"
+            self._store_failure = f"THE RESULTS WERE NOT STORED: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        if self._config.getoption("--gate-suspects") and self._suspects_regressed():
+        if self._config.getoption("--gate-suspects") and self._suspects_regressed(self._run):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _suspects_regressed(self) -> bool:
-        """Start the interleaved comparison for each suspect; whether one is regressed."""
-        from qualification.upgrade.suspects import order, start, suspects
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """A line for each deployment, and the known bugs that no longer fail."""
+        if self._run is None or not self._verdicts:
+            return
+        from qualification.results import terminal
 
-        assert self._run is not None
-        found = suspects(
-            self._verdicts, home() / "baselines", self._run.record, self._state.registry
-        )
-        self._suspects = [f"{one.deployment}: {one.problem}" for one in found if one.problem]
-        folder = self._config.getoption("--declarations")
-        orders = [order(one, Path(folder) if folder else None) for one in found if not one.problem]
-        if not orders:
-            return False
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            return start(orders) == 1
-
-    def _draft(self) -> list[str]:
-        """The change to bugs.toml that the bugs which no longer fail ask for, as a diff."""
-        from qualification.core.paths import DECLARATIONS
-        from qualification.models.known_bugs import draft
-
-        assert self._run is not None
-        packages = {bug.identifier: bug.package for bug in self._state.registry.bugs}
-        ends = [
-            (check.known_bug, self._state.versions[packages[check.known_bug]])
-            for check in self._run.journal.checks
-            if check.outcome == "xpassed"
+        journal = self._run.journal
+        if journal.fixed_bugs:
+            _section(
+                terminalreporter,
+                "known bugs that no longer fail",
+                [*journal.fixed_bugs, *self._bugs_toml_diff(self._run)],
+            )
+        if reasons := list(terminal.not_run(journal.checks)):
+            _section(terminalreporter, "not run", reasons)
+        conditions = self._run.record.conditions
+        lines = [
+            *terminal.verdicts(self._state.machine, conditions, self._verdicts),
+            *(f"no gate was started for the suspect {reason}" for reason in self._without_gate),
         ]
-        folder = self._config.getoption("--declarations") or DECLARATIONS
-        return draft((Path(folder) / "bugs.toml").read_text(encoding="utf-8"), ends).splitlines()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take what a process of pytest-xdist found; one that crashed has nothing to give."""
-        self._outputs.append(getattr(node, "workeroutput", None) or {})
+        _section(terminalreporter, "verdicts", lines)
+        if self._store_failure:
+            terminalreporter.write_line(self._store_failure, red=True)
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
-        """For a run whose tests are green: a failed verdict, or nothing tried, is not."""
+        """For a run whose tests passed: a failed verdict, or nothing tried, is not a success."""
         if any(verdict.name in ("failed", "regressed") for verdict in self._verdicts):
             return pytest.ExitCode.TESTS_FAILED
         if "skipped" in outcomes and self._config.option.require_all:
@@ -109,28 +101,42 @@ class Ending:
             return pytest.ExitCode.NO_TESTS_COLLECTED
         return pytest.ExitCode.OK
 
-    @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """A line per deployment, and the known bugs that no longer fail."""
-        if self._run is None or not self._verdicts:
-            return
-        from qualification.results import terminal as screen
+    def _suspects_regressed(self, run: Run) -> bool:
+        """Start a gate for each suspect deployment; returns whether a gate says regressed."""
+        from qualification.upgrade.suspects import gate_command, run_gates, suspects
 
-        if self._run.journal.no_longer:
-            terminalreporter.section("known bugs that no longer fail")
-            for line in self._run.journal.no_longer:
-                terminalreporter.write_line(line)
-            for line in self._draft():
-                terminalreporter.write_line(line)
-        if lines := list(screen.not_run(self._run.journal.checks)):
-            terminalreporter.section("not run")
-            for line in lines:
-                terminalreporter.write_line(line)
-        terminalreporter.section("verdicts")
-        conditions = self._run.record.conditions
-        for line in screen.verdicts(self._state.machine, conditions, self._verdicts):
-            terminalreporter.write_line(line)
-        for line in self._suspects:
-            terminalreporter.write_line(f"no gate was started for the suspect {line}")
-        if self._not_kept:
-            terminalreporter.write_line(self._not_kept, red=True)
+        deployments = suspects(
+            self._verdicts, home() / "baselines", run.record, self._state.registry
+        )
+        self._without_gate = [
+            f"{suspect.deployment}: {suspect.problem}" for suspect in deployments if suspect.problem
+        ]
+        folder = self._config.getoption("--declarations")
+        declarations = Path(folder) if folder else None
+        commands = [
+            gate_command(suspect, declarations) for suspect in deployments if not suspect.problem
+        ]
+        if not commands:
+            return False
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            return run_gates(commands) == 1
+
+    def _bugs_toml_diff(self, run: Run) -> list[str]:
+        """The change to bugs.toml that ends the ranges of the bugs that no longer fail."""
+        from qualification.models.known_bugs import draft
+
+        packages = {bug.identifier: bug.package for bug in self._state.registry.bugs}
+        ends = [
+            (check.known_bug, self._state.versions[packages[check.known_bug]])
+            for check in run.journal.checks
+            if check.outcome == "xpassed"
+        ]
+        folder = Path(self._config.getoption("--declarations") or DECLARATIONS)
+        return draft((folder / "bugs.toml").read_text(encoding="utf-8"), ends).splitlines()
+
+
+def _section(terminalreporter: Any, title: str, lines: list[str]) -> None:
+    terminalreporter.section(title)
+    for line in lines:
+        terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""Known bugs as strict xfails, and what became of each test."""
+"""Known bugs as strict xfails, and the outcome that is stored for each test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from qualification.models.known_bugs import must_fail
 from qualification.pytest_plugin.cases import suite_of, test_name
 
 
-def hold_to_known_bugs(
+def xfail_reason(bugs: Sequence[KnownBug]) -> str:
+    """``identifier: title (cause); workaround: …; see …`` for each bug."""
+    return " | ".join(
+        f"{bug.identifier}: {bug.title} ({bug.cause})"
+        + f"; workaround: {bug.workaround}" * bool(bug.workaround)
+        + f"; see {bug.issue}" * bool(bug.issue)
+        for bug in bugs
+    )
+
+
+def compare_with_known_bugs(
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
     deployment: Deployment,
@@ -24,49 +34,46 @@ def hold_to_known_bugs(
     bugs: Sequence[KnownBug],
     versions: Mapping[str, str],
 ) -> tuple[KnownBug | None, str]:
-    """Change ``report`` where an expected failure is another one, or did not happen.
+    """Change ``report`` where another failure than the expected one, or none, happened.
 
-    Returns the bug that was seen, or else the first that was expected, and the sentence that says
-    so where one no longer fails.
+    Returns the bug that the failure shows, or else the first expected one, and a sentence if a bug
+    no longer fails.
     """
     if not bugs:
         return None, ""
-    said = "" if call.excinfo is None else f"{call.excinfo.typename}: {call.excinfo.value}"
+    failure = "" if call.excinfo is None else f"{call.excinfo.typename}: {call.excinfo.value}"
     # The log is left out: an earlier request may have left the words of the bug in it.
-    bug = next((bug for bug in bugs if re.search(bug.failure, said)), None)
+    bug = next((bug for bug in bugs if re.search(bug.failure, failure)), None)
     if bug is None and report.skipped and hasattr(report, "wasxfail"):
+        # xfail excuses every failure; this one is none of the declared ones, so it counts.
         report.outcome = "failed"
         del report.wasxfail
-        names = ", ".join(one.identifier for one in bugs)
-        expected = " or ".join(f"/{one.failure}/" for one in bugs)
+        names = ", ".join(bug.identifier for bug in bugs)
+        patterns = " or ".join(f"/{bug.failure}/" for bug in bugs)
         report.longrepr = (
-            f"{names} is known to fail with {expected}, "
-            f"but this is another failure:\n{disarm(said)}"
+            f"{names} is known to fail with {patterns}, "
+            f"but this is another failure:\n{disarm(failure)}"
         )
     elif report.passed and hasattr(report, "wasxfail"):
-        del report.wasxfail  # none of them had to make it fail
+        # A bug that only may fail did not: a plain success, which ends no range.
+        del report.wasxfail
         return None, ""
     elif report.failed and report.when == "call" and call.excinfo is None:
-        required = [one for one in bugs if must_fail(one, test)]
-        sentence = "; ".join(  # a strict xfail that passed
-            f"{one.identifier} no longer fails on {deployment.identifier} with "
-            f"{one.package} {versions.get(one.package, '')}: {one.title}. "
-            f'End its range in bugs.toml: versions = "{one.versions}" still includes it.'
-            for one in required
-        )
-        report.longrepr = sentence
-        return required[0], sentence
+        # pytest's verdict on a strict xfail that passed.
+        fixed = [bug for bug in bugs if must_fail(bug, test)]
+        report.longrepr = "; ".join(_no_longer_fails(bug, deployment, versions) for bug in fixed)
+        return fixed[0], report.longrepr
     return bug or bugs[0], ""
 
 
-def check(
+def check_of(
     item: pytest.Item,
     deployment: Deployment,
     bug: KnownBug | None,
     report: pytest.TestReport,
     call: pytest.CallInfo[Any],
 ) -> Check:
-    """What is kept of a test that ran."""
+    """The outcome of a test as it is stored."""
     outcome: str = report.outcome
     if hasattr(report, "wasxfail"):
         outcome = "xfailed" if report.skipped else "xpassed"
@@ -84,6 +91,14 @@ def check(
         outcome=cast(Any, outcome),
         detail=disarm(detail),
         known_bug=bug.identifier if bug is not None else "",
+    )
+
+
+def _no_longer_fails(bug: KnownBug, deployment: Deployment, versions: Mapping[str, str]) -> str:
+    return (
+        f"{bug.identifier} no longer fails on {deployment.identifier} with "
+        f"{bug.package} {versions.get(bug.package, '')}: {bug.title}. "
+        f'End its range in bugs.toml: versions = "{bug.versions}" still includes it.'
     )
 
 

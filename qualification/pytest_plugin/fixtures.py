@@ -1,53 +1,49 @@
-"""Fixtures for the suites beside ``deployed``: questions, and the limits that hold here.
+"""Fixtures beside ``deployed`` that any test may use: questions, tasks and limits.
 
-A test of a user's own uses them as the shipped suites do.
+A fixture is here if a single test of a user's own can use it: it depends on the deployment, the
+tier and the options alone. Answers that several shipped suites judge are in ``suites/conftest.py``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from qualification.core.protocol import Generation
     from qualification.session.deployed import Deployed
-    from qualification.tasks.diagram.scoring import DiagramScore
+    from qualification.tasks.diagram.scoring import Diagram, DiagramLimits
     from qualification.tasks.questions import Question
     from qualification.tasks.vqa.scoring import VqaItem, VqaScore, VqaSet
 
 CANARY_MARGINS = 0.03
-"""Median of |ln(ratio)|. Right backends stay under it; rotary sections that are wrong give 4 %."""
+"""Median of |ln(ratio)|. Correct backends stay below it; wrong rotary sections give 4 %."""
 
 CANARY_ACCURACY = 0.98
 HARDWARE_TOKENS, SLOW_TOKENS, CANARY_TOKENS = 128, 32, 64
-"""Of a timed request: where models are used, where there is no accelerator, and of canaries."""
+"""Tokens of a timed request: with an accelerator, without one, and of a canary."""
 
 SUSTAINED_MINUTES = 5.0
-"""Of load without a pause before a speed is called sustained (MEASURING, "Preconditions")."""
+"""Minutes of uninterrupted load before a speed is sustained (docs/measuring.md, "Speed")."""
 
 VQA_FLOOR = 0.95
-VQA_SEED = 2026
 VQA_OFFICIAL, VQA_GENERATED = 100, 60
-"""Questions that are asked of either set unless ``--vqa-sample`` says otherwise."""
+"""Questions of either set unless ``--vqa-sample`` sets another number."""
 
 VQA_SKILLS = ("colour", "shape", "both", "count", "position", "word")
 VQA_TOKENS = 32
-"""A real model is asked for a single word or phrase."""
+"""Enough for a real model, which is asked for a single word or phrase."""
 
 DIAGRAM_TOKENS = 600
-"""Twice what the seeds allowed: all 24 names with a sentence each end before."""
+"""Enough for one sentence on each of the 24 components."""
 
 
 @pytest.fixture
 def questions() -> Callable[..., list[Question]]:
-    """``questions(seed=, count=, skills=)``: held-out questions with their right answers."""
+    """``questions(seed=, count=, skills=)``: held-out questions with their correct answers."""
     from qualification.tasks.questions import generate
 
     def held_out(*, seed: int, count: int, skills: Sequence[str]) -> list[Question]:
@@ -66,7 +62,7 @@ def load_limit_s(deployed: Deployed) -> float:
 
 @pytest.fixture
 def memory_limit_bytes(deployed: Deployed) -> float:
-    """The tier's critical mark, in bytes of this machine's memory."""
+    """The tier's critical threshold, in bytes of this machine's memory."""
     from qualification.models.memory_fit import critical_memory_bytes
 
     return critical_memory_bytes(deployed.machine, deployed.tier)
@@ -74,7 +70,7 @@ def memory_limit_bytes(deployed: Deployed) -> float:
 
 @pytest.fixture
 def accuracy_floor(deployed: Deployed) -> float:
-    """A canary must answer; what a real model reaches is recorded, not demanded."""
+    """A canary must reach this accuracy; a real model's accuracy is only recorded."""
     from qualification.tasks.agreement import LOSS_LIMIT, precision
 
     if not deployed.is_canary:
@@ -85,7 +81,7 @@ def accuracy_floor(deployed: Deployed) -> float:
 
 @pytest.fixture
 def fixed_length(deployed: Deployed) -> int:
-    """Tokens of a request whose speed is measured."""
+    """Tokens of a timed request."""
     if deployed.is_canary:
         return CANARY_TOKENS
     slow = deployed.tier is not None and deployed.tier.accelerator == "none"
@@ -94,18 +90,18 @@ def fixed_length(deployed: Deployed) -> int:
 
 @pytest.fixture
 def sustained_minutes(request: pytest.FixtureRequest) -> float:
-    """Minutes of ``--sustained``; a test that takes them is left out without it."""
+    """Minutes of ``--sustained``; a test that takes this is deselected without the option."""
     return float(request.config.getoption("--sustained"))
 
 
 @pytest.fixture
 def cold_load() -> None:
-    """What takes this is left out without ``--cold-load``: it reads all weights from the disk."""
+    """A test that takes this is deselected without ``--cold-load``: it reads all weights again."""
 
 
 @pytest.fixture
 def speed_variation_limit() -> float:
-    """Standard deviation over mean that equal requests may show."""
+    """The largest coefficient of variation that equal requests may show."""
     from qualification.judging.budgets import CONSISTENT_VARIATION
 
     return CONSISTENT_VARIATION
@@ -113,34 +109,34 @@ def speed_variation_limit() -> float:
 
 @pytest.fixture
 def skill_floor(deployed: Deployed) -> float:
-    """Share of a skill's few questions: one odd picture does not decide, guessing does not pass.
+    """Accuracy on a skill's few questions: one odd image does not decide, guessing does not pass.
 
-    What exactly is reached is in a canary's manifest and, over all skills, in ``accuracy``.
+    The exact accuracy is in a canary's manifest and, over all skills, in ``accuracy``.
     """
     return 0.75 if deployed.is_canary else 0.5
 
 
 @pytest.fixture
 def parity_floor(deployed: Deployed) -> float:
-    """Share of questions that deployments of one precision must answer token by token alike."""
+    """Share of questions on which deployments of one precision must agree token by token."""
     return 0.98 if deployed.is_canary else 0.0
 
 
 @pytest.fixture
 def margin_limit(deployed: Deployed) -> float:
-    """By how much the margins of a canary's equal answers may differ between backends."""
+    """The largest difference between backends in the logit margins of a canary's equal answers."""
     return CANARY_MARGINS if deployed.is_canary else float("inf")
 
 
 @pytest.fixture
 def context_floor(deployed: Deployed) -> float:
-    """A canary must remember; what a real model remembers is recorded, not demanded."""
+    """A canary must reach this retention; a real model's retention is only recorded."""
     return 0.95 if deployed.is_canary else 0.0
 
 
 @pytest.fixture
 def growth_limit_bytes(deployed: Deployed) -> int:
-    """Bytes per request that a process may grow by, once its caches are full."""
+    """Bytes per request by which a process may grow once its caches are full."""
     from qualification.judging.memory_growth import GROWTH_LIMIT, GROWTH_LIMIT_CANARY
 
     return GROWTH_LIMIT_CANARY if deployed.is_canary else GROWTH_LIMIT
@@ -163,7 +159,7 @@ def official_vqa(pytestconfig: pytest.Config) -> VqaSet | None:
 def vqa_questions(
     deployed: Deployed, official_vqa: VqaSet | None, pytestconfig: pytest.Config
 ) -> VqaSet:
-    """The official sample for real weights where there is one, else generated questions."""
+    """The official sample for real weights if there is one, else generated questions."""
     if official_vqa is not None and not deployed.is_canary:
         return official_vqa
     from qualification.tasks.questions import generate
@@ -171,17 +167,17 @@ def vqa_questions(
 
     count = pytestconfig.getoption("--vqa-sample") or VQA_GENERATED
     seed = pytestconfig.getoption("--vqa-seed")
-    learnt = deployed.deployment.model.skills or VQA_SKILLS
-    skills = tuple(skill for skill in VQA_SKILLS if skill in learnt)
+    trained = deployed.deployment.model.skills or VQA_SKILLS
+    skills = tuple(skill for skill in VQA_SKILLS if skill in trained)
     return generated_set(generate(seed, count, "heldout", skills))
 
 
 @pytest.fixture
 def vqa_score(deployed: Deployed, vqa_questions: VqaSet) -> Callable[[], VqaScore]:
-    """``vqa_score()``: asks the deployment all of the set and scores what it says."""
+    """``vqa_score()``: asks the deployment the whole set and scores its answers."""
     from qualification.tasks.vqa.scoring import SHORT_ANSWER, score
 
-    # A canary knows its prompts to the letter.
+    # A canary knows only the exact prompts of its training.
     hint = "" if deployed.is_canary else f" {SHORT_ANSWER}"
 
     def answer(item: VqaItem) -> str:
@@ -195,46 +191,24 @@ def vqa_score(deployed: Deployed, vqa_questions: VqaSet) -> Callable[[], VqaScor
 
 @pytest.fixture
 def vqa_floor(deployed: Deployed) -> float:
-    """A canary must answer; what a real model reaches is recorded, not demanded."""
+    """A canary must reach this accuracy; a real model's accuracy is only recorded."""
     return VQA_FLOOR if deployed.is_canary else 0.0
-
-
-@dataclass(frozen=True)
-class Diagram:
-    """The drawn enterprise-architecture picture, and how it is asked about and scored."""
-
-    picture: Image.Image
-    request: str
-    max_tokens: int
-
-    def score(self, generation: Generation) -> DiagramScore:
-        """Hold an answer against what is written in the picture."""
-        from qualification.tasks.diagram.scoring import score
-
-        return score(generation.text, generation.finish_reason)
-
-
-@dataclass(frozen=True)
-class DiagramLimits:
-    """What an answer about the diagram must keep to; shares of 1 and counts."""
-
-    recall: float = 0.5
-    inventions: int = 0
-    repetition: int = 2
-    may_be_cut_off: bool = False
 
 
 @pytest.fixture
 def diagram(deployed: Deployed) -> Diagram:
-    """``diagram.picture`` (1355 x 710 pixels), ``diagram.request``, ``diagram.score(...)``."""
-    from qualification.tasks.diagram.picture import REQUEST, draw
+    """``diagram.image`` (1355 x 710 pixels), ``diagram.request``, ``diagram.score(...)``."""
+    from qualification.tasks.diagram.drawing import REQUEST, draw
+    from qualification.tasks.diagram.scoring import Diagram
 
     return Diagram(draw(), REQUEST, CANARY_TOKENS if deployed.is_canary else DIAGRAM_TOKENS)
 
 
 @pytest.fixture
 def diagram_limits(deployed: Deployed) -> DiagramLimits:
-    """A canary cannot read a diagram: of its answer, only that there is one is demanded."""
+    """A canary cannot read a diagram: its answer has no limits."""
+    from qualification.tasks.diagram.scoring import DiagramLimits
+
     if not deployed.is_canary:
         return DiagramLimits()
-    return DiagramLimits(recall=0.0, inventions=10**6, repetition=10**6, may_be_cut_off=True)
+    return DiagramLimits(0.0, 10**6, 10**6, may_be_truncated=True)

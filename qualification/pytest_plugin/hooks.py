@@ -1,4 +1,4 @@
-"""The hooks that pytest calls before anything is collected: options, markers, parts of the plugin."""
+"""The hooks that run before collection: the markers, and the parts of the plugin for one run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from qualification.core.backends import BACKENDS
 from qualification.core.errors import DatasetError
 from qualification.pytest_plugin import fixtures
 from qualification.pytest_plugin.cases import SUITES
 from qualification.pytest_plugin.collection import Collection
 from qualification.pytest_plugin.ending import Ending
-from qualification.pytest_plugin.options import BACKENDS, SOURCES
+from qualification.pytest_plugin.options import SOURCES
 from qualification.pytest_plugin.running import Running
 from qualification.pytest_plugin.state import RunState
+
+_MARKERS = {
+    **SUITES,
+    **SOURCES,
+    **{name: f"deployments on the {name} backend" for name in BACKENDS},
+    "here": "deployments for the tier that this machine matches",
+    "needs(capability)": "run only for models that declare the capability",
+    "needs_workaround(name)": "run only for deployments that declare the workaround",
+    "on_backends(name, ...)": "run only on these backends, which have what the test needs",
+    "managed": "left out for a server that a user runs",
+    "xdist_group(name)": "kept in one process by pytest-xdist",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,31 +37,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markersand the plugins that share one run."""
-    for names in (SUITES, SOURCES):
-        for name, meaning in names.items():
-            config.addinivalue_line("markers", f"{name}: {meaning}")
-    for name in BACKENDS:
-        config.addinivalue_line("markers", f"{name}: deployments on the {name} backend")
-    config.addinivalue_line("markers", "here: deployments for the tier that this machine matches")
-    config.addinivalue_line(
-        "markers", "needs(capability): run only for models that declare the capability"
-    )
-    config.addinivalue_line(
-        "markers", "needs_workaround(name): run only for deployments that declare the workaround"
-    )
-    config.addinivalue_line(
-        "markers", "on_backends(name, ...): run only on backends that have what the test asks for"
-    )
-    config.addinivalue_line("markers", "owned: left out for a server that somebody else runs")
-    config.addinivalue_line("markers", "xdist_group(name): kept in one process by pytest-xdist")
-    _check_vqa_options(config)
-    if 0 != config.getoption("--sustained") < fixtures.SUSTAINED_MINUTES:
-        least = fixtures.SUSTAINED_MINUTES
-        raise pytest.UsageError(f"--sustained takes {least:g} minutes or more: less is a burst")
+    """Register the markers, and the parts of the plugin, which share the state of the run."""
+    _check_options(config)
     state = RunState(config)
-    for tier in state.registry.tiers:
-        config.addinivalue_line("markers", f"{tier.name}: deployments for {tier.title}")
+    tiers = {tier.name: f"deployments for {tier.title}" for tier in state.registry.tiers}
+    for name, meaning in (_MARKERS | tiers).items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
     config.pluginmanager.register(Collection(state), "qualification-collection")
     config.pluginmanager.register(Running(state), "qualification-running")
     config.pluginmanager.register(Ending(state), "qualification-ending")
@@ -56,18 +50,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Which of the official VQA questions are asked, where there are any."""
+    """The split of the official VQA questions that is used, if there are any."""
     folder = config.getoption("--vqa-dir")
     if not folder:
         return []
     from qualification.tasks.vqa.dataset import splits_in
 
-    taken, *others = splits_in(Path(folder))
-    text = f"vqa: real weights are asked about {taken} in {folder}"
-    return [text + f"; {' and '.join(others)} there not taken" * bool(others)]
+    used, *unused = splits_in(Path(folder))
+    text = f"vqa: real weights are asked about {used} in {folder}"
+    return [text + f"; {' and '.join(unused)} there not used" * bool(unused)]
 
 
-def _check_vqa_options(config: pytest.Config) -> None:
+def _check_options(config: pytest.Config) -> None:
+    """Refuse option values that no run can use, in one sentence."""
     if config.getoption("--vqa-sample") < 0:
         raise pytest.UsageError("--vqa-sample is negative: ask for 1 question or more")
     if folder := config.getoption("--vqa-dir"):
@@ -77,3 +72,6 @@ def _check_vqa_options(config: pytest.Config) -> None:
             splits_in(Path(folder))
         except DatasetError as error:
             raise pytest.UsageError(str(error)) from error
+    minutes = fixtures.SUSTAINED_MINUTES
+    if 0 != config.getoption("--sustained") < minutes:
+        raise pytest.UsageError(f"--sustained takes {minutes:g} minutes or more: less is a burst")

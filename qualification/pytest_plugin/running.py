@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qualification.core.declarations import Deployment, answers_at_random
-from qualification.core.errors import QualificationError
+from qualification.core.declarations import Deployment
+from qualification.core.errors import QualificationError, WeightsError
 from qualification.core.paths import home
-from qualification.core.protocol import LoadRequest
-from qualification.models.memory_fit import critical_memory_bytes, does_not_fit, predict
+from qualification.models.memory_fit import does_not_fit, predict
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
-from qualification.pytest_plugin.expected_failures import check, hold_to_known_bugs
+from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
+    from qualification.core.results import Condition, Environment
     from qualification.session.deployed import Deployed
     from qualification.session.session import QualificationSession
 
@@ -30,48 +31,6 @@ class Running:
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
-
-    def _opened_session(self) -> QualificationSession:
-        """The run's session, opened by the first test that needs a deployment."""
-        if self._state.session is None:
-            signal.signal(signal.SIGTERM, _terminated)
-            from qualification.core.results import Environment
-            from qualification.machine.conditions import preconditions
-            from qualification.machine.probe import environment
-            from qualification.session.merge import condition
-            from qualification.session.session import QualificationSession
-
-            conditions = preconditions()
-            if process := _xdist_process(self._config):
-                conditions = (*conditions, condition(process["workercount"]))
-            built = self._state.built
-            self._state.session = QualificationSession(
-                self._state.machine,
-                environment()
-                if built is None
-                else Environment(built.spec.name, built.python_version, self._state.versions),
-                conditions,
-                tier=self._state.tier,
-                fixtures=home() / "fixtures",
-                selection=self._config.option.markexpr,
-                deadline_s=self._config.getoption("--deadline"),
-                python=sys.executable if built is None else str(built.python),
-            )
-        return self._state.session
-
-    def _does_not_fit(self, deployment: Deployment) -> str:
-        """One sentence with the sum where a prediction exceeds this machine, else ''."""
-        from qualification.core.errors import WeightsError
-        from qualification.models.weights import tensors_here
-
-        if deployment.source.server == "url":  # it is loaded already, somewhere
-            return ""
-        try:
-            tensors = tensors_here(deployment, home() / "fixtures")
-        except WeightsError:  # the loading, which checks the files, says so as a failure
-            tensors = ()
-        predicted = predict(deployment, self._state.registry, tensors)
-        return does_not_fit(predicted, self._state.machine, self._state.tier)
 
     # The session keeps the loaded deployment; a fixture that lived as long would also keep a
     # failure to load and repeat it for every test.
@@ -87,7 +46,7 @@ class Running:
             )
         session = self._opened_session()
         session.deployments[deployment.identifier] = deployment
-        if problem := self._state.not_ready(deployment):
+        if problem := self._state.missing_for(deployment):
             pytest.skip(problem)
         if problem := self._does_not_fit(deployment):
             session.journal.does_not_fit[deployment.identifier] = problem
@@ -95,7 +54,7 @@ class Running:
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
             pytest.skip("its files run their own code: say yes with --allow-remote-code")
         try:
-            deployed = session.deployed(deployment, self._request(deployment))
+            deployed = session.deployed(deployment)
         except NotLoaded as error:
             pytest.skip(str(error))
         except QualificationError as error:
@@ -105,46 +64,87 @@ class Running:
         deployed.suite = suite_of(request.node)
         return deployed
 
-    def _request(self, deployment: Deployment) -> LoadRequest:
-        """What a worker is asked to load; random weights are made first where they are missing."""
-        from qualification.models.weights import load_request
-
-        fixtures = home() / "fixtures"
-        request = load_request(deployment, fixtures)
-        if not answers_at_random(deployment):
-            return request
-        from qualification.models.synthetic.cache import ready
-
-        limit = critical_memory_bytes(self._state.machine, self._state.tier) or float("inf")
-        return dataclasses.replace(
-            request, path=str(ready(deployment, fixtures, memory_limit=limit))
-        )
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
-    ) -> Iterator[None]:
-        """Hold a known bug to the failure that it must show, and note the outcome."""
-        report: pytest.TestReport = yield  # type: ignore[assignment]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Compare a failure with the known bugs, and record the outcome."""
+        report = yield
         if CASE not in item.stash:
-            return report  # type: ignore[return-value]
+            return report
         deployment, bugs = item.stash[CASE]
-        bug, no_longer = hold_to_known_bugs(
+        bug, no_longer_fails = compare_with_known_bugs(
             report, call, deployment, test_name(item, deployment), bugs, self._state.versions
         )
         if self._state.session is None:
-            return report  # type: ignore[return-value]
-        if no_longer:
-            self._state.session.journal.no_longer.append(no_longer)
+            return report
+        journal = self._state.session.journal
+        if no_longer_fails:
+            journal.fixed_bugs.append(no_longer_fails)
         if report.when == "call" or report.outcome != "passed":
-            self._state.session.journal.checks.append(check(item, deployment, bug, report, call))
-        return report  # type: ignore[return-value]
+            journal.checks.append(check_of(item, deployment, bug, report, call))
+        return report
+
+    def _opened_session(self) -> QualificationSession:
+        """The run's session, opened by the first test that needs a deployment."""
+        if self._state.session is None:
+            from qualification.session.context import RunContext
+            from qualification.session.session import QualificationSession
+
+            signal.signal(signal.SIGTERM, _terminated)
+            built = self._state.built
+            scratch = tempfile.TemporaryDirectory(prefix="qualify-session-")
+            self._config.add_cleanup(scratch.cleanup)
+            context = RunContext(
+                self._state.machine,
+                self._state.tier,
+                home() / "fixtures",
+                Path(scratch.name),
+                python=sys.executable if built is None else str(built.python),
+                deadline_s=self._config.getoption("--deadline"),
+            )
+            self._state.session = QualificationSession(
+                context, self._environment(), self._conditions(), self._config.option.markexpr
+            )
+        return self._state.session
+
+    def _environment(self) -> Environment:
+        """The environment to qualify, as the session's record has it."""
+        from qualification.core.results import Environment
+        from qualification.machine.probe import environment
+
+        built = self._state.built
+        if built is None:
+            return environment()
+        return Environment(built.spec.name, built.python_version, self._state.versions)
+
+    def _conditions(self) -> tuple[Condition, ...]:
+        """The state of the machine before the run."""
+        from qualification.machine.conditions import preconditions
+        from qualification.session.merge import parallel_condition
+
+        process = _xdist_process(self._config)
+        parallel = (parallel_condition(process["workercount"]),) if process else ()
+        return (*preconditions(), *parallel)
+
+    def _does_not_fit(self, deployment: Deployment) -> str:
+        """A sentence with the sum if the predicted memory exceeds this machine's, else ''."""
+        from qualification.models.weights import tensors_here
+
+        if deployment.source.server == "url":  # a user's server has loaded it already
+            return ""
+        try:
+            tensors = tensors_here(deployment, home() / "fixtures")
+        except WeightsError:  # loading checks the files too, and reports the damage as a failure
+            tensors = ()
+        predicted = predict(deployment, self._state.registry, tensors)
+        return does_not_fit(predicted, self._state.machine, self._state.tier)
 
 
 def _xdist_process(config: pytest.Config) -> dict[str, Any] | None:
-    """What pytest-xdist told this process, if it is one of several."""
-    found: dict[str, Any] | None = getattr(config, "workerinput", None)
-    return found
+    """pytest-xdist's description of this process, if it is one of several."""
+    process: dict[str, Any] | None = getattr(config, "workerinput", None)
+    return process
 
 
 def _terminated(_number: int, _frame: object) -> None:

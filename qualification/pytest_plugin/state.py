@@ -1,4 +1,4 @@
-"""What the hooks of one run share; the machine and the versions are probed only when asked for."""
+"""What the hooks of one run share; the machine and the versions are probed only when needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qualification.core.errors import DeclarationError
 from qualification.core.results import Machine
 from qualification.models.loading import load_registry
 from qualification.models.registry import Registry
-from qualification.pytest_plugin.options import built_environment, served
+from qualification.pytest_plugin.options import built_environment, with_server_option
 
 if TYPE_CHECKING:
     from qualification.session.session import QualificationSession
@@ -36,7 +36,7 @@ class RunState:
             raise pytest.UsageError(str(error)) from error
         if weights := config.getoption("--weights"):
             registry = registry.with_weights(weights)
-        registry = served(config, registry)
+        registry = with_server_option(config, registry)
         bugs = tuple(
             bug
             for bug in registry.bugs
@@ -46,7 +46,7 @@ class RunState:
 
     @cached_property
     def machine(self) -> Machine:
-        """This host; probed once, and only where a selection or a run needs it."""
+        """This host."""
         from qualification.machine.probe import probe
 
         return probe(self.registry.chips, self.registry.tiers)
@@ -58,22 +58,24 @@ class RunState:
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Library -> version in the environment to qualify ('' where absent)."""
+        """Library -> version in the environment to qualify ('' if not installed)."""
         from qualification.core.libraries import library_versions, versions_among
         from qualification.servers.programs import llama_server_version
 
-        found = library_versions() if self.built is None else versions_among(self.built.versions)
-        return found | {"llama-server": llama_server_version()}
+        versions = library_versions() if self.built is None else versions_among(self.built.versions)
+        return versions | {"llama-server": llama_server_version()}
 
     @cached_property
-    def _absent(self) -> dict[str, str]:
-        """Backend -> the sentence that says what is missing, for those that are not installed."""
+    def _unready_backends(self) -> dict[str, str]:
+        """Backend that is not installed -> a sentence that names what is missing."""
         from qualification.machine.readiness import backend_readiness, backends_absent_from
 
         if self.built is not None:
-            name = self.built.spec.name
-            absent = backends_absent_from(self.built.versions)
-            return {backend: f"environment {name} has no backend {backend}" for backend in absent}
+            environment = self.built.spec.name
+            return {
+                backend: f"environment {environment} has no backend {backend}"
+                for backend in backends_absent_from(self.built.versions)
+            }
         return {
             backend.name: f"backend {backend.name} is not ready ({backend.note})"
             + (f"; install it with: {backend.install_command}" * bool(backend.install_command))
@@ -81,11 +83,11 @@ class RunState:
             if not backend.ready
         }
 
-    def not_ready(self, deployment: Deployment) -> str:
-        """'' where a deployment can be tried, else what is missing and what installs it."""
+    def missing_for(self, deployment: Deployment) -> str:
+        """A sentence on what a deployment lacks here and what installs it; '' if it is ready."""
         source = deployment.source
         if source.backend != "server":
-            return self._absent.get(source.backend, "")
+            return self._unready_backends.get(source.backend, "")
         from qualification.servers.programs import missing
 
         return missing(source.server, None if self.built is None else dict(self.built.versions))

@@ -1,4 +1,4 @@
-"""The capability matrix: for each model, what each of its deployments could do."""
+"""The capability matrix: which capability each deployment of a model showed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKS: dict[str, Mark] = {
 
 @dataclass(frozen=True)
 class Matrix:
-    """One model: a row per capability, a column per deployment, named by what tells it apart."""
+    """One model: a row per capability, a column per deployment (``4bit@mlx``)."""
 
     model: str
     columns: tuple[str, ...]
@@ -39,30 +39,33 @@ def matrices(checks: Sequence[Check], deployments: Sequence[Deployment]) -> tupl
     }
     tests = list(dict.fromkeys(test for _, test in outcomes))
     ran = {deployment for deployment, _ in outcomes}
-    found: dict[str, list[Deployment]] = {}
+    by_model: dict[str, list[Deployment]] = {}
     for deployment in deployments:
         if deployment.identifier in ran:
-            found.setdefault(deployment.model.name, []).append(deployment)
+            by_model.setdefault(deployment.model.name, []).append(deployment)
     return tuple(
         Matrix(
             model,
-            tuple(f"{one.source.quantisation}@{one.source.place}" for one in some),
+            tuple(
+                f"{deployment.source.quantisation}@{deployment.source.place}"
+                for deployment in columns
+            ),
             tuple(
                 (title(test), marks)
                 for test in tests
-                if set(marks := _row(outcomes, some, test)) != {"undeclared"}
+                if set(marks := _row(outcomes, columns, test)) != {"undeclared"}
             ),
         )
-        for model, some in found.items()
+        for model, columns in by_model.items()
     )
 
 
 def title(test: str) -> str:
-    """``test_given_as[data_url]`` as a reader wants it: ``given as: data url``."""
-    found = re.fullmatch(r"test_(\w+)(?:\[(.*)\])?", test, re.DOTALL)
-    if found is None:
+    """``test_given_as[data_url]`` for a reader: ``given as: data url``."""
+    match = re.fullmatch(r"test_(\w+)(?:\[(.*)\])?", test, re.DOTALL)
+    if match is None:
         return test
-    name, parameter = (part.replace("_", " ") if part else "" for part in found.groups())
+    name, parameter = (part.replace("_", " ") if part else "" for part in match.groups())
     return f"{name}: {parameter}" if parameter else str(name)
 
 
@@ -70,5 +73,6 @@ def _row(
     outcomes: dict[tuple[str, str], str], deployments: Sequence[Deployment], test: str
 ) -> tuple[Mark, ...]:
     return tuple(
-        MARKS.get(outcomes.get((one.identifier, test), ""), "undeclared") for one in deployments
+        MARKS.get(outcomes.get((deployment.identifier, test), ""), "undeclared")
+        for deployment in deployments
     )

@@ -1,4 +1,4 @@
-"""Ends a session: what the suites saw is judged, and kept."""
+"""Ends a session: what the suites gathered is judged and stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qualification.core.declarations import Deployment
 from qualification.core.errors import BaselineError
 from qualification.core.results import Finding, Results, Verdict
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
-from qualification.judging.verdicts import judge
+from qualification.judging.verdicts import Evidence, judge
 from qualification.results.store import Store
 from qualification.session.journal import Run
 
@@ -21,7 +21,7 @@ def conclude(run: Run, baselines: Path) -> tuple[Verdict, ...]:
 
 
 def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
-    """Write the session to the results database ('none' keeps nothing); StoreError if it fails."""
+    """Write the session to the results database ('none': nowhere); StoreError if that fails."""
     if results_url == "none":
         return
     journal = run.journal
@@ -29,7 +29,7 @@ def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
         Results(
             session=run.record,
             verdicts=tuple(verdicts),
-            trials=tuple(journal.trials),
+            trials=journal.trials,
             checks=tuple(journal.checks),
             load_reports=dict(journal.load_reports),
         )
@@ -38,25 +38,21 @@ def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
 
 def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
     journal, machine = run.journal, run.record.machine
-    identifier = deployment.identifier
     baseline: tuple[AcceptedSession, ...] = ()
     unreadable = ""
     try:
-        file = baseline_path(baselines, machine.tier, identifier)
+        file = baseline_path(baselines, machine.tier, deployment.identifier)
         if machine.tier and file.exists():
             baseline = read_baseline(file).sessions
-    except BaselineError as error:  # the run's results are not lost to a damaged file
-        unreadable = f"The baseline cannot be read, so nothing is held against it: {error}."
+    except BaselineError as error:  # a damaged file must not cost the run its results
+        unreadable = f"The baseline cannot be read, so nothing is compared with it: {error}."
     verdict = judge(
         deployment,
         run.tier,
         machine,
-        [trial for trial in journal.trials if trial.deployment == identifier],
-        [check for check in journal.checks if check.deployment == identifier],
+        Evidence(journal.trials, journal.checks, run.record.conditions, run.record.environment),
         baseline,
-        run.record.conditions,
-        does_not_fit=journal.does_not_fit.get(identifier, ""),
-        environment=run.record.environment,
+        journal.does_not_fit.get(deployment.identifier, ""),
     )
     if not unreadable:
         return verdict

@@ -1,6 +1,6 @@
-"""What each server answered to the conformance suite: a row per requirement, a column per server.
+"""The results of the conformance suite: a row per requirement, a column per server.
 
-Pure: checks in, a table out. Deployments of one server program that fared alike share a column.
+Pure: checks in, a table out. Deployments of one server program with equal results share a column.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ REQUIREMENTS: dict[str, dict[str, str]] = {
     "Answers": {
         "test_health_is_answered": "the health endpoint answers",
         "test_lists_its_model": "/v1/models has the model that is served",
-        "test_answers_text": "a question without a picture",
-        "test_answers_about_a_picture[jpeg]": "a picture as data URL, JPEG",
-        "test_answers_about_a_picture[png]": "a picture as data URL, PNG",
-        "test_answers_about_a_picture[webp]": "a picture as data URL, WebP",
-        "test_answers_about_two_pictures": "two pictures in one turn",
+        "test_answers_text": "a question without an image",
+        "test_answers_about_an_image[jpeg]": "an image as data URL, JPEG",
+        "test_answers_about_an_image[png]": "an image as data URL, PNG",
+        "test_answers_about_an_image[webp]": "an image as data URL, WebP",
+        "test_answers_about_two_images": "two images in one turn",
         "test_continues_a_conversation": "several turns",
         "test_takes_a_system_message": "a system message",
         "test_answer_has_openais_shape": "all fields of an answer, usage adds up",
@@ -29,16 +29,16 @@ REQUIREMENTS: dict[str, dict[str, str]] = {
         "test_stop_cuts_the_answer": "stop cuts the answer",
         "test_seed_repeats_the_answer": "a seed repeats what was drawn",
         "test_temperature_0_repeats_the_answer": "temperature 0 repeats the answer",
-        "test_each_request_has_its_own_picture[whole]": "each request has its own picture",
+        "test_each_request_has_its_own_image[whole]": "each request has its own image",
     },
     "Streams": {
         "test_stream_gives_the_same_answer": "the same answer as whole",
         "test_stream_has_one_reason_to_end": "role, text, one reason to end, in this order",
         "test_stream_ends_with_usage": "include_usage gives the usage of the whole",
         "test_stream_is_closed_by_done": "closed by [DONE]",
-        "test_each_request_has_its_own_picture[streamed]": "each request has its own picture",
-        "test_a_broken_off_stream_harms_nothing": "broken off, the next is answered rightly",
-        "test_a_failing_stream_tells_its_failure": "a failure is told, by status or in the stream",
+        "test_each_request_has_its_own_image[streamed]": "each request has its own image",
+        "test_a_broken_off_stream_harms_nothing": "broken off, the next is answered correctly",
+        "test_a_failing_stream_tells_its_failure": "reports a failure, by status or in the stream",
     },
     "Refused with 4xx and a sentence": {
         "test_refuses[no_body]": "no body",
@@ -49,17 +49,17 @@ REQUIREMENTS: dict[str, dict[str, str]] = {
         "test_refuses[unknown_model]": "a model that is not served",
         "test_refuses[negative_max_tokens]": "negative max_tokens",
         "test_refuses[broken_base64]": "broken base64",
-        "test_refuses[no_picture]": "base64 of something that is no picture",
-        "test_refuses[unreachable_url]": "a picture that cannot be fetched",
+        "test_refuses[no_image]": "base64 of something that is no image",
+        "test_refuses[unreachable_url]": "an image that cannot be fetched",
         "test_refuses[file_url]": "a file of the server, by file:// URL",
         "test_refuses[file_path]": "a file of the server, by its path",
         "test_refuses[unknown_path]": "an unknown path",
         "test_refuses[wrong_method]": "GET of a completion",
         "test_refuses[decompression_bomb]": "a decompression bomb (or answered)",
-        "test_refuses[picture_of_50_mb]": "a picture of 50 MB (or answered)",
+        "test_refuses[image_of_50_mb]": "an image of 50 MB (or answered)",
         "test_refuses[1001_messages]": "1,001 messages (or answered)",
         "test_refusals_have_openais_shape": 'all of them as {"error": {"message"}}',
-        "test_bad_requests_harm_nothing": "the next request is answered rightly",
+        "test_bad_requests_harm_nothing": "the next request is answered correctly",
     },
 }
 """Heading -> test -> what its row says."""
@@ -69,10 +69,20 @@ _WORST_FIRST = ("error", "failed", "xpassed", "xfailed", "passed", "skipped")
 
 @dataclass(frozen=True)
 class Cell:
-    """What came of one requirement; ``note`` is the number of a known bug's footnote, or 0."""
+    """The result of one requirement; ``note`` is the number of a known bug's footnote, or 0."""
 
     mark: Mark
     note: int = 0
+
+
+@dataclass(frozen=True)
+class Footnote:
+    """A known bug that a cell names; texts are '' where nothing is declared."""
+
+    identifier: str
+    title: str = ""
+    workaround: str = ""
+    issue: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,7 @@ class Conformance:
 
     columns: tuple[str, ...]
     sections: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
-    notes: tuple[tuple[str, str], ...]
-    """Identifier and title of each known bug that a cell names."""
+    notes: tuple[Footnote, ...]
 
 
 Outcomes = dict[str, tuple[str, str]]
@@ -93,18 +102,7 @@ def conformance(
     checks: Sequence[Check], deployments: Sequence[Deployment], bugs: Sequence[KnownBug]
 ) -> Conformance | None:
     """The table of all servers that the suite ran on, None where there is none."""
-    seen = _outcomes(checks)
-    columns: list[tuple[str, Outcomes]] = []
-    servers: dict[str, list[str]] = {}
-    for one in deployments:
-        if one.identifier in seen:
-            servers.setdefault(one.source.place, []).append(one.identifier)
-    for server, identifiers in servers.items():
-        shared = _shared([seen[identifier] for identifier in identifiers])
-        if shared is not None:
-            columns.append((server, shared))
-        else:
-            columns += [(identifier, seen[identifier]) for identifier in identifiers]
+    columns = _columns(_outcomes(checks), deployments)
     if not columns:
         return None
     numbers: dict[str, int] = {}
@@ -125,23 +123,45 @@ def conformance(
             )
         )
     )
-    titles = {bug.identifier: bug.title for bug in bugs}
-    notes = tuple((bug, titles.get(bug, "")) for bug in numbers)
+    declared = {
+        bug.identifier: Footnote(bug.identifier, bug.title, bug.workaround, bug.issue)
+        for bug in bugs
+    }
+    notes = tuple(declared.get(bug, Footnote(bug)) for bug in numbers)
     return Conformance(tuple(name for name, _ in columns), sections, notes)
 
 
+def _columns(
+    outcomes: dict[str, Outcomes], deployments: Sequence[Deployment]
+) -> list[tuple[str, Outcomes]]:
+    """A column for each server program, or one for each of its deployments where they disagree."""
+    servers: dict[str, list[str]] = {}
+    for deployment in deployments:
+        if deployment.identifier in outcomes:
+            servers.setdefault(deployment.source.place, []).append(deployment.identifier)
+    columns: list[tuple[str, Outcomes]] = []
+    for server, identifiers in servers.items():
+        shared = _shared([outcomes[identifier] for identifier in identifiers])
+        if shared is not None:
+            columns.append((server, shared))
+        else:
+            columns += [(identifier, outcomes[identifier]) for identifier in identifiers]
+    return columns
+
+
 def _outcomes(checks: Sequence[Check]) -> dict[str, Outcomes]:
-    """By deployment; of several outcomes of one test (its call, its end) the worst."""
-    seen: dict[str, Outcomes] = {}
-    for check in sorted(checks, key=lambda one: _WORST_FIRST.index(one.outcome), reverse=True):
+    """Deployment -> outcomes; a test with several (its call, its teardown) has the worst."""
+    outcomes: dict[str, Outcomes] = {}
+    # The worst come last and overwrite the better ones.
+    for check in sorted(checks, key=lambda check: _WORST_FIRST.index(check.outcome), reverse=True):
         if check.suite == SUITE:
             bug = check.known_bug if check.outcome in ("xfailed", "xpassed") else ""
-            seen.setdefault(check.deployment, {})[check.test] = (check.outcome, bug)
-    return seen
+            outcomes.setdefault(check.deployment, {})[check.test] = (check.outcome, bug)
+    return outcomes
 
 
 def _shared(several: Sequence[Outcomes]) -> Outcomes | None:
-    """All outcomes of deployments that agree on each test that more than one of them has."""
+    """The outcomes of all deployments together; None where two disagree on a test."""
     shared: Outcomes = {}
     for outcomes in several:
         for test, outcome in outcomes.items():
@@ -151,12 +171,12 @@ def _shared(several: Sequence[Outcomes]) -> Outcomes | None:
 
 
 def _sections(several: Sequence[Outcomes]) -> dict[str, dict[str, str]]:
-    """The requirements that were tried, under their headings; tests that are new come last."""
+    """The requirements that were tried, under their headings; tests without a row come last."""
     tried = list(dict.fromkeys(test for outcomes in several for test in outcomes))
-    found = {
+    sections = {
         heading: {test: text for test, text in texts.items() if test in tried}
         for heading, texts in REQUIREMENTS.items()
     }
-    known = {test for texts in REQUIREMENTS.values() for test in texts}
-    found["Others"] = {test: title(test) for test in tried if test not in known}
-    return found
+    listed = {test for texts in REQUIREMENTS.values() for test in texts}
+    sections["Other tests"] = {test: title(test) for test in tried if test not in listed}
+    return sections

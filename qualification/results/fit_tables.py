@@ -1,4 +1,4 @@
-"""Which deployment fits which tier."""
+"""Which real deployment fits which machine, and the measured speeds projected to other tiers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qualification.core.errors import SelectionError
-from qualification.core.results import Machine, Results
+from qualification.core.results import Machine
 from qualification.models.footprint import Footprint, Term
-from qualification.models.memory_fit import Answer, Room, predict, room, rooms
+from qualification.models.memory_fit import Allowance, Answer, allowance, predict, tier_allowances
 from qualification.models.projection import Projection, project
 from qualification.models.registry import Registry
 from qualification.results.rows import Row
@@ -17,58 +17,69 @@ from qualification.results.rows import Row
 
 @dataclass(frozen=True)
 class Fit:
-    """One real deployment: its predicted peak, and the answer for each machine of ``fit_rooms``."""
+    """One real deployment: its predicted peak, and each machine's answer with its headroom."""
 
     footprint: Footprint
     answers: tuple[tuple[Answer, float], ...]
 
 
-def fit_rooms(registry: Registry, machine: Machine) -> tuple[Room, ...]:
-    """This machine, and the smallest and largest one of each tier that is meant for pictures."""
-    tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
-    own = (room("this machine", tier, machine.memory_bytes),) if machine.memory_bytes > 0 else ()
-    return (*own, *(each for one in registry.tiers if one.vision for each in rooms(one)))
+def machine_allowances(registry: Registry, machine: Machine) -> tuple[Allowance, ...]:
+    """This machine, and the smallest and largest one of each tier that is meant for images."""
+    allowances = []
+    if machine.memory_bytes > 0:
+        tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
+        allowances.append(allowance("this machine", tier, machine.memory_bytes))
+    for tier in registry.tiers:
+        if tier.vision:
+            allowances += tier_allowances(tier)
+    return tuple(allowances)
 
 
-def fits(registry: Registry, places: Sequence[Room]) -> tuple[tuple[Fit, ...], tuple[Fit, ...]]:
+def fits(
+    registry: Registry, allowances: Sequence[Allowance]
+) -> tuple[tuple[Fit, ...], tuple[Fit, ...]]:
     """Each real deployment, and each declared combination, on each of these machines."""
 
-    def fit(name: str, parts: Sequence[Footprint]) -> Fit:
-        terms = tuple(Term(one.deployment, one.total_bytes, "together") for one in parts)
-        whole = parts[0] if len(parts) == 1 else Footprint(name, terms)
-        need = whole.total_bytes
-        answers = tuple((place.answer(need), place.limit_bytes - need) for place in places)
-        return Fit(whole, answers)
+    def fit(footprint: Footprint) -> Fit:
+        need = footprint.total_bytes
+        return Fit(
+            footprint,
+            tuple((allowed.answer(need), allowed.headroom_bytes(need)) for allowed in allowances),
+        )
 
-    real = [one for one in registry.deployments() if one.source.weights != "canary"]
-    single = tuple(fit(one.identifier, [predict(one, registry)]) for one in real)
+    single = tuple(
+        fit(predict(deployment, registry))
+        for deployment in registry.deployments()
+        if deployment.source.weights != "canary"
+    )
     combined = tuple(
-        fit(one.name, [predict(registry.deployment(name), registry) for name in one.deployments])
-        for one in registry.together
+        fit(_sum(combination.name, combination.deployments, registry))
+        for combination in registry.together
     )
     return single, combined
 
 
+def _sum(name: str, deployments: Sequence[str], registry: Registry) -> Footprint:
+    footprints = [predict(registry.deployment(identifier), registry) for identifier in deployments]
+    if len(footprints) == 1:
+        return footprints[0]
+    terms = tuple(Term(part.deployment, part.total_bytes, "together") for part in footprints)
+    return Footprint(name, terms)
+
+
 def projections(
-    table: Sequence[Row], results: Results, registry: Registry
+    table: Sequence[Row], machine: Machine, registry: Registry
 ) -> tuple[Projection, ...]:
-    """Measured speeds carried to the deployment's other tiers, where both bounds are known."""
-    declared = {one.identifier: one for one in registry.deployments()}
-    found = []
+    """Measured speeds carried to the deployment's other tiers, where both rooflines are known."""
+    declared = {deployment.identifier: deployment for deployment in registry.deployments()}
+    projected = []
     for row in table:
-        if row.identifier not in declared or not row.decode_tps or not row.bound_tps:
+        deployment = declared.get(row.identifier)
+        if deployment is None or not row.decode_tps or not row.roofline_tps:
             continue
-        deployment = declared[row.identifier]
         for name in deployment.source.tiers:
-            if name != results.session.machine.tier:
+            if name != machine.tier:
                 with contextlib.suppress(SelectionError):
-                    found.append(
-                        project(
-                            deployment,
-                            row.decode_tps,
-                            results.session.machine,
-                            registry.tier(name),
-                            registry,
-                        )
-                    )
-    return tuple(found)
+                    tier = registry.tier(name)
+                    projected.append(project(deployment, row.decode_tps, machine, tier, registry))
+    return tuple(projected)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 
+from qualification.core.text import one_line
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
 
 
 def plain(text: object) -> str:
     """Hostile text as one harmless line of Markdown: no markup, no HTML, no line breaks."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    if len(line) > 400:
-        line = line[:400] + "…"
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = one_line(text, 401).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
 
 

@@ -1,23 +1,32 @@
-"""Renders the recommendation documents with Jinja2 from what one session left.
+"""Renders the recommendation documents with Jinja2 from one stored session.
 
-No figure is written here: each one is derived from stored raw trials. What a model or a library
-said is hostile text: Jinja2 escapes it in HTML, ``plain`` disarms it in Markdown.
+No figure is typed in: each one is derived from stored raw trials. Texts of models and libraries are
+hostile: Jinja2 escapes them in HTML, ``plain`` disarms them in Markdown.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qualification import __version__
+from qualification.core.declarations import KnownBug
+from qualification.core.format import (
+    bytes_text,
+    change_text,
+    installed_memory_text,
+    number,
+    percent_text,
+    seconds_text,
+)
 from qualification.core.results import Results
+from qualification.judging.stats.estimators import median
 from qualification.models.known_bugs import in_range
 from qualification.models.registry import Registry
 from qualification.results.capability_table import matrices
 from qualification.results.conformance_table import conformance
-from qualification.results.fit_tables import fit_rooms, fits, projections
+from qualification.results.fit_tables import fits, machine_allowances, projections
 from qualification.results.markdown import code, plain
 from qualification.results.rows import rows
 from qualification.servers.load_figures import LEAST_SAMPLES, LEAST_TOKENS
@@ -30,17 +39,6 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
     """File name -> text of each document. Raises jinja2's errors for a broken template."""
     import jinja2
 
-    table = rows(results, registry)
-    machine = results.session.machine
-    tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
-    ran = {row.identifier for row in table}
-    untested = [
-        deployment
-        for deployment in registry.deployments()
-        if machine.tier in deployment.source.tiers and deployment.identifier not in ran
-    ]
-    places = fit_rooms(registry, machine)
-    single, combined = fits(registry, places)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
@@ -50,30 +48,45 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        seconds=seconds,
-        size=size,
-        memory=memory,
-        rate=rate,
-        share=share,
-        change=change,
-        middle=middle,
+        seconds=seconds_text,
+        size=bytes_text,
+        memory=installed_memory_text,
+        rate=number,
+        share=percent_text,
+        change=change_text,
+        middle=_median,
         plain=plain,
         code=code,
     )
-    context: dict[str, Any] = {
+    context = _context(results, registry)
+    return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}
+
+
+def _context(results: Results, registry: Registry) -> dict[str, Any]:
+    """The values that the templates show, by their name there."""
+    table = rows(results, registry)
+    machine = results.session.machine
+    measured = {row.identifier for row in table}
+    allowances = machine_allowances(registry, machine)
+    single, combined = fits(registry, allowances)
+    return {
         "results": results,
         "session": results.session,
         "machine": machine,
-        "tier": tier,
+        "tier": next((tier for tier in registry.tiers if tier.name == machine.tier), None),
         "rows": table,
-        "untested": untested,
-        "rooms": places,
+        "untested": [
+            deployment
+            for deployment in registry.deployments()
+            if machine.tier in deployment.source.tiers and deployment.identifier not in measured
+        ],
+        "allowances": allowances,
         "fits": single,
         "combined": combined,
-        "projections": projections(table, results, registry),
+        "projections": projections(table, machine, registry),
         "matrices": matrices(results.checks, registry.deployments()),
         "conformance": conformance(results.checks, registry.deployments(), registry.bugs),
-        "known_bugs": _known_bugs(results, registry),
+        "known_bugs": [{"bug": bug, "state": _state(bug, results)} for bug in registry.bugs],
         "unfit": [condition for condition in results.session.conditions if not condition.fit],
         "by_advice": {
             advice: [row for row in table if row.advice == advice]
@@ -85,64 +98,22 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         "least_tokens": LEAST_TOKENS,
         "least_samples": LEAST_SAMPLES,
     }
-    return {name: environment.get_template(f"{name}.j2").render(context) for name in NAMES}
 
 
-def _known_bugs(results: Results, registry: Registry) -> list[dict[str, Any]]:
-    versions = results.session.environment.versions
-    found = []
-    for bug in registry.bugs:
-        seen = [check for check in results.checks if check.known_bug == bug.identifier]
-        version = versions.get(bug.package, "")
-        state = f"not in range: {bug.package} {version or 'is not installed'}"
-        if in_range(version, bug.versions):
-            state = f"in range ({bug.package} {version}), not tried in this session"
-        if any(check.outcome == "xpassed" for check in seen):
-            state = "no longer fails: end its range in bugs.toml"
-        elif any(check.outcome == "xfailed" for check in seen):
-            state = "seen again in this session"
-        elif seen:
-            state = "in range, but failed in another way or did not run"
-        found.append({"bug": bug, "state": state})
-    return found
+def _state(bug: KnownBug, results: Results) -> str:
+    """Whether a known bug applies to this session's environment, and whether it showed."""
+    outcomes = {check.outcome for check in results.checks if check.known_bug == bug.identifier}
+    if "xpassed" in outcomes:
+        return "no longer fails: end its range in bugs.toml"
+    if "xfailed" in outcomes:
+        return "seen again in this session"
+    if outcomes:
+        return "in range, but failed in another way or did not run"
+    version = results.session.environment.versions.get(bug.package, "")
+    if in_range(version, bug.versions):
+        return f"in range ({bug.package} {version}), not tried in this session"
+    return f"not in range: {bug.package} {version or 'is not installed'}"
 
 
-def middle(values: Sequence[float] | None) -> float | None:
-    """The median, or None of nothing."""
-    return statistics.median(values) if values else None
-
-
-def seconds(value: float | None) -> str:
-    """``35 ms`` or ``5.80 s``; ``–`` for None."""
-    if value is None:
-        return "–"
-    return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
-
-
-def size(value: float | None) -> str:
-    """Decimal megabytes or gigabytes; ``–`` for None."""
-    if value is None:
-        return "–"
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
-
-
-def memory(value: float) -> str:
-    """Installed memory as machines are sold: ``32 GiB``."""
-    return f"{value / 2**30:.1f}".removesuffix(".0") + " GiB"
-
-
-def rate(value: float | None) -> str:
-    """Three digits; ``–`` for None."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def share(value: float | None) -> str:
-    """Per cent; ``–`` for None."""
-    return "–" if value is None else f"{value:.1%}"
-
-
-def change(ratio: float | None) -> str:
-    """A ratio as per cent more or less: ``+12.0%``; ``–`` for None."""
-    return "–" if ratio is None else f"{ratio - 1:+.1%}"
+def _median(values: Sequence[float] | None) -> float | None:
+    return median(values) if values else None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from qualification.core.declarations import Deployment
 from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Finding, Machine, Results, Trial, Verdict
+from qualification.judging.stats.estimators import coefficient_of_variation, median
 from qualification.judging.verdicts import is_valid
 from qualification.models.registry import Registry
 from qualification.models.roofline import Roofline, roofline
 from qualification.servers.load_figures import UnderLoad, under_load
 
-PARTS = (
+PHASE_METRICS = (
     "prompt_tokens",
     "image_tokens",
     "preprocess_s",
@@ -26,7 +27,7 @@ PARTS = (
     "sentinel_drift",
     "sustained_decode_tps",
 )
-"""What the table of parts shows."""
+"""The metrics of the second table."""
 
 
 @dataclass(frozen=True)
@@ -43,58 +44,56 @@ class Row:
     decode_tps: tuple[float, ...]
     peak_memory_bytes: tuple[float, ...]
     accuracy: tuple[float, ...]
-    bound_tps: float | None
+    roofline_tps: float | None
     checks: tuple[Check, ...]
-    parts: dict[str, tuple[float, ...]]
-    """Metric of :data:`PARTS` -> its raw trials, for those that were measured."""
+    phases: dict[str, tuple[float, ...]]
+    """Metric of :data:`PHASE_METRICS` -> its raw trials, for those that were measured."""
     rejected: str = ""
     under_load: tuple[UnderLoad, ...] = ()
-    """What several clients of a server at once saw; nothing of any other deployment."""
+    """A server's figures with several clients at once; empty for any other deployment."""
 
     @property
     def advice(self) -> str:
-        """That of the verdict; what answers wrongly for a known reason is not called usable."""
-        known = ("test_answers_held_out_questions", "xfailed")
-        if self.verdict.advice == "usable" and known in {(c.test, c.outcome) for c in self.checks}:
+        """The verdict's advice; wrong answers for a known reason are never called usable."""
+        wrong = ("test_answers_held_out_questions", "xfailed")
+        outcomes = {(check.test, check.outcome) for check in self.checks}
+        if self.verdict.advice == "usable" and wrong in outcomes:
             return "answers wrongly, a known bug"
         return self.verdict.advice
 
     @property
     def variation(self) -> float | None:
-        """Standard deviation over mean of the decoding speed."""
-        if len(self.decode_tps) < 2:
-            return None
-        return statistics.stdev(self.decode_tps) / statistics.mean(self.decode_tps)
+        """Coefficient of variation of the decoding speed."""
+        return coefficient_of_variation(self.decode_tps) if len(self.decode_tps) > 1 else None
 
     @property
-    def share_of_bound(self) -> float | None:
-        """Median decoding speed over what the memory bandwidth allows."""
-        if not self.decode_tps or not self.bound_tps:
+    def share_of_roofline(self) -> float | None:
+        """Median decoding speed over the speed that the memory bandwidth allows."""
+        if not self.decode_tps or not self.roofline_tps:
             return None
-        return statistics.median(self.decode_tps) / self.bound_tps
+        return median(self.decode_tps) / self.roofline_tps
 
     @property
     def why(self) -> tuple[str, ...]:
-        """What speaks against the deployment, else what could not be decided; worst first."""
-        findings = self.findings
+        """The findings against the deployment, worst first; else those that are undecided."""
         if self.rejected:
             return (self.rejected,)
         if self.verdict.name == "unfit":
             return tuple(f.sentence for f in self.verdict.findings if f.metric == "conditions")
         for status in ("fail", "suspect", "warn"):
-            if found := tuple(f.sentence for f in findings if f.status == status):
-                return found
-        # Where no bandwidth is declared, that is said once under the table.
-        unknown = [f for f in findings if f.status == "unknown"]
-        if self.bound_tps is None:
-            unknown = [f for f in unknown if f.metric != "decode_tps"]
+            if sentences := tuple(f.sentence for f in self.findings if f.status == status):
+                return sentences
+        unknown = [finding for finding in self.findings if finding.status == "unknown"]
+        # Where no bandwidth is declared, the note under the table says so once.
+        if self.roofline_tps is None:
+            unknown = [finding for finding in unknown if finding.metric != "decode_tps"]
         if unknown:
-            return tuple(f.sentence for f in unknown)
-        return ("Every check and budget that can be judged here is kept.",)
+            return tuple(finding.sentence for finding in unknown)
+        return ("Every check passed and every budget that can be judged here holds.",)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The verdict's findings, without the state of the machine, which is said once for all."""
+        """The verdict's findings without the machine's state, which the report shows once."""
         return tuple(f for f in self.verdict.findings if f.metric != "conditions")
 
     @property
@@ -113,57 +112,85 @@ class Row:
         )
 
 
+Values = Callable[[str], tuple[float, ...]]
+"""Metric -> valid raw trials of one deployment, in order."""
+
+
 def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
     """The comparison table, in the order of the verdicts.
 
-    A deployment that is no longer declared keeps its row, but has no bound. A record with a speed
-    over its bound is rejected: none of its speeds is shown, a sentence stands in their place.
+    A deployment that is no longer declared has a row, but no roofline. A record with a speed over
+    its roofline is rejected: none of its speeds is shown, a sentence stands in their place.
     """
     declared = {
         deployment.identifier: deployment
-        for known in (registry, registry.with_weights("synthetic"))
-        for deployment in known.deployments()
+        for declarations in (registry, registry.with_weights("synthetic"))
+        for deployment in declarations.deployments()
     }
-    table = []
-    for verdict in results.verdicts:
-        identifier = verdict.deployment
-        deployment = declared.get(identifier)
+    trials = _valid_trials(results.trials)
+    checks: dict[str, list[Check]] = {}
+    for check in results.checks:
+        checks.setdefault(check.deployment, []).append(check)
 
-        def values(metric: str, of: str = identifier) -> tuple[float, ...]:
-            return tuple(
-                t.value
-                for t in results.trials
-                if (t.deployment, t.metric) == (of, metric) and is_valid(t)
-            )
+    def values_of(identifier: str) -> Values:
+        return lambda metric: tuple(trials.get((identifier, metric), ()))
 
-        roof = roofline(deployment, results.session.machine) if deployment else Roofline(0.0)
-        rejected = roof.rejects(values("decode_tps"))
-        table.append(
-            Row(
-                identifier=identifier,
-                is_canary=deployment is not None and deployment.source.weights == "canary",
-                is_synthetic=deployment is not None and deployment.source.weights == "synthetic",
-                verdict=verdict,
-                load=results.load_reports.get(identifier),
-                load_s=values("load_s"),
-                ttft_s=values("ttft_s"),
-                decode_tps=() if rejected else values("decode_tps"),
-                peak_memory_bytes=values("peak_memory_bytes"),
-                accuracy=values("accuracy"),
-                bound_tps=roof.bound_tps or None,
-                checks=tuple(c for c in results.checks if c.deployment == identifier),
-                parts={metric: found for metric in PARTS if (found := values(metric))},
-                rejected=rejected,
-                under_load=under_load(values),
-            )
+    return tuple(
+        _row(
+            verdict,
+            declared.get(verdict.deployment),
+            results.session.machine,
+            values_of(verdict.deployment),
+            tuple(checks.get(verdict.deployment, ())),
+            results.load_reports.get(verdict.deployment),
         )
-    return tuple(table)
+        for verdict in results.verdicts
+    )
+
+
+def _valid_trials(trials: Sequence[Trial]) -> Mapping[tuple[str, str], list[float]]:
+    """(Deployment, metric) -> valid values, in order."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for trial in trials:
+        if is_valid(trial):
+            values.setdefault((trial.deployment, trial.metric), []).append(trial.value)
+    return values
+
+
+def _row(
+    verdict: Verdict,
+    deployment: Deployment | None,
+    machine: Machine,
+    values: Values,
+    checks: tuple[Check, ...],
+    load: LoadReport | None,
+) -> Row:
+    weights = deployment.source.weights if deployment else ""
+    roof = roofline(deployment, machine) if deployment else Roofline(0.0)
+    rejected = roof.rejects(values("decode_tps"))
+    return Row(
+        identifier=verdict.deployment,
+        is_canary=weights == "canary",
+        is_synthetic=weights == "synthetic",
+        verdict=verdict,
+        load=load,
+        load_s=values("load_s"),
+        ttft_s=values("ttft_s"),
+        decode_tps=() if rejected else values("decode_tps"),
+        peak_memory_bytes=values("peak_memory_bytes"),
+        accuracy=values("accuracy"),
+        roofline_tps=roof.bound_tps or None,
+        checks=checks,
+        phases={metric: trials for metric in PHASE_METRICS if (trials := values(metric))},
+        rejected=rejected,
+        under_load=under_load(values),
+    )
 
 
 def rejected(identifier: str, trials: Sequence[Trial], machine: Machine, registry: Registry) -> str:
-    """One sentence where a decoding speed among the trials is over its bound, else ''."""
-    declared = {one.identifier: one for one in registry.deployments()}
+    """One sentence where a decoding speed among the trials is over its roofline, else ''."""
+    declared = {deployment.identifier: deployment for deployment in registry.deployments()}
     if identifier not in declared:
         return ""
-    speeds = [t.value for t in trials if t.metric == "decode_tps" and is_valid(t)]
+    speeds = _valid_trials(trials).get((identifier, "decode_tps"), [])
     return roofline(declared[identifier], machine).rejects(speeds)

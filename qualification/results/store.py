@@ -1,7 +1,7 @@
 """The results database: SQLite by default, any other by its SQLAlchemy URL.
 
-Raw trials are rows; statistics are derived when asked. Nothing is ever updated: a session is
-written once, in one transaction, and results of other machines stay as they are.
+Raw trials are rows; statistics are derived on demand. Nothing is ever updated: a session is written
+once, in one transaction, and results of other machines stay as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from qualification.core.errors import StoreError
 from qualification.core.protocol import LoadReport, to_json
 from qualification.core.results import SCHEMA_VERSION, Check, Results, Session, Trial, Verdict
+from qualification.core.validation import first_problem
 
 _Record = TypeVar("_Record")
 
@@ -67,7 +68,7 @@ _loads = _of_session("load_reports", sql.Column("record", sql.JSON, nullable=Fal
 
 
 class Store:
-    """Keeps sessions and gives them back."""
+    """Writes sessions and reads them back."""
 
     def __init__(self, url: str) -> None:
         self._name = url
@@ -103,21 +104,21 @@ class Store:
     def keep(self, results: Results) -> None:
         """Write one session with all that belongs to it, or nothing."""
         session = results.session
-        own = {"session": session.identifier}
+        key = {"session": session.identifier}
         rows: list[tuple[sql.Table, list[dict[str, Any]]]] = [
-            (_trials, [own | to_json(trial) for trial in results.trials]),
-            (_checks, [own | to_json(check) for check in results.checks]),
+            (_trials, [key | to_json(trial) for trial in results.trials]),
+            (_checks, [key | to_json(check) for check in results.checks]),
             (
                 _verdicts,
                 [
-                    own | {"deployment": verdict.deployment, "record": to_json(verdict)}
+                    key | {"deployment": verdict.deployment, "record": to_json(verdict)}
                     for verdict in results.verdicts
                 ],
             ),
             (
                 _loads,
                 [
-                    own | {"deployment": deployment, "record": to_json(report)}
+                    key | {"deployment": deployment, "record": to_json(report)}
                     for deployment, report in results.load_reports.items()
                 ],
             ),
@@ -137,7 +138,7 @@ class Store:
                     if values:
                         connection.execute(table.insert(), values)
         except (SQLAlchemyError, ValueError) as error:
-            raise StoreError(f"{self._name}: the session could not be kept ({error})") from error
+            raise StoreError(f"{self._name}: the session could not be written ({error})") from error
 
     def latest(self, machine: str = "") -> str:
         """Identifier of the newest session (of one machine); StoreError where there is none."""
@@ -146,15 +147,15 @@ class Store:
         )
         if machine:
             query = query.where(_sessions.c.machine == machine)
-        found = self._one(query)
-        if found is None:
+        identifier = self._scalar(query)
+        if identifier is None:
             whose = " of this machine" if machine else ""
             raise StoreError(f"{self._name}: no session{whose} yet; run pytest -m canary first")
-        return str(found)
+        return str(identifier)
 
     def results(self, identifier: str) -> Results:
-        """Everything that a session left."""
-        record = self._one(
+        """The whole record of a session; StoreError where there is none."""
+        record = self._scalar(
             sql.select(_sessions.c.record).where(_sessions.c.identifier == identifier)
         )
         if record is None:
@@ -172,7 +173,7 @@ class Store:
             },
         )
 
-    def _one(self, query: sql.Select[Any]) -> Any:
+    def _scalar(self, query: sql.Select[Any]) -> Any:
         try:
             with self._engine.connect() as connection:
                 return connection.execute(query).scalar()
@@ -183,26 +184,23 @@ class Store:
         query = sql.select(table).where(table.c.session == identifier).order_by(table.c.number)
         try:
             with self._engine.connect() as connection:
-                found = connection.execute(query).mappings().all()
+                rows = connection.execute(query).mappings().all()
         except (SQLAlchemyError, ValueError) as error:
             raise StoreError(f"{self._name}: cannot be read ({error})") from error
-        # Not a number is NULL in SQLite; only trials have such a column.
+        # SQLite stores NaN as NULL; only trials have such a column.
         return [
             {
                 key: float("nan") if key == "value" and value is None else value
                 for key, value in row.items()
                 if key not in ("number", "session")
             }
-            for row in found
+            for row in rows
         ]
 
     def _parsed(self, kind: type[_Record], value: Any) -> _Record:
         try:
             return TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
             raise StoreError(
-                f"{self._name}: holds a {kind.__name__} that cannot be read: {where}: "
-                f"{first['msg']}"
+                f"{self._name}: holds a {kind.__name__} that cannot be read: {first_problem(error)}"
             ) from error

@@ -1,7 +1,8 @@
-"""A client of the seeds' orchestrator: ``/v1/admin/status`` beside the standard endpoints.
+"""A client of ``/v1/admin/status``, which some servers have beside the standard endpoints.
 
-What it says is the server's own word, kept beside what is measured and never instead of it: its
-``tps`` is whatever that server divides by what, and ``memory_gb`` whatever it takes for memory.
+Its figures are self-reported: they stand beside the measured ones and never in their place. How a
+server computes ``tps`` and ``memory_gb`` is not known. The format is the one of
+docs/published-documents.md ("Practices that are measured").
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qualification.core.errors import QualificationError
 from qualification.core.text import disarm
+from qualification.core.validation import first_problem
 
 MAX_BYTES = 1_000_000
 NAME_LIMIT = 200
@@ -23,7 +25,7 @@ _NO_SUCH = (404, 405)
 
 
 class StatusUnavailable(QualificationError):
-    """There is no status to be had; ``absent``: because the server has no such endpoint."""
+    """The status cannot be read; ``absent``: because the server has no such endpoint."""
 
     def __init__(self, message: str, *, absent: bool = False) -> None:
         super().__init__(disarm(message, 500))
@@ -32,9 +34,9 @@ class StatusUnavailable(QualificationError):
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """One worker in the server's own words; ``None`` where it does not say.
+    """One worker as the server reports it; ``None`` for what it does not report.
 
-    ``decode_tps`` is its ``tps`` as it is; ``memory_bytes`` its ``memory_gb`` times 10⁹.
+    ``decode_tps`` is its ``tps`` unchanged; ``memory_bytes`` is its ``memory_gb`` times 10⁹.
     """
 
     model: str
@@ -47,7 +49,7 @@ _Figure = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class _Worker(BaseModel):
-    """Other keys are the server's business."""
+    """The keys that are read; all others are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -70,20 +72,20 @@ def status_url(base_url: str) -> str:
 
 
 def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]:
-    """The server's workers as it tells them; asked by POST, by GET where that is refused.
+    """The server's workers as it reports them; asked by POST, by GET where that is refused.
 
     ``timeout_s`` is for one exchange; there may be two. Raises StatusUnavailable with one sentence.
     """
     url = status_url(base_url)
     try:
-        # No proxy and no redirect: the word of another server is not this one's.
+        # No proxy and no redirect: the answer must be this server's.
         with httpx2.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
             code, body = _fetch(client, "POST", url, timeout_s)
             if code in _NO_SUCH:
                 code, body = _fetch(client, "GET", url, timeout_s)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        said = str(error) or type(error).__name__
-        raise StatusUnavailable(f"{url}: no answer: {said}") from error
+        reason = str(error) or type(error).__name__
+        raise StatusUnavailable(f"{url}: no answer: {reason}") from error
     if code in _NO_SUCH:
         raise StatusUnavailable(f"{url}: this server has no such endpoint ({code})", absent=True)
     if code != 200:
@@ -94,12 +96,9 @@ def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]
 def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
     """The workers in the body of an answer; raises StatusUnavailable with one sentence."""
     try:
-        said: Any = json.loads(body)
-        found = _Status.model_validate(said)
+        reported = _Status.model_validate(json.loads(body))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the answer"
-        raise StatusUnavailable(f"{where}: {place} is not as expected: {first['msg']}") from None
+        raise StatusUnavailable(f"{where}: {first_problem(error, whole='the answer')}") from None
     except (ValueError, RecursionError):
         raise StatusUnavailable(f"{where}: answered with something that is not JSON") from None
     return tuple(
@@ -109,7 +108,7 @@ def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
             memory_bytes=None if worker.memory_gb is None else worker.memory_gb * 1e9,
             pid=worker.pid,
         )
-        for worker in found.workers
+        for worker in reported.workers
     )
 
 

@@ -1,8 +1,8 @@
 """The official client of OpenAI's protocol, set up so that a server sees only what is meant for it.
 
-What the environment holds for the real service (key, organisation, project) is not sent, proxies
-of the environment are not used for this machine, and nothing is repeated behind our back: a
-repetition would be in a time that is measured.
+Key, organisation and project of the environment belong to the real service and are not sent.
+Proxies of the environment are not used for this machine. No request is retried, because a retry
+would be part of a measured time.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def client(address: str, *, timeout_s: float | None = None) -> openai.OpenAI:
     import httpx2
     import openai
 
-    more: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if is_loopback(address):
         # llama-server closes a connection that it promised to keep; a new one costs nothing here.
-        more = {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
-    http = openai.DefaultHttpxClient(timeout=timeout_s, **more)
+        options = {"trust_env": False, "limits": httpx2.Limits(max_keepalive_connections=0)}
+    http = openai.DefaultHttpxClient(timeout=timeout_s, **options)
     return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
 
 
 def async_client(address: str, *, timeout_s: float | None = None) -> openai.AsyncOpenAI:
-    """The same for many requests at once, on connections that are kept, as its users have them."""
+    """The same for many requests at once, on connections that stay open, as users have them."""
     import openai
 
     http = openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(address), timeout=timeout_s)
@@ -52,11 +52,11 @@ def async_client(address: str, *, timeout_s: float | None = None) -> openai.Asyn
 def _settings(address: str, timeout_s: float | None) -> dict[str, Any]:
     import openai
 
-    left_out = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+    not_sent = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     return {
         "base_url": address,
         "api_key": os.environ.get(KEY) or "none",
-        "default_headers": left_out,
+        "default_headers": not_sent,
         "max_retries": 0,
         "timeout": timeout_s,
     }

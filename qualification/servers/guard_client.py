@@ -27,10 +27,10 @@ _AGAIN_S = 0.5
 
 
 class Guarded:
-    """``own`` is the folder that the guard makes and removes; its name is the server's mark."""
+    """``folder`` is made and removed by the guard; its name is the server's mark."""
 
-    def __init__(self, own: Path, scratch: Path) -> None:
-        self.own = own
+    def __init__(self, folder: Path, scratch: Path) -> None:
+        self.folder = folder
         self.pid = 0
         self.guards: tuple[int, ...] = ()
         self.refusal = ""
@@ -42,20 +42,20 @@ class Guarded:
         self._channel, self._theirs = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
-        self._taking = threading.Lock()  # a watch asks from a thread of its own
-        self._left = False  # both guards are gone
-        self._reported = False  # one of them has said that nothing else is left
+        self._reading = threading.Lock()  # the soak test asks from a thread of its own
+        self._abandoned = False  # both guards are gone
+        self._reported = False  # a guard has reported that no process remains
         self._swept = self._closed = False
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str], grace_s: float) -> None:
-        """Start the guard and give it the order; ``stop`` must follow, whatever is raised."""
-        ours = {"TMPDIR": str(self._scratch), _MARK: str(self.own)}
+        """Start the guard and give it the order; ``stop`` must follow, also after an exception."""
+        marked = {"TMPDIR": str(self._scratch), _MARK: str(self.folder)}
         order = {
             "argv": list(argv),
-            "environment": {**environment, **ours},
-            "own": str(self.own),
+            "environment": {**environment, **marked},
+            "folder": str(self.folder),
             "scratch": str(self._scratch),
-            "mark": f"{_MARK}={self.own}",
+            "mark": f"{_MARK}={self.folder}",
             "grace_s": grace_s,
             "parent": os.getpid(),
         }
@@ -67,58 +67,58 @@ class Guarded:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[self._theirs.fileno()],
                 start_new_session=True,
-                env={**os.environ, **ours},
+                env={**os.environ, **marked},
             )
-        self._say(order)
+        self._send(order)
 
     def listen(self, timeout_s: float) -> None:
-        """Take what the guard says, if it says something within some seconds."""
-        if self._left:
+        """Read the guard's messages, if any arrives within so many seconds."""
+        if self._abandoned:
             return
         ready, _, _ = select.select([self._channel], [], [], timeout_s)
         if ready:
-            with self._taking:
-                self._take_what_came()
+            with self._reading:
+                self._read()
 
-    def _take_what_came(self) -> None:
+    def _read(self) -> None:
         try:
             piece = self._channel.recv(1 << 16, socket.MSG_DONTWAIT)
-        except BlockingIOError:  # another thread has taken it
+        except BlockingIOError:  # another thread has read it
             return
         except ConnectionError:
             piece = b""
         if not piece:
-            self._left = self.ended = True
+            self._abandoned = self.ended = True
             return
         *lines, self._buffer = (self._buffer + piece).split(b"\n")
         for line in lines:
             self._take(json.loads(line))
 
     def alive(self) -> bool:
-        """Whether the server runs; what is left of one without a guard is ended."""
+        """Whether the server runs; the processes of a server without a guard are ended."""
         if self._closed:
             return False
         self.listen(0)
-        if self._left and not self._swept:
+        if self._abandoned and not self._swept:
             self._end_marked()
         return bool(self.pid) and not self.ended
 
     def tree(self) -> tuple[int, ...]:
-        """The server, first, and its descendants; with those that left it, where that is told."""
+        """The server, first, and its descendants; on Linux also those that left its group."""
         if not self.alive():
             return ()
         below: list[psutil.Process] = []
-        for above in (*self.guards, self.pid):  # the next one where one was killed
+        for root in (*self.guards, self.pid):  # the next one, if a guard was killed
             with contextlib.suppress(psutil.Error):
-                below = psutil.Process(above).children(recursive=True)
+                below = psutil.Process(root).children(recursive=True)
                 break
-        others = {process.pid for process in below} - {self.pid, *self.guards}
-        return (self.pid, *sorted(others))
+        descendants = {process.pid for process in below} - {self.pid, *self.guards}
+        return (self.pid, *sorted(descendants))
 
     def log(self) -> str:
-        """The end of what the server printed, '' where it is gone."""
+        """The end of what the server printed."""
         try:
-            with (self.own / "server.log").open("rb") as log:
+            with (self.folder / "server.log").open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - _MAX_LOG_BYTES))
                 return log.read().decode(errors="replace")
         except OSError:
@@ -129,48 +129,48 @@ class Guarded:
         if self._closed:
             return
         try:
-            self._say("stop")
+            self._send("stop")
             end = time.monotonic() + grace_s + _AFTER_GRACE_S
-            # Interrupted before it knew of its guard, it has nothing to wait for.
+            # A start that was interrupted before the guard ran has nothing to wait for.
             while self._process and not self.ended and time.monotonic() < end:
-                self.listen(_AGAIN_S)  # in pieces, for a Ctrl-C that another thread has taken
-        finally:  # and not after an error only: Ctrl-C may come in any of these lines
+                self.listen(_AGAIN_S)  # in short waits, so that Ctrl-C is noticed in between
+        finally:  # not only after an error: Ctrl-C may interrupt any of these lines
             try:
                 self._leave()
             finally:
                 self._clear()
 
     def _clear(self) -> None:
-        """Make sure that nothing is left, with or without a guard."""
+        """Make sure that no process and no folder remains, with or without a guard."""
         self._closed = True
         try:
-            if not (self._left and self._reported):
+            if not (self._abandoned and self._reported):
                 self._end_marked()
         finally:
             self._theirs.close()
             self._channel.close()
             if self._process is not None and self._process.wait() != 0:
-                # The outer guard was killed: the inner one has closed its files, but may be there.
+                # The outer guard was killed: the inner one has closed its files, but may still run.
                 self._await_guards()
-            shutil.rmtree(self.own, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _leave(self) -> None:
-        """Let the guards go, and wait until both have; a server that is still there is killed."""
+        """Dismiss the guards and wait until both have ended; a server that still runs is killed."""
         self._theirs.close()
         if not self.ended:
-            self._say("kill")
+            self._send("kill")
         self.last_log = self.log()
         end = time.monotonic() + _LEAVE_S
-        while not self._left and time.monotonic() < end:
-            self._say("done")  # again, should the guard that has heard it be killed
+        while not self._abandoned and time.monotonic() < end:
+            self._send("done")  # repeated, in case the guard that read it is killed
             self.listen(_AGAIN_S)
 
     def _await_guards(self) -> None:
-        found = []
+        guards = []
         for pid in self.guards:
             with contextlib.suppress(psutil.NoSuchProcess):
-                found.append(psutil.Process(pid))
-        _await_end(found)
+                guards.append(psutil.Process(pid))
+        _await_end(guards)
 
     def _take(self, message: dict[str, Any]) -> None:
         if "pid" in message:
@@ -182,24 +182,24 @@ class Guarded:
             self.exit_code = message["exit"]
             self.ended = self._reported = True
 
-    def _say(self, message: object) -> None:
+    def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _end_marked(self) -> None:
-        """Kill all that bears the mark, the guards among them."""
+        """Kill every process that has the mark, the guards among them."""
         self._swept = True
-        found = []
+        killed = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get(_MARK) == str(self.own):
+                if process.environ().get(_MARK) == str(self.folder):
                     process.kill()
-                    found.append(process)
-        _await_end(found)
+                    killed.append(process)
+        _await_end(killed)
 
 
 def _await_end(processes: Sequence[psutil.Process]) -> None:
-    """Until all have ended; whether somebody collects them is not our business."""
+    """Wait until all have ended, collected by their parent or not."""
     end = time.monotonic() + _LEAVE_S
     while any(map(_runs, processes)) and time.monotonic() < end:
         time.sleep(0.005)

@@ -1,11 +1,11 @@
 """Run a server's module as ``python -m MODULE`` does, in an environment that can import it.
 
 ``python launch.py MODULE [ARGUMENTS]``, under the interpreter of the environment to qualify.
-The worker's backends declare torchvision's missing operators before they import a library
-(``backends/shims/torchvision.py``); a server is another process and needs the same, and transformers
-has its pictures decoded by torchvision there, whose decoder is missing too: Pillow stands in for
-it. llama.cpp's broken AMX tiles are avoided as in the worker (``backends/shims/amx_tiles.py``). What was
-done is printed. Where nothing of that is needed this does nothing else than ``-m``.
+A worker declares torchvision's missing operators before it imports a library
+(``backends/shims/torchvision.py``). A server is another process and needs the same. In it
+transformers lets torchvision decode images, whose decoder is missing too; Pillow replaces it.
+llama.cpp's broken AMX tiles are avoided as in a worker (``backends/shims/amx_tiles.py``). Each of
+these is printed; where none is needed, this behaves as ``-m`` does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 _HERE = Path(__file__).resolve().parent
 DECLARED = "torchvision operators declared by us"
-DECODED = "pictures decoded by Pillow: torchvision's decoder does not load"
+DECODED = "images decoded by Pillow: torchvision's decoder does not load"
 
 
 def main() -> None:
@@ -39,13 +39,13 @@ def main() -> None:
 
 
 def _shim(name: str) -> Any:
-    """A module of ``backends.shims`` that needs nothing of this project, which may not be installed."""
+    """A module of ``backends/shims`` by its path: the project need not be installed here."""
     spec = importlib.util.spec_from_file_location(
         f"qualification_shim_{name}", _HERE.parent / "backends/shims" / f"{name}.py"
     )
     assert spec is not None
     assert spec.loader is not None
-    # Kept, because torch drops what was declared with the list that the module holds it in.
+    # torch drops the declarations with the module that holds them, so it stays in sys.modules.
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -58,10 +58,10 @@ def _decode_image(source: Any, mode: Any = None, apply_exif_orientation: bool = 
     from PIL import Image, ImageOps
 
     data = source if isinstance(source, (str, Path)) else io.BytesIO(bytes(source.numpy()))
-    picture: Image.Image = Image.open(data)
+    image: Image.Image = Image.open(data)
     if apply_exif_orientation:
-        picture = ImageOps.exif_transpose(picture)
-    pixels = np.array(picture.convert("RGB"))
+        image = ImageOps.exif_transpose(image)
+    pixels = np.array(image.convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 

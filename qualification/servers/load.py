@@ -1,9 +1,9 @@
-"""Several clients of one server at once: each asks its own questions, for a bounded time.
+"""Several clients of one server at once: each asks questions of its own, for a bounded time.
 
 Every simulated client is an official ``openai`` client of its own, with connections of its own,
 and asks the next question as soon as it has its answer (a closed loop). Answers are streamed.
 All clients live in one event loop of the calling process; times are of ``time.perf_counter``, in
-seconds from the start of the load. The picture of a request is encoded before its clock starts.
+seconds from the start of the load. The image of a request is encoded before its clock starts.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from typing import Any
 from qualification.core.text import disarm
 from qualification.servers.client import async_client
 
-GIVEN_UP = 3
-"""Failed requests after which a client asks no more: a broken server is not asked for ever."""
+MAX_FAILURES = 3
+"""Failed requests after which a client stops: a broken server is not asked for ever."""
 
 _TEXT_LIMIT = 2000
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request to make. ``question`` names what is asked; ``extra`` is the server's own.
+    """One request to make.
 
-    ``long`` marks an answer that is timed by its tokens; ``max_tokens`` is then what is wanted.
+    ``question`` is the question's identifier, ``extra`` the fields that only this server knows.
+    ``long`` marks an answer whose decoding is timed: it is to have exactly ``max_tokens`` tokens.
     """
 
     question: str
@@ -39,12 +40,12 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one request. ``client`` counts from 1, ``number`` of its requests too.
+    """The outcome of one request. ``client`` counts from 1, and so does ``number``, its requests.
 
     ``first_s`` and ``last_s`` are when the first and last piece of text came (None: no text).
-    ``tokens`` is what the server says (its end token may be among them); where it says nothing,
-    what was asked for if the length ended the answer, else the pieces. ``error`` is a sentence
-    where the request failed or its answer was broken off, '' otherwise; the text is hostile.
+    ``tokens`` is what the server reports (its end token may be among them); if it reports nothing,
+    the requested number where the length ended the answer, else the number of pieces. ``error`` is
+    a sentence if the request failed or its answer broke off, '' otherwise; the text is hostile.
     """
 
     client: int
@@ -71,7 +72,7 @@ class Limits:
     """How long a load lasts.
 
     A client stops once ``duration_s`` are over and it has made ``least`` requests; at
-    ``deadline_s`` everything stops, and what is not answered has failed.
+    ``deadline_s`` all clients stop, and a request without an answer has failed.
     """
 
     duration_s: float
@@ -80,7 +81,7 @@ class Limits:
 
 
 Script = Callable[[int], Ask]
-"""What a client asks as its request of this number, counted from 1."""
+"""A client's request by its number, which counts from 1."""
 
 
 def run_clients(
@@ -88,8 +89,8 @@ def run_clients(
 ) -> tuple[Reply, ...]:
     """Ask the server at ``address`` (``http://127.0.0.1:8080/v1``), one client per script.
 
-    Returns every request in the order of their ends. No failure of the server raises: it is in
-    the reply. Must not be called from a running event loop.
+    Returns the replies in the order in which they ended. A failure of the server does not raise,
+    it is in the reply. Must not be called from a running event loop.
     """
     return asyncio.run(_Load(address, served_as, limits).run(scripts))
 
@@ -113,42 +114,41 @@ class _Load:
         return time.perf_counter() - self._start
 
     async def _client(self, client: int, script: Script) -> None:
-        async with async_client(self._address) as asking:
+        async with async_client(self._address) as api:
             number = failed = 0
-            while failed < GIVEN_UP and self._goes_on(number):
+            while failed < MAX_FAILURES and self._goes_on(number):
                 number += 1
                 ask = script(number)
-                reply = await self._ask(asking, client, number, ask)
+                reply = await self._ask(api, client, number, ask)
                 self._replies.append(reply)
                 failed += bool(reply.error)
 
-    def _goes_on(self, made: int) -> bool:
+    def _goes_on(self, requests: int) -> bool:
         now = self._now()
         if now >= self._limits.deadline_s:
             return False
-        return now < self._limits.duration_s or made < self._limits.least
+        return now < self._limits.duration_s or requests < self._limits.least
 
-    async def _ask(self, asking: Any, client: int, number: int, ask: Ask) -> Reply:
+    async def _ask(self, api: Any, client: int, number: int, ask: Ask) -> Reply:
         import httpx2
         import openai
 
-        heard = _Heard()
+        stream = _Stream()
         error = ""
         sent_s = self._now()
-        left = max(0.0, self._limits.deadline_s - sent_s)
+        remaining_s = max(0.0, self._limits.deadline_s - sent_s)
         try:
-            await asyncio.wait_for(self._listen(asking, ask, heard), left)
+            await asyncio.wait_for(self._listen(api, ask, stream), remaining_s)
         except asyncio.TimeoutError:  # not TimeoutError before Python 3.11
-            error = f"no answer within the {self._limits.deadline_s:.0f} s that there were"
+            error = f"no answer within the deadline of {self._limits.deadline_s:g} s"
         except openai.APIStatusError as failure:
             error = f"answered {failure.status_code}: {failure.message}"
         except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError) as failure:
             cause = failure.__cause__ or failure
             error = f"broke off: {type(cause).__name__}: {cause}"
-        if not error and heard.finish_reason not in ("stop", "length"):
-            shown = heard.finish_reason or None
-            error = f"the stream ended with finish_reason {shown!r}"
-        elif not error and not heard.pieces:
+        if not error and stream.finish_reason not in ("stop", "length"):
+            error = f"the stream ended with finish_reason {stream.finish_reason or None!r}"
+        elif not error and not stream.pieces:
             error = "the answer is empty"
         return Reply(
             client=client,
@@ -157,16 +157,16 @@ class _Load:
             long=ask.long,
             sent_s=sent_s,
             done_s=self._now(),
-            first_s=heard.first_s,
-            last_s=heard.last_s,
-            tokens=heard.tokens(ask.max_tokens),
-            finish_reason=heard.finish_reason,
-            text=disarm("".join(heard.pieces), _TEXT_LIMIT),
+            first_s=stream.first_s,
+            last_s=stream.last_s,
+            tokens=stream.tokens(ask.max_tokens),
+            finish_reason=stream.finish_reason,
+            text=disarm("".join(stream.pieces), _TEXT_LIMIT),
             error=disarm(error, _TEXT_LIMIT),
         )
 
-    async def _listen(self, asking: Any, ask: Ask, heard: _Heard) -> None:
-        stream = await asking.chat.completions.create(
+    async def _listen(self, api: Any, ask: Ask, stream: _Stream) -> None:
+        chunks = await api.chat.completions.create(
             model=self._served_as,
             messages=list(ask.messages),
             max_tokens=ask.max_tokens,
@@ -176,32 +176,32 @@ class _Load:
             stream_options={"include_usage": True},
             extra_body=ask.extra,
         )
-        async with stream:
-            async for chunk in stream:
+        async with chunks:
+            async for chunk in chunks:
                 if chunk.usage is not None:
-                    heard.said = chunk.usage.completion_tokens
+                    stream.reported = chunk.usage.completion_tokens
                 if not chunk.choices:
                     continue
                 choice = chunk.choices[0]
-                heard.finish_reason = str(choice.finish_reason or heard.finish_reason)
+                stream.finish_reason = str(choice.finish_reason or stream.finish_reason)
                 if choice.delta.content:
-                    heard.last_s = self._now()
-                    heard.first_s = heard.last_s if heard.first_s is None else heard.first_s
-                    heard.pieces.append(choice.delta.content)
+                    stream.last_s = self._now()
+                    stream.first_s = stream.last_s if stream.first_s is None else stream.first_s
+                    stream.pieces.append(choice.delta.content)
 
 
 @dataclass
-class _Heard:
-    """What came of a stream so far."""
+class _Stream:
+    """A streamed answer, as far as it has come."""
 
     pieces: list[str] = field(default_factory=list)
     first_s: float | None = None
     last_s: float | None = None
-    said: Any = None
+    reported: Any = None
     finish_reason: str = ""
 
-    def tokens(self, wanted: int) -> int:
-        # What the server says is checked: the client library takes any JSON for a usage.
-        if isinstance(self.said, int) and 0 < self.said <= max(wanted, len(self.pieces)):
-            return self.said
-        return wanted if self.finish_reason == "length" else len(self.pieces)
+    def tokens(self, requested: int) -> int:
+        # The report is checked: the client library accepts any JSON as a usage.
+        if isinstance(self.reported, int) and 0 < self.reported <= max(requested, len(self.pieces)):
+            return self.reported
+        return requested if self.finish_reason == "length" else len(self.pieces)

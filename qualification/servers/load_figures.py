@@ -1,12 +1,13 @@
-"""What several clients of a server saw, as figures. Pure.
+"""The replies of several clients of a server as figures. Pure.
 
 ==============  ==================================================================================
 ttft, request   seconds of each request that did not fail, to the first text and to the end
 decode          (N − 1) / (t_N − t_1) of each answer of :data:`LEAST_TOKENS` tokens or more
 served          all tokens, and all requests, over the seconds from the start to the last answer
-fairness        Jain's index over what each client had finished while all of them still asked:
-                1 where all had as many, 1/n where one of n had everything
-slowest         the fewest over the most of those counts; neither is given where a request failed
+fairness        Jain's index over the requests that each client had finished while all clients still
+                asked: 1 if all had equally many, 1/n if one of n clients had them all
+slowest         the smallest over the largest of those counts; no fairness and no slowest if a
+                request failed
 ==============  ==================================================================================
 
 R. Jain, D. Chiu, W. Hawe, "A quantitative measure of fairness and discrimination for resource
@@ -28,11 +29,11 @@ LEAST_TOKENS = 8
 LEAST_SAMPLES = 5
 """Fewer values have no percentile."""
 
-SHOWN = 100
+TEXT_LIMIT = 100
 """Characters of an answer in a sentence."""
 
 STARVED_BESIDE = 5
-"""A client without an answer is starved once another one has so many."""
+"""Answers of another client from which on a client without an answer has starved."""
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -40,36 +41,35 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     if len(values) < LEAST_SAMPLES:
         return None
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 def fairness(counts: Collection[int]) -> float:
-    """Jain's index of counts of 0 or more, (Σx)² / (n Σx²); 0 where nobody had anything."""
+    """Jain's index of counts of 0 or more, (Σx)² / (n Σx²); 0 if all are 0."""
     squares = sum(count * count for count in counts)
     return sum(counts) ** 2 / (len(counts) * squares) if squares else 0.0
 
 
 def decode_tps(reply: Reply) -> float | None:
     """Tokens per second between the first and the last text; None where they are too few."""
-    first, last = reply.first_s, reply.last_s
-    if reply.tokens < LEAST_TOKENS or first is None or last is None or last <= first:
+    begin_s, end_s = reply.first_s, reply.last_s
+    if reply.tokens < LEAST_TOKENS or begin_s is None or end_s is None or end_s <= begin_s:
         return None
-    return (reply.tokens - 1) / (last - first)
+    return (reply.tokens - 1) / (end_s - begin_s)
 
 
 def finished_together(replies: Sequence[Reply], clients: int) -> dict[int, int]:
-    """Client -> requests that it had answered by the time the first client stopped asking.
+    """Client -> its requests that were answered before any client stopped asking.
 
-    After that the others have the server to themselves, which says nothing of their share.
+    After that fewer clients share the server, which says nothing about their share before.
     """
     ends = dict.fromkeys(range(1, clients + 1), 0.0)
     for reply in replies:
         ends[reply.client] = max(ends[reply.client], reply.done_s)
-    asked = [end for end in ends.values() if end]
-    until = min(asked, default=0.0)
+    until = min((end for end in ends.values() if end), default=0.0)
     counts = dict.fromkeys(ends, 0)
     for reply in replies:
         if not reply.error and reply.done_s <= until:
@@ -91,69 +91,70 @@ def starved(replies: Sequence[Reply], clients: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Judged:
-    """A reply, whether it is right (None: failed, or nothing is known of its question).
+    """A reply, and whether it is correct (None: failed, or one client alone had no correct answer).
 
-    ``swapped_with`` is another client's request, of the same time or earlier, whose picture the
-    answer is right for though it is wrong for its own.
+    ``swapped_with`` is another client's request, of the same time or earlier, for whose image the
+    answer is correct although it is wrong for its own.
     """
 
     reply: Reply
-    right: bool | None
+    is_correct: bool | None
     swapped_with: Reply | None = None
 
 
 def judged(
     replies: Sequence[Reply],
-    known: Collection[tuple[str, bool]],
-    is_right: Callable[[str, Reply], bool],
+    answerable: Collection[tuple[str, bool]],
+    is_correct: Callable[[str, Reply], bool],
 ) -> tuple[Judged, ...]:
     """Every reply with its judgement.
 
-    ``known`` are the questions that one client alone was answered rightly, each with whether it is
-    a long one; ``is_right(question, reply)`` says whether the reply's text answers a question.
+    ``answerable`` are the questions to which one client alone got the correct answer, each with
+    whether it is a long one; ``is_correct(question, reply)`` compares a reply's text with a
+    question's answer.
     """
-    return tuple(_judged(reply, replies, known, is_right) for reply in replies)
+    return tuple(_judged(reply, replies, answerable, is_correct) for reply in replies)
 
 
 def _judged(
     reply: Reply,
     replies: Sequence[Reply],
-    known: Collection[tuple[str, bool]],
-    is_right: Callable[[str, Reply], bool],
+    answerable: Collection[tuple[str, bool]],
+    is_correct: Callable[[str, Reply], bool],
 ) -> Judged:
-    if reply.error or (reply.question, reply.long) not in known:
+    if reply.error or (reply.question, reply.long) not in answerable:
         return Judged(reply, None)
-    if is_right(reply.question, reply):
+    if is_correct(reply.question, reply):
         return Judged(reply, True)
-    others = [
-        other
-        for other in replies
-        if other.client != reply.client
-        and other.sent_s < reply.done_s
-        and is_right(other.question, reply)
+    swappable = [
+        candidate
+        for candidate in replies
+        if candidate.client != reply.client
+        and candidate.sent_s < reply.done_s
+        and is_correct(candidate.question, reply)
     ]
-    # One that was asked at the same time explains more than an earlier one, a late one more.
-    others.sort(key=lambda other: (other.done_s > reply.sent_s, other.sent_s))
-    return Judged(reply, False, others[-1] if others else None)
+    # The likeliest source is a request that ran at the same time; among equals, the latest.
+    swappable.sort(key=lambda candidate: (candidate.done_s > reply.sent_s, candidate.sent_s))
+    return Judged(reply, False, swappable[-1] if swappable else None)
 
 
-def told(one: Judged, prompts: Mapping[str, tuple[str, str]]) -> str:
-    """A request in words; ``prompts`` are each question's prompt and right answer."""
-    reply, other = one.reply, one.swapped_with
+def description(judgement: Judged, prompts: Mapping[str, tuple[str, str]]) -> str:
+    """A request in words; ``prompts`` are each question's prompt and correct answer."""
+    reply, source = judgement.reply, judgement.swapped_with
     prompt, answer = prompts[reply.question]
-    said = (
+    text = (
         f"request {reply.number} of client {reply.client}, {prompt!r} ({reply.question}) -> "
-        f"{reply.text.strip()[:SHOWN]!r}"
+        f"{reply.text.strip()[:TEXT_LIMIT]!r}"
     )
     if reply.error:
-        return f"{said}: {reply.error}"
-    said += f", expected {answer!r}"
-    if other is None:
-        return said
-    when = "asked at the same time" if other.done_s > reply.sent_s else "answered before"
+        return f"{text}: {reply.error}"
+    text += f", expected {answer!r}"
+    if source is None:
+        return text
+    when = "asked at the same time" if source.done_s > reply.sent_s else "answered before"
     return (
-        f"{said}: swapped, it is right for the picture of request {other.number} of "
-        f"client {other.client} ({other.question}), {when}"
+        f"{text}: swapped, it is correct for the image of request {source.number} of "
+        f"client {source.client} ({source.question}), {when}"
     )
 
 
@@ -161,7 +162,7 @@ def told(one: Judged, prompts: Mapping[str, tuple[str, str]]) -> str:
 
 
 def names(clients: int) -> dict[str, str]:
-    """Short name -> metric of :data:`qualification.core.results.METRICS` for so many clients."""
+    """Short name -> metric of :data:`qualification.core.metrics.METRICS` for so many clients."""
     return {
         "ttft": f"ttft_{clients}_clients_s",
         "request": f"request_{clients}_clients_s",
@@ -177,37 +178,37 @@ def names(clients: int) -> dict[str, str]:
 
 
 def raw_trials(answers: Sequence[Judged], clients: int) -> dict[str, tuple[float, ...]]:
-    """Metric -> its raw numbers of one load, for those that were seen."""
-    replies = [one.reply for one in answers]
+    """Metric -> its raw values from one load; a metric without a value is absent."""
+    replies = [answer.reply for answer in answers]
     good = [reply for reply in replies if not reply.error]
     name = names(clients)
-    found: dict[str, tuple[float, ...]] = {
+    trials: dict[str, tuple[float, ...]] = {
         name["ttft"]: tuple(reply.ttft_s for reply in good if reply.ttft_s is not None),
         name["request"]: tuple(reply.done_s - reply.sent_s for reply in good),
         name["decode"]: tuple(speed for reply in good if (speed := decode_tps(reply)) is not None),
         name["failed"]: (float(len(replies) - len(good)),),
-        name["wrong"]: (float(sum(one.right is False for one in answers)),),
-        name["swapped"]: (float(sum(one.swapped_with is not None for one in answers)),),
+        name["wrong"]: (float(sum(answer.is_correct is False for answer in answers)),),
+        name["swapped"]: (float(sum(answer.swapped_with is not None for answer in answers)),),
     }
     took_s = max((reply.done_s for reply in replies), default=0.0)
     tokens = sum(reply.tokens for reply in good)
-    # Nought is no measurement of a rate or a ratio; who had nothing fails in a test of its own.
+    # Zero is no measurement of a rate or a ratio; a test of its own fails for a starved client.
     if took_s and tokens:
-        found[name["served_tps"]] = (tokens / took_s,)
+        trials[name["served_tps"]] = (tokens / took_s,)
     if took_s and good:
-        found[name["served_rps"]] = (len(good) / took_s,)
+        trials[name["served_rps"]] = (len(good) / took_s,)
     counts = finished_together(replies, clients).values()
-    # A client that gives up has a small share whoever was preferred.
+    # A client that stopped after failures has a small share, which is no preference of the server.
     if len(good) == len(replies) and (index := fairness(counts)):
-        found[name["fairness"]] = (index,)
+        trials[name["fairness"]] = (index,)
         if share := min(counts) / max(counts):
-            found[name["slowest"]] = (share,)
-    return {metric: values for metric, values in found.items() if values}
+            trials[name["slowest"]] = (share,)
+    return {metric: values for metric, values in trials.items() if values}
 
 
 @dataclass(frozen=True)
 class UnderLoad:
-    """One line of a report: so many clients at once; None where nothing was measured."""
+    """One line of a report, for one number of clients; None if a figure was not measured."""
 
     clients: int
     requests: int
@@ -235,7 +236,7 @@ def under_load(values: Callable[[str], Sequence[float]]) -> tuple[UnderLoad, ...
         of = {short: values(metric) for short, metric in names(clients).items()}
         if not of["failed"]:
             continue
-        last = {short: seen[-1] if seen else None for short, seen in of.items()}
+        latest = {short: series[-1] if series else None for short, series in of.items()}
         failed = round(sum(of["failed"]))
         lines.append(
             UnderLoad(
@@ -251,10 +252,10 @@ def under_load(values: Callable[[str], Sequence[float]]) -> tuple[UnderLoad, ...
                 decode_p50_tps=percentile(of["decode"], 0.5),
                 decode_p5_tps=percentile(of["decode"], 0.05),
                 timed=len(of["decode"]),
-                served_tps=last["served_tps"],
-                served_rps=last["served_rps"],
-                fairness=last["fairness"],
-                slowest=last["slowest"],
+                served_tps=latest["served_tps"],
+                served_rps=latest["served_rps"],
+                fairness=latest["fairness"],
+                slowest=latest["slowest"],
             )
         )
     return tuple(lines)

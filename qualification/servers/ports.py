@@ -1,6 +1,6 @@
-"""Which TCP ports of the loopback address are free, and who listens on one that is not.
+"""Which TCP ports of the loopback address are free, and which process listens on the others.
 
-Nobody is connected to, and nobody is ended.
+No process is connected to, and none is ended.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from qualification.core.text import disarm
 
 LOOPBACK = "127.0.0.1"
 UNSEEN = "a process that this user may not see"
+RESERVED = "the system, for administrators only"
 _UNPRIVILEGED = 1024
-KEPT = "the system, for administrators only"
 
 
 def is_free(port: int) -> bool:
@@ -25,7 +25,7 @@ def is_free(port: int) -> bool:
     with socket.socket() as probe:
         if sys.platform == "linux":
             # A connection that has just ended does not count, as for any server. On macOS the
-            # option would also pass over somebody who listens on all addresses.
+            # option would also ignore a process that listens on all addresses.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -36,37 +36,37 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on; the system picks it."""
+    """A free port of 127.0.0.1, picked by the system."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def listeners(port: int) -> tuple[int | None, ...]:
-    """Process ids of all who listen on a port of loopback; ``None`` is one that is not told."""
+    """Process ids of all listeners on a port of loopback; ``None`` is one that cannot be seen."""
     try:
         connections = psutil.net_connections(kind="tcp")
-    except psutil.Error:  # macOS tells only an administrator of all; each user of his own
+    except psutil.Error:  # macOS shows all to administrators only, to a user the user's own
         return listening(port, (process.pid for process in psutil.process_iter()))
-    found = {one.pid for one in connections if _listens(one, port)}
-    return tuple(sorted(found, key=lambda pid: (pid is None, pid)))
+    pids = {connection.pid for connection in connections if _listens(connection, port)}
+    return tuple(sorted(pids, key=lambda pid: (pid is None, pid)))
 
 
 def listening(port: int, pids: Iterable[int]) -> tuple[int, ...]:
     """Those of some processes that listen on a port, as far as this user may know."""
-    found = []
+    listed = []
     for pid in pids:
         try:
             connections = psutil.Process(pid).net_connections(kind="tcp")
         except psutil.Error:
             continue
-        if any(_listens(one, port) for one in connections):
-            found.append(pid)
-    return tuple(found)
+        if any(_listens(connection, port) for connection in connections):
+            listed.append(pid)
+    return tuple(listed)
 
 
 def owner(port: int) -> str:
-    """Who listens on a port, in words: ``nginx (pid 123)``."""
+    """The listener on a port, in words: ``nginx (pid 123)``."""
     named = []
     for pid in listeners(port):
         if pid is None:
@@ -75,7 +75,7 @@ def owner(port: int) -> str:
             named.append(f"{disarm(psutil.Process(pid).name(), 60)} (pid {pid})")
         except psutil.Error:
             named.append(f"pid {pid}")
-    return " and ".join(named) or (KEPT if port < _UNPRIVILEGED else UNSEEN)
+    return " and ".join(named) or (RESERVED if port < _UNPRIVILEGED else UNSEEN)
 
 
 def _listens(connection: Any, port: int) -> bool:

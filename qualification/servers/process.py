@@ -1,8 +1,8 @@
-"""Start a server of a model, wait until it answers, look at it from outside, leave nothing of it.
+"""Start a server of a model, wait until it answers, observe it from outside, leave nothing behind.
 
-The server is started by ``guard.py``, which ends it whatever becomes of this process. It
-listens on 127.0.0.1, on a port that is free, and is believed to be ready only when the process
-that listens there is one of its own. A stranger on the wished port is named and left alone.
+The server is started by ``guard.py``, which ends it however this process ends. It listens on
+127.0.0.1, on a free port, and counts as ready only when the process that listens there is one of
+its own. Another process on the requested port is named and left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 import httpx2
 import psutil
@@ -32,14 +31,14 @@ from qualification.core.errors import (
 from qualification.core.protocol import MemoryReport
 from qualification.machine import process_memory
 from qualification.machine.gpu_memory import DevicePeak
-from qualification.servers import ports as port_owner
+from qualification.servers import ports
 from qualification.servers.guard_client import Guarded
 
 _PORTS_TRIED = 3
 _TAIL = 4000
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 0.5
 _PAUSE_SHARE = 0.03
-"""Of the time so far: when it got ready is known that well, and the look costs little beside it."""
+"""Poll interval as a share of the elapsed time; bounds the error of the ready time to 3 %."""
 _HEALTH_S = 2.0
 _PREFIX = "qualify-server-"
 
@@ -48,7 +47,7 @@ _PREFIX = "qualify-server-"
 class ServerCommand:
     """How to start a server: ``argv`` with ``{port}`` where the port goes.
 
-    ``name`` stands in messages. ``environment`` is laid over this process's own. The server is
+    ``name`` appears in messages. ``environment`` is laid over that of this process. The server is
     ready when a GET of the path ``health`` is answered with 200.
     """
 
@@ -63,16 +62,16 @@ class ServerCommand:
 
 
 class _PortLost(Exception):
-    """Somebody else listens on the port that was free a moment ago."""
+    """Another process listens on the port that was free a moment ago."""
 
 
 class ServerProcess:
     """One server, from start to stop; used once.
 
-    ``scratch`` is a folder that the caller made for this run: the server's temporary folder, and
-    removed by the guard, with all in it, if this process dies. Without it there is one of our own,
-    which is gone after ``stop`` and, unlike the caller's, at no moment without somebody who would
-    remove it. ``deadline_s`` is for getting ready, ``grace_s`` between SIGTERM and SIGKILL.
+    ``scratch`` is a folder that the caller made for this run. It is the server's temporary folder;
+    if this process dies, the guard removes it with its content. Without ``scratch`` the guard makes
+    a folder and ``stop`` removes it. ``deadline_s`` is the time to get ready, ``grace_s`` the time
+    between SIGTERM and SIGKILL.
     """
 
     def __init__(
@@ -80,19 +79,19 @@ class ServerProcess:
         command: ServerCommand,
         *,
         scratch: Path | None = None,
-        wished_port: int = 0,
+        requested_port: int = 0,
         deadline_s: float = 600.0,
         grace_s: float = 10.0,
     ) -> None:
-        """Nothing is started yet. SelectionError for what could not be run safely."""
+        """Start nothing yet. Raises SelectionError for settings that could not be run safely."""
         if not any("{port}" in part for part in command.argv):
             raise SelectionError(
                 f"{command.name}: its command says nowhere which port to listen on; "
                 "write {port} where the port goes"
             )
-        if not 0 <= wished_port <= 65535:
+        if not 0 <= requested_port <= 65535:
             raise SelectionError(
-                f"{wished_port} is no port; take one from 1 to 65535, or 0 for any"
+                f"{requested_port} is no port; take one from 1 to 65535, or 0 for any"
             )
         if scratch is not None:
             _refuse_shared(scratch)
@@ -100,7 +99,7 @@ class ServerProcess:
         self.port = 0
         self.notes: tuple[str, ...] = ()
         self._scratch = scratch.absolute() if scratch is not None else None
-        self._wished_port = wished_port
+        self._requested_port = requested_port
         self._deadline_s = deadline_s
         self._grace_s = grace_s
         self._guarded: Guarded | None = None
@@ -111,18 +110,13 @@ class ServerProcess:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.stop()
 
     @property
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
-        return f"http://{port_owner.LOOPBACK}:{self.port}"
+        return f"http://{ports.LOOPBACK}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -131,36 +125,36 @@ class ServerProcess:
 
     @property
     def guards(self) -> tuple[int, ...]:
-        """Process ids of what watches over it."""
+        """Process ids of its two guards."""
         return self._guarded.guards if self._guarded is not None else ()
 
     @property
     def alive(self) -> bool:
-        """Whether it runs. One whose guard was killed is ended by this question."""
+        """Whether it runs. A server whose guards were killed is ended by this call."""
         return self._guarded is not None and self._guarded.alive()
 
     def log(self) -> str:
-        """What it printed, the last megabyte of it; after ``stop`` what it had printed by then."""
+        """The last megabyte of what it printed, also after ``stop``."""
         return self._guarded.log() if self._guarded is not None else ""
 
     def tree(self) -> tuple[int, ...]:
-        """Process ids of the server, first, and of all that it started; empty once it has ended."""
+        """Process ids of the server, first, and of its descendants; empty once it has ended."""
         return self._guarded.tree() if self._guarded is not None else ()
 
     def held_bytes(self) -> int:
-        """Bytes that the tree holds now (resident; on macOS its footprint); 0 once it has ended."""
+        """Bytes that its processes hold now (macOS: footprint, else resident); 0 once it ended."""
         return sum(map(process_memory.held_bytes, self.tree()))
 
-    def look_at_device(self) -> int:
-        """Bytes that the NVIDIA driver has given the tree now; the most seen is kept."""
-        return self._device.look()
+    def sample_device(self) -> int:
+        """Bytes that the NVIDIA driver has given its processes now; the maximum is remembered."""
+        return self._device.sample()
 
     def peak_memory(self) -> MemoryReport:
-        """Lifetime peak of the tree, read from outside; see ``process_memory.peak_memory_of``.
+        """Lifetime peak of its processes, read from outside; see ``process_memory.peak_memory_of``.
 
-        BackendFailed once the server has ended: the kernel has forgotten the figure then.
+        BackendFailed once the server has ended: the kernel no longer has the figure then.
         """
-        self.look_at_device()
+        self.sample_device()
         try:
             report = process_memory.peak_memory_of(self.tree())
         except ProcessLookupError:
@@ -171,8 +165,8 @@ class ServerProcess:
         """Start it and return when it answers.
 
         BackendUnavailable: there is no such program. BackendFailed: it ended before it was ready,
-        or other processes took its port time and again. WorkerTimedOut: it was not ready in time.
-        Whatever is raised, nothing is left.
+        or other processes took its port repeatedly. WorkerTimedOut: it was not ready in time.
+        After any exception no process and no folder remains.
         """
         if self._used:
             raise SelectionError(f"{self.command.name} was started before; make another one")
@@ -196,25 +190,25 @@ class ServerProcess:
         )
 
     def stop(self) -> None:
-        """End it: SIGTERM, the grace, SIGKILL; then what it started. Asking again is harmless."""
+        """End it: SIGTERM, the grace, SIGKILL, then its descendants. A second call does nothing."""
         if self._guarded is not None:
             self._guarded.stop(self._grace_s)
 
     def _first_port(self) -> int:
-        wished = self._wished_port
-        if not wished:
-            return port_owner.free_port()
-        return wished if port_owner.is_free(wished) else self._instead_of(wished)
+        requested = self._requested_port
+        if not requested:
+            return ports.free_port()
+        return requested if ports.is_free(requested) else self._instead_of(requested)
 
-    def _instead_of(self, taken: int) -> int:
-        whose, other = port_owner.owner(taken), port_owner.free_port()
-        self.notes += (f"port {taken} is taken by {whose}: {other} is used instead",)
-        return other
+    def _instead_of(self, occupied: int) -> int:
+        owner, free = ports.owner(occupied), ports.free_port()
+        self.notes += (f"port {occupied} is taken by {owner}: {free} is used instead",)
+        return free
 
     def _start_on_port(self, end: float) -> None:
         name = _PREFIX + secrets.token_hex(8)
-        own = (self._scratch or Path(tempfile.gettempdir())) / name
-        self._guarded = guarded = Guarded(own, self._scratch or own)
+        folder = (self._scratch or Path(tempfile.gettempdir())) / name
+        self._guarded = guarded = Guarded(folder, self._scratch or folder)
         environment = {**os.environ, **self.command.environment}
         guarded.start(self.command.on_port(self.port), environment, self._grace_s)
         self._await_start(guarded, end)
@@ -239,41 +233,42 @@ class ServerProcess:
 
     def _await_health(self, guarded: Guarded, client: httpx2.Client, end: float) -> None:
         started = time.monotonic()
-        ours, said = False, "nothing"
+        ours, answer = False, "nothing"
         while True:
             pause = max(_SHORTEST_PAUSE_S, _PAUSE_SHARE * (time.monotonic() - started))
             guarded.listen(min(pause, _LONGEST_PAUSE_S))
             if guarded.ended:
-                if not port_owner.is_free(self.port):
+                if not ports.is_free(self.port):
                     raise _PortLost
-                raise self._failed(f"{_left(guarded.exit_code)} before it was ready")
+                raise self._failed(f"{_end_text(guarded.exit_code)} before it was ready")
             if time.monotonic() > end:
-                raise self._timed_out(said)
+                raise self._timed_out(answer)
             ours = ours or self._is_ours()
             if ours:
-                said = _status(client, self.url + self.command.health)
-                # Looked again: with SO_REUSEPORT, a stranger can have come since.
-                if said == "200" and self._is_ours():
+                answer = _status(client, self.url + self.command.health)
+                # Checked again: with SO_REUSEPORT another process may have joined since.
+                if answer == "200" and self._is_ours():
                     return
 
     def _is_ours(self) -> bool:
         """Whether the server may be asked: it listens, as far as can be known, and alone."""
         tree = self.tree()
-        if not port_owner.listening(self.port, tree) and _tells(tree):
+        if not ports.listening(self.port, tree) and _can_see(tree):
             return False
-        all_of_them = {pid for pid in port_owner.listeners(self.port) if pid is not None}
-        # The tree again, after them: a server may share its socket with children it has just had.
-        if all_of_them - set(self.tree()):
+        listeners = {pid for pid in ports.listeners(self.port) if pid is not None}
+        # The tree is read again, after the listeners: the server may have shared its socket with a
+        # child that it has just started.
+        if listeners - set(self.tree()):
             raise _PortLost
         return True
 
-    def _failed(self, what: str) -> BackendFailed:
-        return BackendFailed(f"{self.command.name} {what}", stderr_tail=self.log()[-_TAIL:])
+    def _failed(self, outcome: str) -> BackendFailed:
+        return BackendFailed(f"{self.command.name} {outcome}", stderr_tail=self.log()[-_TAIL:])
 
-    def _timed_out(self, said: str) -> WorkerError:
+    def _timed_out(self, answer: str) -> WorkerError:
         return WorkerTimedOut(
             f"{self.command.name} was not ready within its deadline of {self._deadline_s:g} s and "
-            f"was ended; its {self.command.health} last answered {said}",
+            f"was ended; its {self.command.health} last answered {answer}",
             stderr_tail=self.log()[-_TAIL:],
         )
 
@@ -287,8 +282,8 @@ def _status(client: httpx2.Client, url: str) -> str:
         return type(error).__name__
 
 
-def _tells(pids: tuple[int, ...]) -> bool:
-    """Whether this user may see the connections of some process (not of one with more rights)."""
+def _can_see(pids: tuple[int, ...]) -> bool:
+    """Whether this user may see the processes' connections (not of one with more rights)."""
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
             try:
@@ -298,7 +293,7 @@ def _tells(pids: tuple[int, ...]) -> bool:
     return True
 
 
-def _left(code: int | None) -> str:
+def _end_text(code: int | None) -> str:
     if code is None:
         return "ended"
     if code >= 0:
@@ -312,13 +307,17 @@ def _left(code: int | None) -> str:
 def _refuse_shared(scratch: Path) -> None:
     """SelectionError for a folder that was not made for one run: the guard may remove it."""
     try:
-        found = scratch.stat()
+        status = scratch.stat()
     except OSError as error:
         raise SelectionError(f"{scratch}: the scratch folder cannot be used: {error}") from error
     real = scratch.resolve()
-    kept = [Path.home().resolve(), Path.cwd().resolve()]
-    shared = found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    if shared or not stat.S_ISDIR(found.st_mode) or any(real in (p, *p.parents) for p in kept):
+    protected = [Path.home().resolve(), Path.cwd().resolve()]
+    shared = status.st_uid != os.getuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    if (
+        shared
+        or not stat.S_ISDIR(status.st_mode)
+        or any(real in (folder, *folder.parents) for folder in protected)
+    ):
         raise SelectionError(
             f"{scratch}: a scratch folder is removed if the run dies, so it must be a folder of "
             "this user only, made for the run; make one with tempfile.mkdtemp"

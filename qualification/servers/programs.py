@@ -1,14 +1,14 @@
-"""The programs that serve a model over HTTP: how each is started, and what is its own in a request.
+"""The programs that serve a model over HTTP: how each is started, and its own request fields.
 
-A table of words, used by the worker that starts one and by the parent that says what is missing.
-Every one listens on 127.0.0.1 only.
+One table, used by the worker that starts a program and by the parent that reports what is missing.
+Every program listens on 127.0.0.1 only.
 
 ======================  ==========================================================================
 llama-server            llama.cpp's own; from the PATH, or built by ``make llama-tools``
 llama_cpp.server        ``python -m llama_cpp.server`` of llama-cpp-python[server]
 mlx_vlm.server          ``python -m mlx_vlm.server``
 transformers-serve      ``transformers serve`` of transformers[serving]
-url                     whatever the user runs: never started and never stopped by us
+url                     a server that the user runs: neither started nor stopped by us
 ======================  ==========================================================================
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -27,22 +26,23 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.libraries import install_command, installed_version
+from qualification.core.paths import llama_tools_folder
 from qualification.core.protocol import GenerateRequest, LoadRequest
 
 HOST = "127.0.0.1"
 _LAUNCH = Path(__file__).with_name("launch.py")
 _LLAMA_CPP = "llama-cpp-python"
 _SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
-"""llama.cpp's defaults cut the distribution and penalise repetition; in-process nothing does."""
+"""llama.cpp's defaults truncate the distribution and penalise repetition; in-process none does."""
 
 
 @dataclass(frozen=True)
 class ServerProgram:
-    """One program. ``package`` is the distribution whose version known bugs are held against.
+    """One program. ``package`` is the distribution whose version known bugs refer to.
 
-    ``needs`` are the distributions that the interpreter which runs it must have; ``health`` is the
-    path that answers 200 once it can be asked. ``extra(request, folder)`` are the fields of a chat
-    completion that only this program knows.
+    ``needs`` are the distributions that the interpreter running it must have; ``health`` is the
+    path that answers 200 once it is ready. ``extra(request, folder)`` returns the fields of a chat
+    completion that only this program has.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ServerProgram:
 
 
 def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
-    """Fields by which llama-server, vLLM and others keep to a fixed length; others ignore them."""
+    """Fields that fix the length in llama-server, vLLM and others; some servers ignore them."""
     if not request.fixed_length:
         return {}
     return {"ignore_eos": True, "min_tokens": request.max_tokens}
@@ -76,8 +76,8 @@ def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str
 
 
 def _llama_server_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
-    # Its prompt cache would answer a repeated request without computing it; timings tell how many
-    # tokens each piece of the stream stands for.
+    # Its prompt cache would answer a repeated request without computing it; the timings report how
+    # many tokens each piece of the stream stands for.
     extra: dict[str, Any] = _SAMPLE_ALL | {"cache_prompt": False, "timings_per_token": True}
     if request.fixed_length:
         extra["ignore_eos"] = True
@@ -127,23 +127,23 @@ def _transformers(request: LoadRequest, folder: Path, python: str) -> tuple[str,
 
 
 def _transformers_extra(request: GenerateRequest, folder: Path) -> dict[str, Any]:
-    # A whole generation configuration replaces the fields of the request beside it.
-    wanted: dict[str, Any] = {
+    # A generation configuration replaces the request's own fields, so it must be complete.
+    settings: dict[str, Any] = {
         "max_new_tokens": request.max_tokens,
         "do_sample": request.temperature > 0,
         "eos_token_id": end_tokens(folder),
     }
     if request.temperature > 0:
-        wanted["temperature"] = request.temperature
+        settings["temperature"] = request.temperature
     if request.fixed_length:
-        wanted["min_new_tokens"] = request.max_tokens
-    return {"generation_config": json.dumps(wanted)}
+        settings["min_new_tokens"] = request.max_tokens
+    return {"generation_config": json.dumps(settings)}
 
 
 _WEB = ("fastapi", "uvicorn")
 PROGRAMS = {
-    one.name: one
-    for one in (
+    program.name: program
+    for program in (
         ServerProgram(
             "llama-server", "llama-server", "/health", _llama_server, _llama_server_extra
         ),
@@ -153,22 +153,32 @@ PROGRAMS = {
             "/v1/models",
             _llama_cpp,
             _llama_cpp_extra,
-            (_LLAMA_CPP, *_WEB, "sse-starlette", "starlette-context", "pydantic-settings"),
+            needs=(_LLAMA_CPP, *_WEB, "sse-starlette", "starlette-context", "pydantic-settings"),
         ),
         ServerProgram(
-            "mlx_vlm.server", "mlx-vlm", "/health", _mlx_vlm, _mlx_vlm_extra,
-            ("mlx-vlm", *_WEB), str,
+            "mlx_vlm.server",
+            "mlx-vlm",
+            "/health",
+            _mlx_vlm,
+            _mlx_vlm_extra,
+            needs=("mlx-vlm", *_WEB),
+            served_as=str,
         ),
         ServerProgram(
-            "transformers-serve", "transformers", "/health", _transformers, _transformers_extra,
-            ("transformers", "torch", "accelerate", *_WEB), str,
+            "transformers-serve",
+            "transformers",
+            "/health",
+            _transformers,
+            _transformers_extra,
+            needs=("transformers", "torch", "accelerate", *_WEB),
+            served_as=str,
         ),
     )
-}  # fmt: skip
+}
 
 
 def missing(name: str, versions: dict[str, str] | None = None) -> str:
-    """'' where a program can be started, else a sentence that says what is missing.
+    """'' if a program can be started, else a sentence that names what is missing.
 
     ``versions`` are the distributions of the environment to qualify (this one by default).
     """
@@ -193,7 +203,7 @@ def missing(name: str, versions: dict[str, str] | None = None) -> str:
 
 @dataclass(frozen=True)
 class ServerReadiness:
-    """Whether a program can be started here; ``note`` says what is missing and what installs it."""
+    """Whether a program can be started here; ``note`` names what is missing and how to get it."""
 
     name: str
     ready: bool
@@ -203,35 +213,29 @@ class ServerReadiness:
 
 def server_readiness() -> tuple[ServerReadiness, ...]:
     """Every program of :data:`PROGRAMS`, under this interpreter."""
-    found = []
+    readiness = []
     for program in PROGRAMS.values():
         note = missing(program.name)
-        own = program.package == "llama-server"
-        version = llama_server_version() if own else installed_version(program.package)
-        found.append(ServerReadiness(program.name, not note, version, note))
-    return tuple(found)
+        is_binary = program.package == "llama-server"
+        version = llama_server_version() if is_binary else installed_version(program.package)
+        readiness.append(ServerReadiness(program.name, not note, version, note))
+    return tuple(readiness)
 
 
 def _version(versions: dict[str, str], package: str) -> str:
-    wanted = package.replace("_", "-").lower()
-    named = {name.replace("_", "-").lower(): version for name, version in versions.items()}
-    return named.get(wanted, "")
-
-
-def llama_tools_folder(release: str) -> Path:
-    """Where ``make llama-tools`` keeps the programs of a release of llama-cpp-python."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "qualification" / "llama.cpp" / release
+    normal = package.replace("_", "-").lower()
+    by_name = {name.replace("_", "-").lower(): version for name, version in versions.items()}
+    return by_name.get(normal, "")
 
 
 def llama_tool(name: str, release: str = "") -> Path | None:
-    """A program of llama.cpp: of the release that is installed here, else of the PATH, or None."""
+    """A program of llama.cpp: built for the installed release, else from the PATH, or None."""
     release = release or installed_version(_LLAMA_CPP)
     built = llama_tools_folder(release) / name
     if release and built.is_file():
         return built
-    found = shutil.which(name)
-    return Path(found) if found else None
+    on_path = shutil.which(name)
+    return Path(on_path) if on_path else None
 
 
 def llama_server() -> Path | None:
@@ -241,10 +245,10 @@ def llama_server() -> Path | None:
 
 @functools.cache
 def llama_server_version() -> str:
-    """A version that can be compared; '' where there is none.
+    """A version that can be compared; '' if there is none.
 
-    Of one that we built, the release of llama-cpp-python whose sources it is made of (they do not
-    know their own build number); of another one, the build number that it prints.
+    A binary built by ``make llama-tools`` has the release of llama-cpp-python whose sources it is
+    made of (they do not know their own build number), any other the build number that it prints.
     """
     program = llama_server()
     if program is None:
@@ -253,17 +257,17 @@ def llama_server_version() -> str:
     if release and program.parent == llama_tools_folder(release):
         return release
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = re.search(r"version: (\d+)", said.stdout + said.stderr)
-    return found.group(1) if found else ""
+    build = re.search(r"version: (\d+)", output.stdout + output.stderr)
+    return build.group(1) if build else ""
 
 
 def versions_under(python: str, packages: tuple[str, ...]) -> dict[str, str]:
-    """Version of each distribution under another interpreter, '' where absent."""
+    """Version of each distribution under another interpreter, '' if absent."""
     if python in ("", sys.executable):
         return {name: installed_version(name) for name in packages}
     code = (
@@ -273,20 +277,20 @@ def versions_under(python: str, packages: tuple[str, ...]) -> dict[str, str]:
         "    except m.PackageNotFoundError: return ''\n"
         "print(json.dumps({n: v(n) for n in sys.argv[1:]}))"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [python, "-c", code, *packages], capture_output=True, text=True, timeout=60, check=True
     )
-    found: dict[str, str] = json.loads(said.stdout)
-    return found
+    versions: dict[str, str] = json.loads(output.stdout)
+    return versions
 
 
 def end_tokens(folder: Path) -> list[int]:
     """Ids of the tokens that end an answer, of a folder in the layout of the hub."""
-    found: list[int] = []
+    tokens: set[int] = set()
     for name in ("generation_config.json", "config.json"):
         try:
             ids = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
         except (OSError, ValueError):
             continue
-        found += ids if isinstance(ids, list) else [ids] if isinstance(ids, int) else []
-    return sorted(set(found))
+        tokens.update(ids if isinstance(ids, list) else [ids] if isinstance(ids, int) else [])
+    return sorted(tokens)

@@ -6,11 +6,10 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from qualification.core.declarations import Deployment, Tier
+from qualification.core.declarations import Deployment
 from qualification.core.errors import WorkerError
 from qualification.core.metrics import METRICS
 from qualification.core.protocol import (
@@ -23,8 +22,10 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
-from qualification.core.results import Machine, Trial
+from qualification.core.results import Trial
+from qualification.session.context import RunContext
 from qualification.session.journal import Journal
+from qualification.session.loading import start_worker
 from qualification.session.worker import Worker
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ _HINTS = {
     "motion": " Answer with left, right, up or down.",
 }
 
-Picture = Union["Image.Image", Path]
-"""A picture to be written as PNG, or a file that is given as it is."""
+ImageSource = Union["Image.Image", Path]
+"""An image to be written as PNG, or a file that is passed on unchanged."""
 
 
 class Deployed:
@@ -53,25 +54,17 @@ class Deployed:
         self,
         deployment: Deployment,
         request: LoadRequest,
+        context: RunContext,
         journal: Journal,
-        pictures: Path,
-        *,
-        machine: Machine,
-        tier: Tier | None,
-        start_worker: Callable[[], Worker],
-        load_deadline_s: float,
-        deadline_s: float,
     ) -> None:
         self.deployment = deployment
-        self.machine = machine
-        self.tier = tier
+        self.machine = context.machine
+        self.tier = context.tier
         self.suite = ""
         self._request = request
+        self._context = context
         self._journal = journal
-        self._pictures = pictures
-        self._start_worker = start_worker
-        self._load_deadline_s = load_deadline_s
-        self._deadline_s = deadline_s
+        context.images.mkdir(parents=True, exist_ok=True)
         self._worker: Worker | None = None
         self._log = ""
         self.load_report: LoadReport = self._load()
@@ -83,51 +76,56 @@ class Deployed:
 
     @property
     def is_canary(self) -> bool:
-        """Whether the weights are a canary's, which must answer rightly."""
+        """Whether the weights are a canary's, whose answers must be correct."""
         return self.deployment.source.weights == "canary"
 
     @property
-    def is_owned(self) -> bool:
-        """Whether its process is ours: a server at a user's address is not."""
+    def is_managed(self) -> bool:
+        """Whether we start and end its process: a server at a user's address is not managed."""
         return self.deployment.source.server != "url"
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The process that holds the deployment; None where it has ended."""
+        return self._worker.pid if self._worker is not None and self._worker.alive else None
+
     def log(self) -> str:
-        """What the backend's libraries have printed so far."""
+        """The text that the backend's libraries have printed so far."""
         return self._worker.log() if self._worker is not None else self._log
 
-    def ask(self, question: str, *pictures: Picture, max_tokens: int = 0) -> str:
-        """The answer to a question that follows its pictures, greedy, without outer blanks."""
-        return self.generate(question, *pictures, max_tokens=max_tokens).text.strip()
+    def ask(self, question: str, *images: ImageSource, max_tokens: int = 0) -> str:
+        """The answer, decoded greedily and stripped, to a question that follows its images."""
+        return self.generate(question, *images, max_tokens=max_tokens).text.strip()
 
     def answer(self, question: Question) -> str:
         """The answer to a generated question, as long as the model's settings allow."""
         return self.converse(*self.messages(question)).text.strip()
 
-    def messages(self, question: Question, *, with_pictures: bool = True) -> tuple[Message, ...]:
-        """The turns of a generated question; its history without the pictures where asked."""
+    def messages(self, question: Question, *, with_images: bool = True) -> tuple[Message, ...]:
+        """The turns of a generated question, its history first; text alone without its images."""
         turns = [*question.history, (question.prompt, "")]
-        said: list[Message] = []
+        messages: list[Message] = []
         for number, (prompt, answer) in enumerate(turns):
-            parts = self._shown(question) if number == 0 and with_pictures else []
-            # Published prompt styles differ on text before a picture; the canaries know it.
+            parts = self._media_parts(question) if number == 0 and with_images else []
+            # Published prompt styles differ on text before an image; the canaries know it.
             if number == 0 and question.before and self.is_canary:
                 parts.insert(0, Part("text", question.before))
             hint = "" if self.is_canary or answer else _HINTS.get(question.skill, "")
-            said.append(Message("user", (*parts, Part("text", prompt + hint))))
+            messages.append(Message("user", (*parts, Part("text", prompt + hint))))
             if answer:
-                said.append(Message("assistant", (Part("text", answer),)))
-        return tuple(said)
+                messages.append(Message("assistant", (Part("text", answer),)))
+        return tuple(messages)
 
-    def is_right(self, question: Question, answer: str) -> bool:
-        """A canary must give the whole answer; a real model may say it in a sentence."""
-        from qualification.tasks.questions import is_right, says_the_answer
+    def is_correct(self, question: Question, answer: str) -> bool:
+        """A canary must answer exactly; a real model may put the answer into a sentence."""
+        from qualification.tasks.questions import is_correct, says_the_answer
 
-        return (is_right if self.is_canary else says_the_answer)(question, answer)
+        return (is_correct if self.is_canary else says_the_answer)(question, answer)
 
     def generate(
         self,
         question: str,
-        *pictures: Picture,
+        *images: ImageSource,
         given_as: GivenAs = "path",
         max_tokens: int = 0,
         fixed_length: bool = False,
@@ -135,8 +133,8 @@ class Deployed:
         seed: int = 0,
         phases: bool = False,
     ) -> Generation:
-        """One user turn: the pictures, then the question. 0 tokens: the model's own setting."""
-        parts = [Part("image", str(self._file(picture)), given_as) for picture in pictures]
+        """One user turn: the images, then the question. 0 tokens: the model's own setting."""
+        parts = [Part("image", str(self._file(image)), given_as) for image in images]
         parts.append(Part("text", question))
         return self.converse(
             Message("user", tuple(parts)),
@@ -158,9 +156,8 @@ class Deployed:
         prefill_chunk: int = 0,
         phases: bool = False,
     ) -> Generation:
-        """A conversation given in full; loads again if an earlier request ended the worker."""
-        self._revive()
-        assert self._worker is not None
+        """A conversation in full; loads again if an earlier request ended the worker."""
+        worker = self._live_worker()
         request = GenerateRequest(
             messages=messages,
             max_tokens=max_tokens or self.deployment.model.generation.max_tokens,
@@ -172,10 +169,10 @@ class Deployed:
             phases=phases,
         )
         try:
-            return self._worker.generate(request, deadline_s=self._deadline_s)
+            return worker.generate(request, deadline_s=self._context.deadline_s)
         except WorkerError as error:
             self._log = error.stderr_tail
-            if not self._worker.alive:
+            if not worker.alive:
                 self._worker = None
             raise
 
@@ -186,44 +183,33 @@ class Deployed:
         return self.load_report
 
     def load_again(self) -> LoadReport:
-        """Give the weights back and load once more in the same process."""
-        self._revive()
-        assert self._worker is not None
-        self._worker.unload()
-        return self._worker.load(self._request, deadline_s=self._load_deadline_s)
+        """Unload the weights and load once more in the same process."""
+        worker = self._live_worker()
+        worker.unload()
+        return worker.load(self._request, deadline_s=self._context.load_deadline_s)
 
     def clean_up(self) -> None:
-        """Have the library give back what it keeps between requests; the weights stay."""
-        self._revive()
-        assert self._worker is not None
-        self._worker.clean_up()
+        """Have the library release what it caches between requests; the weights stay."""
+        self._live_worker().clean_up()
 
     def memory(self) -> MemoryReport:
         """Lifetime peak memory of the process that holds the deployment."""
-        self._revive()
-        assert self._worker is not None
-        return self._worker.memory()
+        return self._live_worker().memory()
 
     def record(self, metric: str, *values: float) -> None:
-        """Keep raw numbers of a metric of ``records.METRICS``, in that metric's unit."""
-        unit, _ = METRICS[metric]
-        earlier = sum(
-            1
-            for trial in self._journal.trials
-            if trial.deployment == self.identifier and trial.metric == metric
-        )
-        for number, value in enumerate(values, start=earlier):
-            self._journal.trials.append(
+        """Add raw values of one of :data:`~qualification.core.metrics.METRICS`, in its unit."""
+        unit = METRICS[metric].unit
+        recorded = len(self.recorded(metric))
+        self._journal.add(
+            *(
                 Trial(self.identifier, metric, float(value), unit, number, self.suite)
+                for number, value in enumerate(values, start=recorded)
             )
+        )
 
     def recorded(self, metric: str) -> tuple[float, ...]:
-        """The raw numbers kept so far for a metric of this deployment."""
-        return tuple(
-            trial.value
-            for trial in self._journal.trials
-            if trial.deployment == self.identifier and trial.metric == metric
-        )
+        """The raw values of a metric recorded so far for this deployment."""
+        return self._journal.values(self.identifier, metric)
 
     def close(self) -> None:
         """End the worker."""
@@ -232,53 +218,54 @@ class Deployed:
             self._worker.close()
             self._worker = None
 
-    def _revive(self) -> None:
-        """Load again where an earlier request, or its interruption, ended the worker."""
+    def _live_worker(self) -> Worker:
+        """The worker; loaded again where an earlier request, or its interruption, ended it."""
         if self._worker is None or not self._worker.alive:
             self.close()
             self.load_report = self._load()
+        assert self._worker is not None
+        return self._worker
 
     def _load(self, *, cold: bool = False) -> LoadReport:
-        self._worker = self._start_worker()
+        self._worker = start_worker(self.deployment, self._context)
         request = dataclasses.replace(self._request, cold=cold)
         try:
-            if not self._request.path and self._request.repository and self.is_owned:
+            if not request.path and request.repository and self.is_managed:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
-            report = self._worker.load(request, deadline_s=self._load_deadline_s)
+            report = self._worker.load(request, deadline_s=self._context.load_deadline_s)
         except BaseException:
-            self._log = self._worker.log()
-            self._worker.close()
-            self._worker = None
+            self.close()
             raise
         self._journal.load_reports.setdefault(self.identifier, report)
         return report
 
-    def _shown(self, question: Question) -> list[Part]:
-        """The question's pictures or its clip, as files."""
-        parts = [Part("image", str(self._file(picture))) for picture in question.images()]
+    def _media_parts(self, question: Question) -> list[Part]:
+        """The question's images, or its clip, as files."""
+        parts = [Part("image", str(self._file(image))) for image in question.images()]
         if frames := question.frames():
             files = [self._file(frame) for frame in frames]
             name = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()[:24]
-            folder = self._pictures / name
+            folder = self._context.images / name
             if not folder.exists():
-                draft = Path(tempfile.mkdtemp(dir=self._pictures))
+                draft = Path(tempfile.mkdtemp(dir=self._context.images))
                 for number, file in enumerate(files):
                     shutil.copyfile(file, draft / f"{number:03}.png")
                 try:
                     draft.rename(folder)
-                except OSError:  # the other side was first
+                except OSError:  # another thread of a gate has made the same clip meanwhile
                     shutil.rmtree(draft)
             parts.append(Part("video", str(folder)))
         return parts
 
-    def _file(self, picture: Picture) -> Path:
-        if isinstance(picture, Path):
-            return picture
-        content = picture.tobytes() + repr((picture.mode, picture.size)).encode()
-        file = self._pictures / f"{hashlib.sha256(content).hexdigest()[:24]}.png"
-        if not file.exists():  # whole or not at all: the gate's two sides ask at the same time
-            descriptor, draft = tempfile.mkstemp(dir=self._pictures, suffix=".png")
-            with open(descriptor, "wb") as opened:
-                picture.save(opened, "PNG")
+    def _file(self, image: ImageSource) -> Path:
+        if isinstance(image, Path):
+            return image
+        content = image.tobytes() + repr((image.mode, image.size)).encode()
+        file = self._context.images / f"{hashlib.sha256(content).hexdigest()[:24]}.png"
+        if not file.exists():
+            # The threads of a gate share the folder and must never read half a file.
+            descriptor, draft = tempfile.mkstemp(dir=file.parent, suffix=".png")
+            with open(descriptor, "wb") as stream:
+                image.save(stream, "PNG")
             Path(draft).rename(file)
         return file

@@ -1,31 +1,45 @@
-"""What one run saw so far, in memory."""
+"""What one run has observed so far, in memory."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from qualification.core.declarations import Deployment, Tier
-from qualification.core.protocol import (
-    LoadReport,
-)
+from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Session, Trial
 
 
 @dataclasses.dataclass
 class Journal:
-    """What the suites saw so far, in order."""
+    """Trials, checks and load reports, in order; ``does_not_fit`` has the sum by deployment."""
 
-    trials: list[Trial] = dataclasses.field(default_factory=list)
     checks: list[Check] = dataclasses.field(default_factory=list)
     load_reports: dict[str, LoadReport] = dataclasses.field(default_factory=dict)
     does_not_fit: dict[str, str] = dataclasses.field(default_factory=dict)
-    no_longer: list[str] = dataclasses.field(default_factory=list)
+    fixed_bugs: list[str] = dataclasses.field(default_factory=list)
     """A sentence for each known bug that no longer fails."""
+    _trials: list[Trial] = dataclasses.field(default_factory=list)
+    _values: dict[tuple[str, str], list[float]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials, in the order in which they were recorded."""
+        return tuple(self._trials)
+
+    def add(self, *trials: Trial) -> None:
+        """Append trials."""
+        for trial in trials:
+            self._trials.append(trial)
+            self._values.setdefault((trial.deployment, trial.metric), []).append(trial.value)
+
+    def values(self, deployment: str, metric: str) -> tuple[float, ...]:
+        """The values recorded so far for one metric of a deployment, by its identifier."""
+        return tuple(self._values.get((deployment, metric), ()))
 
 
 @dataclasses.dataclass
 class Run:
-    """What one run found: its record, its journal, and the deployments that it tried."""
+    """One run's record, its journal, and the deployments that it tried."""
 
     record: Session
     tier: Tier | None

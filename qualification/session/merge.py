@@ -1,7 +1,7 @@
-"""Runs of canaries on several processes of pytest-xdist, put together into one.
+"""Merges the runs of several pytest-xdist processes, which test canaries side by side, into one.
 
 Each process has a session of its own and a part of the models; the process that started them
-judges and keeps what all of them saw.
+judges and stores the merged run.
 """
 
 from __future__ import annotations
@@ -27,36 +27,39 @@ class _Part:
     checks: tuple[Check, ...]
     load_reports: dict[str, LoadReport]
     does_not_fit: dict[str, str]
-    no_longer: tuple[str, ...]
+    fixed_bugs: tuple[str, ...]
 
 
 _PART = TypeAdapter(_Part)
 
+KEY = "qualification"
+"""Key of the packed part in a process's output."""
 
-def condition(processes: int) -> Condition:
-    """What makes every figure of such a run unfit: the machine was not its own."""
+
+def parallel_condition(processes: int) -> Condition:
+    """The condition that makes every figure unfit: the processes shared the machine."""
     return Condition(
         "parallel", f"{processes} processes at once", False, "for figures run without -n"
     )
 
 
 def packed(run: Run) -> str:
-    """A process's part as JSON."""
+    """The run of one process as JSON."""
     journal = run.journal
     part = _Part(
         run.record,
         tuple(run.deployments),
-        tuple(journal.trials),
+        journal.trials,
         tuple(journal.checks),
         journal.load_reports,
         journal.does_not_fit,
-        tuple(journal.no_longer),
+        tuple(journal.fixed_bugs),
     )
     return json.dumps(to_json(part))
 
 
 def merged(texts: Sequence[str], deployments: Sequence[Deployment], tier: Tier | None) -> Run:
-    """One run of all parts, in the order of ``deployments``, the registry's.
+    """One run made of all parts, its deployments in the order of ``deployments``, the registry's.
 
     The first part's record stands for all: the same machine, environment and selection. A
     condition that was unfit in any part is unfit.
@@ -69,24 +72,24 @@ def merged(texts: Sequence[str], deployments: Sequence[Deployment], tier: Tier |
     conditions: dict[str, Condition] = {}
     tried: set[str] = set()
     for part in parts:
-        journal.trials += part.trials
+        journal.add(*part.trials)
         journal.checks += part.checks
         journal.load_reports |= part.load_reports
         journal.does_not_fit |= part.does_not_fit
-        journal.no_longer += part.no_longer
+        journal.fixed_bugs += part.fixed_bugs
         tried |= set(part.deployments)
-        for one in part.record.conditions:
-            if one.name not in conditions or not one.fit:
-                conditions[one.name] = one
+        for condition in part.record.conditions:
+            if condition.name not in conditions or not condition.fit:
+                conditions[condition.name] = condition
     record = dataclasses.replace(parts[0].record, conditions=tuple(conditions.values()))
-    known = {one.identifier: one for one in deployments if one.identifier in tried}
-    return Run(record, tier, journal, known)
+    in_order = {
+        deployment.identifier: deployment
+        for deployment in deployments
+        if deployment.identifier in tried
+    }
+    return Run(record, tier, journal, in_order)
 
 
 def parts_of(outputs: Sequence[dict[str, Any]]) -> list[str]:
     """The packed parts among the outputs of pytest-xdist's processes."""
     return [output[KEY] for output in outputs if KEY in output]
-
-
-KEY = "qualification"
-"""Of a process's output."""

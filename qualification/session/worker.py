@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start, ask with a deadline, tell every end apart, leave nothing.
+"""The parent's side of a worker: start it, ask with a deadline, classify its end, leave nothing.
 
 The worker runs in a process group and a temporary folder of its own. Whatever happens, ``close``
 ends the whole process tree and removes the folder.
@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import psutil
@@ -33,7 +32,8 @@ from qualification.core.errors import (
     WorkerOutOfMemory,
     WorkerTimedOut,
 )
-from qualification.core.paths import PACKAGE
+from qualification.core.format import bytes_text
+from qualification.core.paths import PACKAGE, hub_cache
 from qualification.core.protocol import (
     GenerateRequest,
     Generation,
@@ -42,6 +42,7 @@ from qualification.core.protocol import (
     MemoryReport,
     to_json,
 )
+from qualification.core.validation import first_problem
 from qualification.machine.process_memory import held_bytes
 
 _MAIN = PACKAGE / "backends/worker_main.py"
@@ -58,9 +59,9 @@ class Worker:
     """One child process that holds one deployment.
 
     ``python`` is the interpreter of the environment to qualify (default: this one).
-    ``memory_limit`` in bytes is held against the resident memory of the whole process tree;
-    beyond it the worker is killed and the request fails as out of memory. ``kernels`` is a folder
-    where MLX's CPU build keeps what it compiled (g++, seconds for each load) for other workers.
+    ``memory_limit`` in bytes bounds the resident memory of the whole process tree; a worker that
+    exceeds it is killed and the request fails as out of memory. ``kernels`` is a folder in which
+    workers share what MLX's CPU build compiles (with g++, which takes seconds for each load).
     """
 
     def __init__(
@@ -101,12 +102,7 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
     @property
@@ -116,11 +112,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker can be asked."""
+        """Whether the worker can take a request."""
         return not self._closed and self._process.poll() is None
 
     def log(self) -> str:
-        """What the libraries printed so far; '' once the worker is closed."""
+        """The text that the libraries printed so far; '' once the worker is closed."""
         try:
             return self._log_path.read_text(errors="replace")
         except OSError:
@@ -143,11 +139,11 @@ class Worker:
         return self._ask("memory", {}, deadline_s, MemoryReport)
 
     def clean_up(self, *, deadline_s: float = 60.0) -> None:
-        """Give back what the library keeps between requests; the weights stay."""
+        """Release what the library caches between requests; the weights stay."""
         self._ask("clean_up", {}, deadline_s, dict)
 
     def unload(self, *, deadline_s: float = 60.0) -> None:
-        """Give the weights back; the worker can load again."""
+        """Unload the weights; the worker can load again."""
         self._ask("unload", {}, deadline_s, dict)
 
     def close(self) -> None:
@@ -169,16 +165,16 @@ class Worker:
         self, method: str, params: dict[str, Any], deadline_s: float, kind: type[_Record]
     ) -> _Record:
         if self._closed:
-            raise WorkerCrashed(f"the worker has ended already; {method} cannot be asked")
+            raise WorkerCrashed(f"the worker has ended already; it cannot take {method}")
         try:
             self._send(method, params)
             reply = self._reply(method, deadline_s)
         except ConnectionError:
-            raise self._ended() from None
+            raise self._crash() from None
         except WorkerError:
             raise
         except BaseException:
-            # Ctrl-C, or a test's own time-out: the late answer must not be the next one's.
+            # Ctrl-C, or a test's own time-out: the next request must not get this late answer.
             self._end()
             raise
         if "error" in reply:
@@ -189,9 +185,7 @@ class Worker:
         try:
             record: _Record = _ADAPTERS[kind].validate_python(reply.get("ok"))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the reply"
-            raise self._invalid(f"{where}: {first['msg']}") from error
+            raise self._invalid(first_problem(error, "the reply")) from error
         return record
 
     def _send(self, method: str, params: dict[str, Any]) -> None:
@@ -201,10 +195,10 @@ class Worker:
 
     def _reply(self, method: str, deadline_s: float) -> dict[str, Any]:
         end = time.monotonic() + deadline_s
-        piece = bytes(self._buffer)
-        while b"\n" not in piece:
-            left = end - time.monotonic()
-            if left <= 0:
+        chunk = bytes(self._buffer)
+        while b"\n" not in chunk:
+            remaining_s = end - time.monotonic()
+            if remaining_s <= 0:
                 tail = self._tail()
                 self._end()
                 raise WorkerTimedOut(
@@ -212,21 +206,21 @@ class Worker:
                     "the worker was ended",
                     stderr_tail=tail,
                 )
-            ready, _, _ = select.select([self._channel], [], [], min(left, _POLL_S))
+            ready, _, _ = select.select([self._channel], [], [], min(remaining_s, _POLL_S))
             if not ready:
                 self._check_memory(method)
                 continue
             try:
-                piece = self._channel.recv(1 << 16)
+                chunk = self._channel.recv(1 << 16)
             except ConnectionError:
-                piece = b""
-            if not piece:
-                raise self._ended()
-            self._buffer += piece
+                chunk = b""
+            if not chunk:
+                raise self._crash()
+            self._buffer += chunk
             if len(self._buffer) > _MAX_REPLY_BYTES:
                 raise self._invalid(f"a reply of more than {_MAX_REPLY_BYTES} bytes")
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
+        line, _, remainder = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(remainder)
         try:
             reply = json.loads(line)
         except ValueError:
@@ -244,20 +238,20 @@ class Worker:
         tail = self._tail()
         self._end()
         raise WorkerOutOfMemory(
-            f"{method} took {used / 1e9:.2f} GB, more than its limit of "
-            f"{self._memory_limit / 1e9:.2f} GB; the worker was ended",
+            f"{method} took {bytes_text(used)}, more than its limit of "
+            f"{bytes_text(self._memory_limit)}; the worker was ended",
             stderr_tail=tail,
         )
 
-    def _invalid(self, what: str) -> InvalidOutput:
+    def _invalid(self, problem: str) -> InvalidOutput:
         tail = self._tail()
         self._end()
         return InvalidOutput(
-            f"the worker's channel carried something else than an answer: {what}",
+            f"the worker's channel carried something other than an answer: {problem}",
             stderr_tail=tail,
         )
 
-    def _ended(self) -> WorkerCrashed | WorkerOutOfMemory:
+    def _crash(self) -> WorkerCrashed | WorkerOutOfMemory:
         """The exception for a worker that ended by itself."""
         try:
             code = self._process.wait(timeout=5)
@@ -276,7 +270,7 @@ class Worker:
                 name = f"signal {-code}"
             return WorkerCrashed(f"the worker died of {name}", signal=-code, stderr_tail=tail)
         return WorkerCrashed(
-            f"the worker left with exit code {code} instead of an answer",
+            f"the worker ended with exit code {code} instead of an answer",
             exit_code=code,
             stderr_tail=tail,
         )
@@ -297,15 +291,15 @@ class Worker:
             return []
 
     def _strays(self) -> list[psutil.Process]:
-        """Descendants that left the group or outlived the worker, known by their TMPDIR."""
-        found = []
+        """Descendants that left the group or outlived the worker, recognised by their TMPDIR."""
+        strays = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("TMPDIR") == str(self.scratch):
-                    found.append(process)
+                    strays.append(process)
             except psutil.Error:
                 continue
-        return found
+        return strays
 
     def _end(self) -> None:
         self._closed = True
@@ -324,7 +318,7 @@ class Worker:
 
 
 def _oom_kills() -> int:
-    """How often this kernel, or our cgroup, has killed for memory so far (0 where it is unsaid)."""
+    """How often this kernel, or our cgroup, has killed for memory so far; 0 where not counted."""
     count = 0
     for file, key in (("/proc/vmstat", "oom_kill"), ("/sys/fs/cgroup/memory.events", "oom_kill")):
         try:
@@ -338,14 +332,6 @@ def _oom_kills() -> int:
     return count
 
 
-def _hub_cache(environment: Mapping[str, str]) -> str:
-    """Where huggingface_hub keeps snapshots, by its documented rules."""
-    home = environment.get("HF_HOME") or os.path.join(
-        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    return environment.get("HF_HUB_CACHE") or os.path.join(home, "hub")
-
-
 def _child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
@@ -357,9 +343,9 @@ def _child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str
         TOKENIZERS_PARALLELISM="false",
         HF_HUB_DISABLE_TELEMETRY="1",
         DO_NOT_TRACK="1",
-        # The default, said aloud: releases that warn of this variable warn in every run, whatever
-        # the user has set, so that the known bug for it has one outcome.
-        TRANSFORMERS_CACHE=environment.get("TRANSFORMERS_CACHE") or _hub_cache(environment),
+        # The default, set explicitly: releases that warn about this variable then warn in every
+        # run, whatever the user has set, so that the known bug for it has one outcome.
+        TRANSFORMERS_CACHE=environment.get("TRANSFORMERS_CACHE") or str(hub_cache(environment)),
     )
     environment.update(extra)
     return environment

@@ -1,103 +1,74 @@
-"""What the suites share: questions that were answered once are judged by several of them.
+"""Fixtures of the shipped suites alone: answers that several of them judge.
 
-Every deployment is asked each thing once in a run; ``once`` keeps what came. The tests of the
-other deployments of a model find it there too, which is what parity is.
+Each question is put to a deployment once in a run, and ``once`` stores the answer. The tests of the
+model's other deployments compare their own answers with it, which is parity. A fixture that serves
+a single test of a user's own (questions, limits, tasks) is in ``pytest_plugin/fixtures.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import pytest
 
-from qualification.judging.memory_growth import POLICIES, held_bytes
+from qualification.judging.memory_growth import POLICIES, private_bytes
+from qualification.suites.support.answers import Answer, Cache, Series, TimedRequest
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from qualification.core.declarations import Deployment
     from qualification.core.protocol import Generation, GivenAs, Message
     from qualification.session.deployed import Deployed
-    from qualification.suites.support.bad_requests import BadRequest, Tried
-    from qualification.suites.support.raw_http import Reply, Served
+    from qualification.suites.support.answers import (
+        Ask,
+        GetAnswers,
+        GetPairs,
+        GetQuestion,
+        GetQuestions,
+        GetSeries,
+        Once,
+    )
+    from qualification.suites.support.bad_requests import BadRequest, Outcome
+    from qualification.suites.support.raw_http import DeployedServer, Reply
     from qualification.tasks.questions import Question
 
-ASKED, RECALLED = 8, 12
-"""Questions of each skill, and of recall, where as many are of each shape."""
+QUESTIONS, MEMORY_QUESTIONS = 8, 12
+"""Questions of each skill, and memory questions: of these as many about each shape."""
 
 SENTINELS = 3
-"""Requests of a sentinel run; their median counts."""
+"""Requests of a sentinel run; the run counts by their median."""
 
-ROW, CLEANED_UP, SIZES = 50, 8, 5
-"""Requests in a row, those of them that are cleaned up after, and sizes of their pictures."""
+SERIES, CLEANED_SERIES, SIZES = 50, 8, 5
+"""Requests in a row without and with clean-up, and the number of sizes of their images."""
 
-
-@dataclass(frozen=True)
-class Answered:
-    """A question, what came, and whether it is right."""
-
-    question: Question
-    generation: Generation
-    right: bool
-
-    def __str__(self) -> str:
-        question = self.question
-        return (
-            f"{question.prompt} -> {self.generation.text.strip()!r}, expected {question.answer!r}"
-        )
-
-
-@dataclass(frozen=True)
-class Row:
-    """Requests of one kind in a row, and the bytes that the process held after each."""
-
-    answered: tuple[Answered, ...]
-    held_bytes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A prompt with two pictures of one size: to warm up with, and to measure with."""
-
-    prompt: str
-    warm_up: Image.Image
-    picture: Image.Image
-
-
-@dataclass
-class Kept:
-    """What one deployment was asked in this run, under the name of each thing."""
-
-    deployment: Deployment
-    things: dict[str, Any] = field(default_factory=dict)
-
-
-_KEPT = pytest.StashKey[dict[str, Kept]]()
+_CACHES = pytest.StashKey[dict[str, Cache]]()
+_Value = TypeVar("_Value")
 
 
 @pytest.fixture
-def kept(request: pytest.FixtureRequest, deployed: Deployed) -> dict[str, Kept]:
-    """What was kept of every deployment so far, by identifier, this one's at the end."""
-    of_all = request.config.stash.setdefault(_KEPT, {})
-    of_all.setdefault(deployed.identifier, Kept(deployed.deployment))
-    return of_all
+def caches(request: pytest.FixtureRequest, deployed: Deployed) -> dict[str, Cache]:
+    """The cache of every deployment so far by identifier; this deployment's is the newest."""
+    caches = request.config.stash.setdefault(_CACHES, {})
+    caches.setdefault(deployed.identifier, Cache(deployed.deployment))
+    return caches
 
 
 @pytest.fixture
-def once(deployed: Deployed, kept: dict[str, Kept]) -> Callable[..., Any]:
-    """``once(name, make)``: what ``make()`` gave the first time that this deployment was asked."""
-    things = kept[deployed.identifier].things
+def once(deployed: Deployed, caches: dict[str, Cache]) -> Once:
+    """``once(name, make)``: the result of ``make()`` at the first call for this deployment."""
+    values = caches[deployed.identifier].values
 
-    def first(name: str, make: Callable[[], Any]) -> Any:
-        if name not in things:
-            things[name] = make()
-        return things[name]
+    def cached(name: str, make: Callable[[], _Value]) -> _Value:
+        if name not in values:
+            values[name] = make()
+        value: _Value = values[name]
+        return value
 
-    return first
+    return cached
 
 
 @pytest.fixture
@@ -109,160 +80,162 @@ def skills(deployed: Deployed) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def ask(deployed: Deployed) -> Callable[..., Answered]:
-    """``ask(question)``: greedy, with the margin of each token.
+def ask(deployed: Deployed) -> Ask:
+    """``ask(question)``: greedy, with the logit margin of each token.
 
-    ``with_pictures=False`` leaves its pictures out; ``file=`` and ``given_as=`` put another file
-    in their place.
+    ``with_images=False`` leaves out its images; ``file=`` and ``given_as=`` replace them with
+    another file.
     """
 
-    def asked(
+    def answer(
         question: Question,
         *,
         file: Path | None = None,
         given_as: GivenAs = "path",
-        with_pictures: bool = True,
+        with_images: bool = True,
         margins: bool = True,
-    ) -> Answered:
-        messages = deployed.messages(question, with_pictures=with_pictures)
+    ) -> Answer:
+        messages = deployed.messages(question, with_images=with_images)
         if file is not None:
-            messages = tuple(_showing(message, file, given_as) for message in messages)
+            messages = tuple(_with_file(message, file, given_as) for message in messages)
         generation = deployed.converse(*messages, margins=margins)
-        return Answered(question, generation, deployed.is_right(question, generation.text.strip()))
+        return Answer(question, generation, deployed.is_correct(question, generation.text.strip()))
 
-    return asked
+    return answer
 
 
 @pytest.fixture
-def answered(once, ask, questions, recalled) -> Callable[[str], tuple[Answered, ...]]:
-    """``answered(skill)``: eight held-out questions of a skill, asked once for all suites."""
+def answers(once: Once, ask: Ask, questions: GetQuestions, memory_answers: GetPairs) -> GetAnswers:
+    """``answers(skill)``: eight held-out questions of a skill, asked once for all suites."""
 
-    def of(skill: str) -> tuple[Answered, ...]:
+    def of_skill(skill: str) -> tuple[Answer, ...]:
         if skill == "recall":
-            return once(skill, lambda: tuple(shown for shown, _ in recalled()))
+            return once(skill, lambda: tuple(answer for answer, _ in memory_answers()))
         return once(
-            skill,
-            lambda: tuple(ask(each) for each in questions(seed=7, count=ASKED, skills=[skill])),
+            skill, lambda: tuple(map(ask, questions(seed=7, count=QUESTIONS, skills=[skill])))
         )
 
-    return of
+    return of_skill
 
 
 @pytest.fixture
-def recalled(once, ask, questions) -> Callable[[], list[tuple[Answered, Answered]]]:
-    """``recalled()``: recall questions, each at once again with the picture left out.
+def memory_answers(once: Once, ask: Ask, questions: GetQuestions) -> GetPairs:
+    """``memory_answers()``: memory questions, each asked again at once without its image.
 
-    As many are of each shape, so that whoever knows nothing is right one time in three.
+    All shapes are equally frequent, so guessing is correct one time in three.
     """
 
-    def make() -> list[tuple[Answered, Answered]]:
+    def make() -> list[tuple[Answer, Answer]]:
         by_shape: dict[str, list[Question]] = {}
-        for question in questions(seed=7, count=5 * RECALLED, skills=["recall"]):
+        for question in questions(seed=7, count=5 * MEMORY_QUESTIONS, skills=["recall"]):
             by_shape.setdefault(question.answer, []).append(question)
-        each = RECALLED // len(by_shape)
-        asked = [question for several in by_shape.values() for question in several[:each]]
-        return [(ask(question), ask(question, with_pictures=False)) for question in asked]
+        count = MEMORY_QUESTIONS // len(by_shape)
+        balanced = [question for of_shape in by_shape.values() for question in of_shape[:count]]
+        return [(ask(question), ask(question, with_images=False)) for question in balanced]
 
-    return lambda: once("recalled", make)
-
-
-@pytest.fixture
-def known(answered) -> Callable[[str], Question]:
-    """``known(skill)``: a question that is answered rightly where nothing special is done."""
-
-    def of(skill: str) -> Question:
-        asked = answered(skill)
-        for each in asked:
-            if each.right:
-                return each.question
-        pytest.fail(f"of {len(asked)} {skill} questions none is answered rightly: {asked[0]}")
-
-    return of
+    return lambda: once("memory questions", make)
 
 
 @pytest.fixture
-def row(once, ask, questions, deployed) -> Callable[..., Row]:
-    """``row("never")``: fifty requests in a row, pictures of five sizes in turn.
+def answerable(answers: GetAnswers) -> GetQuestion:
+    """``answerable(skill)``: a question that is answered correctly under plain conditions."""
 
-    ``row("after_each")`` and ``row("under_pressure")``: eight, with that policy of cleaning up.
-    ``again=True`` asks once more and keeps nothing.
+    def of_skill(skill: str) -> Question:
+        tried = answers(skill)
+        for answer in tried:
+            if answer.is_correct:
+                return answer.question
+        pytest.fail(f"none of {len(tried)} {skill} questions is answered correctly: {tried[0]}")
+
+    return of_skill
+
+
+@pytest.fixture
+def series(once: Once, ask: Ask, questions: GetQuestions, deployed: Deployed) -> GetSeries:
+    """``series("never")``: fifty requests in a row, images of five sizes in turn.
+
+    ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
+    cleaning up. ``again=True`` runs a new series and does not store it.
     """
 
-    def of(policy: str, *, again: bool = False) -> Row:
-        def make() -> Row:
-            by_size: dict[tuple[int, int], Question] = {}
-            for question in questions(seed=23, count=8 * SIZES, skills=["both"]):
-                scene = question.scenes[0]
-                by_size.setdefault((scene.width, scene.height), question)
-            asked = list(by_size.values())[:SIZES]
-            count = ROW if policy == "never" else CLEANED_UP
-            answers, held = [], []
-            for number in range(count):
-                answers.append(ask(asked[number % len(asked)], margins=False))
-                if POLICIES[policy](psutil.virtual_memory().percent):
-                    deployed.clean_up()
-                held.append(held_bytes(deployed.memory()) if deployed.is_owned else 0)
-            return Row(tuple(answers), tuple(held))
+    def make(policy: str) -> Series:
+        by_size: dict[tuple[int, int], Question] = {}
+        for question in questions(seed=23, count=8 * SIZES, skills=["both"]):
+            scene = question.scenes[0]
+            by_size.setdefault((scene.width, scene.height), question)
+        in_turn = list(by_size.values())[:SIZES]
+        answers, sizes = [], []
+        for number in range(SERIES if policy == "never" else CLEANED_SERIES):
+            answers.append(ask(in_turn[number % len(in_turn)], margins=False))
+            if POLICIES[policy](psutil.virtual_memory().percent):
+                deployed.clean_up()
+            sizes.append(private_bytes(deployed.memory()) if deployed.is_managed else 0)
+        return Series(tuple(answers), tuple(sizes))
 
-        return make() if again else once(f"row {policy}", make)
-
-    return of
-
-
-@pytest.fixture
-def pair(questions) -> Pair:
-    """A request to be timed, and another picture of the same shape to warm up with.
-
-    Of the same size, so that every kernel is compiled and every buffer taken; another one, so that
-    no answer, prompt or encoded picture can be reused.
-    """
-    some = questions(seed=19, count=40, skills=["both"])
-    first = some[0].images()[0]
-    for other in some[1:]:
-        picture = other.images()[0]
-        if picture.size == first.size and picture.tobytes() != first.tobytes():
-            return Pair(some[0].prompt, picture, first)
-    pytest.fail(f"no two of {len(some)} pictures are of {first.size} pixels")
-
-
-@pytest.fixture
-def sentinel(deployed, pair, fixed_length) -> Callable[[], tuple[float, ...]]:
-    """``sentinel()``: decoding speed of one and the same request, warmed up, in tok/s."""
-
-    def run() -> tuple[float, ...]:
-        def ask(picture: Image.Image) -> Generation:
-            return deployed.generate(
-                pair.prompt, picture, max_tokens=fixed_length, fixed_length=True
-            )
-
-        ask(pair.warm_up)
-        return tuple(ask(pair.picture).decode_tps for _ in range(SENTINELS))
+    def run(policy: str, *, again: bool = False) -> Series:
+        return make(policy) if again else once(f"series {policy}", lambda: make(policy))
 
     return run
 
 
 @pytest.fixture
-def two_processes(once, ask, answered, skills, deployed) -> Callable[[], list[Any]]:
-    """``two_processes()``: a question of each skill as answered before and in a fresh process.
+def timed_request(questions: GetQuestions) -> TimedRequest:
+    """A request to be timed, and a second image to warm up with.
 
-    In the fresh process they come the other way round, so each has other requests before it.
+    The second image has the same size, so every kernel is compiled and every buffer allocated. It
+    is a different image, so no answer, prompt or encoded image can be reused.
+    """
+    candidates = questions(seed=19, count=40, skills=["both"])
+    image = candidates[0].images()[0]
+    for candidate in candidates[1:]:
+        warm_up = candidate.images()[0]
+        if warm_up.size == image.size and warm_up.tobytes() != image.tobytes():
+            return TimedRequest(candidates[0].prompt, warm_up, image)
+    pytest.fail(f"no two of {len(candidates)} images have {image.size} pixels")
+
+
+@pytest.fixture
+def sentinel(
+    deployed: Deployed, timed_request: TimedRequest, fixed_length: int
+) -> Callable[[], tuple[float, ...]]:
+    """``sentinel()``: decoding speed of the same warmed-up request, in tok/s."""
+
+    def generate(image: Image.Image) -> Generation:
+        return deployed.generate(
+            timed_request.prompt, image, max_tokens=fixed_length, fixed_length=True
+        )
+
+    def run() -> tuple[float, ...]:
+        generate(timed_request.warm_up)
+        return tuple(generate(timed_request.image).decode_tps for _ in range(SENTINELS))
+
+    return run
+
+
+@pytest.fixture
+def two_processes(
+    once: Once, ask: Ask, answers: GetAnswers, skills: tuple[str, ...], deployed: Deployed
+) -> GetPairs:
+    """``two_processes()``: answers of the process so far, and of a fresh one.
+
+    The fresh process is asked in reverse order, so each question follows different requests.
     """
 
-    def make() -> list[tuple[Answered, Answered]]:
-        worn = [answered(skill)[0] for skill in skills]
+    def make() -> list[tuple[Answer, Answer]]:
+        warm = [answers(skill)[0] for skill in skills]
         deployed.reload()
-        fresh = [ask(each.question) for each in reversed(worn)]
-        return list(zip(worn, reversed(fresh), strict=True))
+        fresh = [ask(answer.question) for answer in reversed(warm)]
+        return list(zip(warm, reversed(fresh), strict=True))
 
     return lambda: once("two processes", make)
 
 
 @pytest.fixture
-def served(deployed) -> Iterator[Served]:
-    """The deployment's server, for raw HTTP; started again where an earlier request ended it."""
-    from qualification.suites.support.raw_http import Served
+def server(deployed: Deployed) -> Iterator[DeployedServer]:
+    """The deployment's server, for raw HTTP; started again if an earlier request ended it."""
+    from qualification.suites.support.raw_http import DeployedServer
 
-    server = Served(deployed)
+    server = DeployedServer(deployed)
     if not server.is_alive:
         server.start_again()
     yield server
@@ -270,45 +243,52 @@ def served(deployed) -> Iterator[Served]:
 
 
 @pytest.fixture
-def whole(once, served, known) -> Reply:
-    """The answer to a known question, in one piece."""
-    reply = once("whole", lambda: served.chat(served.turns(known("both"))))
+def whole_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> Reply:
+    """The answer to an answerable question, not streamed."""
+    reply = once("whole reply", lambda: server.chat(server.turns(answerable("both"))))
     if reply.status != 200 or not reply.text.strip():
         pytest.fail(f"a plain question was answered with {reply}")
     return reply
 
 
 @pytest.fixture
-def streamed(once, served, known) -> Reply:
+def streamed_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> Reply:
     """The answer to the same question, streamed, with its usage."""
     usage = {"include_usage": True}
     return once(
-        "streamed", lambda: served.stream(served.turns(known("both")), stream_options=usage)
+        "streamed reply",
+        lambda: server.stream(server.turns(answerable("both")), stream_options=usage),
     )
 
 
 @pytest.fixture
-def tried(once, served, deployed, known, tmp_path) -> Callable[[BadRequest], Tried]:
-    """``tried(request)``: what came of a bad request, and of a good one behind it."""
-    from qualification.suites.support.bad_requests import Tried
+def try_request(
+    once: Once,
+    server: DeployedServer,
+    deployed: Deployed,
+    answerable: GetQuestion,
+    tmp_path: Path,
+) -> Callable[[BadRequest], Outcome]:
+    """``try_request(request)``: the outcome of a bad request and of a good one after it."""
+    from qualification.suites.support.bad_requests import Outcome
 
-    def send(request: BadRequest) -> Tried:
-        question = known("both")
-        before = served.peak_memory_bytes()
-        reply = request.send(served, tmp_path)
-        _, next_reply = served.ask(question)
+    def send(request: BadRequest) -> Outcome:
+        question = answerable("both")
+        before = server.peak_memory_bytes()
+        reply = request.send(server, tmp_path)
+        next_reply = server.ask(question)
         harm = ""
-        if not deployed.is_right(question, next_reply.text.strip()):
+        if not deployed.is_correct(question, next_reply.text.strip()):
             harm = f"{question.prompt} -> {next_reply}, expected {question.answer!r}"
         if next_reply.status == 0:  # it has ended, or it hangs
-            served.start_again()
-            return Tried(reply, harm, 0)
-        return Tried(reply, harm, served.peak_memory_bytes() - before)
+            server.start_again()
+            return Outcome(reply, harm, 0)
+        return Outcome(reply, harm, server.peak_memory_bytes() - before)
 
     return lambda request: once(f"bad request {request.name}", lambda: send(request))
 
 
-def _showing(message: Message, file: Path, given_as: GivenAs) -> Message:
+def _with_file(message: Message, file: Path, given_as: GivenAs) -> Message:
     parts = tuple(
         replace(part, value=str(file), given_as=given_as) if part.kind == "image" else part
         for part in message.parts

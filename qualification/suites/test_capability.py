@@ -1,6 +1,9 @@
-"""Can it do what its declaration says: see, tell pictures apart, remember, answer without one?"""
+"""Does it do what its declaration says: see, tell images apart, remember, answer without one?"""
+
+from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -8,12 +11,28 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from qualification.core.errors import BackendFailed
+from qualification.suites.support.answers import correct_and_wrong, share_correct
 from qualification.suites.support.hypothesis_settings import FEW
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qualification.core.protocol import Generation, GivenAs
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import (
+        Answer,
+        Ask,
+        GetAnswers,
+        GetQuestion,
+        GetQuestions,
+        Once,
+    )
+    from qualification.tasks.questions import Question
 
 pytestmark = pytest.mark.capability
 
 FORMATS = ("jpeg", "png", "webp", "greyscale", "rgba", "exif_rotated")
-ORIENTATION, TURN_RIGHT = 0x0112, 6  # of EXIF: the picture is meant to be seen turned clockwise
+ORIENTATION, TURN_RIGHT = 0x0112, 6  # of EXIF: the image is to be displayed turned clockwise
 WIDE = 4096
 CONTEXT_EXCEEDED = re.compile(r"context|n_ctx", re.IGNORECASE)
 SEVERAL = (2, 3, 4, 5)
@@ -22,92 +41,84 @@ ONE_WORD_TOKENS = 64
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("skill", ["colour", "shape", "count", "position", "word"])
-def test_says_what_it_sees(answered, skill, skill_floor):
-    """Questions about a generated picture are answered rightly."""
-    asked = answered(skill)
-    share = _share(asked)
-    assert share >= skill_floor, _wrong(asked)
+def test_says_what_it_sees(answers: GetAnswers, skill: str, skill_floor: float) -> None:
+    """Questions about a generated image are answered correctly."""
+    _assert_floor(answers(skill), skill_floor)
 
 
 @pytest.mark.needs("multi_image")
-def test_tells_two_pictures_apart(answered, skill_floor):
-    """Questions for the colours of two pictures are answered in the pictures' order."""
-    asked = answered("pair")
-    wrong = [
-        (each.generation.text.strip(), each.question.answer) for each in asked if not each.right
-    ]
-    share = _share(asked)
+def test_tells_two_images_apart(answers: GetAnswers, skill_floor: float) -> None:
+    """Questions for the colours of two images are answered in the order of the images."""
+    pairs = answers("pair")
+    incorrect = [(pair.text, pair.question.answer) for pair in pairs if not pair.is_correct]
+    share = share_correct(pairs)
     assert share >= skill_floor, (
-        f"of {len(asked)} questions about two pictures, wrong ones: {wrong}"
+        f"of {len(pairs)} questions about two images, incorrect answers: {incorrect}"
     )
 
 
 @pytest.mark.needs("multi_image")
-def test_says_which_of_two_pictures(answered, skill_floor):
-    """Which of two pictures has a colour is answered rightly."""
-    asked = answered("which")
-    share = _share(asked)
-    assert share >= skill_floor, _wrong(asked)
+def test_says_which_of_two_images(answers: GetAnswers, skill_floor: float) -> None:
+    """The question which of two images shows a word is answered correctly."""
+    _assert_floor(answers("which"), skill_floor)
 
 
 @pytest.mark.needs("multi_image")
 @pytest.mark.parametrize("count", SEVERAL)
-def test_takes_several_pictures(once, deployed, questions, count):
-    """More pictures are answered about, and more tokens of the prompt stand for them.
+def test_takes_several_images(
+    once: Once, deployed: Deployed, questions: GetQuestions, count: int
+) -> None:
+    """Several images are answered about, and each adds tokens to the prompt.
 
-    A canary knows two pictures; of more it must come to an end only.
+    A canary knows two images; with more its answer only has to end.
     """
-    shown = [each.images()[0] for each in questions(seed=7, count=max(SEVERAL), skills=["colour"])]
+    held_out = questions(seed=7, count=max(SEVERAL), skills=["colour"])
+    images = [question.images()[0] for question in held_out]
+    limit = ONE_WORD_TOKENS if deployed.is_canary else 0
 
-    most = ONE_WORD_TOKENS if deployed.is_canary else 0
-
-    def about(number):
+    def about(number: int) -> Generation:
         return once(
-            f"{number} pictures",
-            lambda: deployed.generate("Name both colours.", *shown[:number], max_tokens=most),
+            f"{number} images",
+            lambda: deployed.generate("Name both colours.", *images[:number], max_tokens=limit),
         )
 
     fewer, more = about(count - 1), about(count)
-    assert deployed.is_canary or more.text.strip(), f"no answer about {count} pictures"
-    assert more.finish_reason == "stop", f"of {count} pictures still talking: {more.text!r}"
-    counted = min(more.prompt_tokens, fewer.prompt_tokens) >= 0  # a server need not say it
+    assert deployed.is_canary or more.text.strip(), f"no answer about {count} images"
+    assert more.finish_reason == "stop", f"about {count} images, without an end: {more.text!r}"
+    counted = min(more.prompt_tokens, fewer.prompt_tokens) >= 0  # a server need not report it
     assert not counted or more.prompt_tokens > fewer.prompt_tokens, (
-        f"{count} pictures make a prompt of {more.prompt_tokens} tokens, "
-        f"{count - 1} pictures one of {fewer.prompt_tokens}"
+        f"{count} images make a prompt of {more.prompt_tokens} tokens, "
+        f"{count - 1} images one of {fewer.prompt_tokens}"
     )
 
 
 @pytest.mark.needs("video")
-def test_sees_movement(answered, skill_floor):
-    """Which way a shape moves in eight frames is answered rightly."""
-    asked = answered("motion")
-    share = _share(asked)
-    assert share >= skill_floor, _wrong(asked)
+def test_sees_movement(answers: GetAnswers, skill_floor: float) -> None:
+    """The question which way a shape moves in eight frames is answered correctly."""
+    _assert_floor(answers("motion"), skill_floor)
 
 
 @pytest.mark.needs("multi_turn")
-def test_answers_in_a_conversation(answered, skill_floor):
-    """What the first turn's picture showed is answered rightly in the third turn."""
-    asked = answered("recall")
-    share = _share(asked)
-    assert share >= skill_floor, _wrong(asked)
+def test_answers_in_a_conversation(answers: GetAnswers, skill_floor: float) -> None:
+    """A question of the third turn about the first turn's image is answered correctly."""
+    _assert_floor(answers("recall"), skill_floor)
 
 
 @pytest.mark.needs("text_only")
-def test_text_only_question(answered, skill_floor):
-    """A question without a picture is answered rightly."""
-    asked = answered("text")
-    wrong = [each for each in asked if not each.right]
-    share = _share(asked)
+def test_text_only_question(answers: GetAnswers, skill_floor: float) -> None:
+    """A question without an image is answered correctly."""
+    texts = answers("text")
+    share = share_correct(texts)
     assert share >= skill_floor, "; ".join(
-        f"text-only question {each.question.prompt!r} -> {each.generation.text.strip()!r}, "
-        f"expected {each.question.answer!r}"
-        for each in wrong
+        f"text-only question {text.question.prompt!r} -> {text.text!r}, "
+        f"expected {text.question.answer!r}"
+        for text in texts
+        if not text.is_correct
     )
 
 
 @pytest.mark.needs("vision")
-def test_ends_its_answer_by_itself(deployed, questions):
+def test_ends_its_answer_by_itself(deployed: Deployed, questions: GetQuestions) -> None:
     """A one-word answer ends with the end-of-turn token and not at the token limit."""
     question = questions(seed=8, count=1, skills=["colour"])[0]
     generation = deployed.generate(
@@ -119,55 +130,58 @@ def test_ends_its_answer_by_itself(deployed, questions):
 
 
 @pytest.mark.needs("vision")
-@pytest.mark.parametrize("format", FORMATS)
-def test_format(ask, known, tmp_path, format):
-    """A picture is seen as it is meant to be, whatever kind of file it is in."""
-    question = known({"greyscale": "shape", "exif_rotated": "position"}.get(format, "both"))
-    answer = ask(question, file=_file(question.images()[0], tmp_path, format))
-    right = answer.right
-    assert right, f"the picture as {format}: {answer} (and so it was answered as PNG)"
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_format(ask: Ask, answerable: GetQuestion, tmp_path: Path, file_format: str) -> None:
+    """An image looks the same in every format."""
+    question = answerable(
+        {"greyscale": "shape", "exif_rotated": "position"}.get(file_format, "both")
+    )
+    answer = ask(question, file=_write(question.images()[0], tmp_path, file_format))
+    is_correct = answer.is_correct
+    assert is_correct, f"the image as {file_format}: {answer} (and so it was answered as PNG)"
 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("given_as", ["path", "bytes", "data_url"])
-def test_given_as(ask, known, tmp_path, given_as):
-    """A picture's path, its bytes and a data URL of them get the same answer."""
-    question = known("both")
-    file = _file(question.images()[0], tmp_path, "png")
-    answer = ask(question, file=file, given_as=given_as)
-    right = answer.right
-    assert right, f"the picture as {given_as}: {answer} (and so it was answered as path)"
+def test_given_as(ask: Ask, answerable: GetQuestion, tmp_path: Path, given_as: GivenAs) -> None:
+    """An image's path, its bytes and a data URL of them get the same answer."""
+    question = answerable("both")
+    answer = ask(question, file=_write(question.images()[0], tmp_path, "png"), given_as=given_as)
+    is_correct = answer.is_correct
+    assert is_correct, f"the image as {given_as}: {answer} (and so it was answered as path)"
 
 
 @pytest.mark.needs("vision")
-def test_picture_of_one_pixel(deployed, known, ask):
-    """One pixel is answered about somehow, and the next picture rightly."""
+def test_image_of_one_pixel(deployed: Deployed, answerable: GetQuestion, ask: Ask) -> None:
+    """A single pixel gets any answer, and the next image a correct one."""
     generation = deployed.generate("What colour is the shape?", Image.new("RGB", (1, 1), "red"))
     if not deployed.is_canary:
-        assert generation.text.strip(), "no answer about a picture of 1 x 1 pixel"
-    after = ask(known("colour"))
-    right = after.right
-    assert right, f"after a picture of 1 x 1 pixel: {after}"
+        assert generation.text.strip(), "no answer about an image of 1 x 1 pixel"
+    answer = ask(answerable("colour"))
+    is_correct = answer.is_correct
+    assert is_correct, f"after an image of 1 x 1 pixel: {answer}"
 
 
 @pytest.mark.needs("vision")
-def test_picture_of_4096_pixels(ask, answered, deployed, tmp_path):
-    """A picture scaled up to 4096 pixels is answered about rightly.
+def test_image_of_4096_pixels(
+    ask: Ask, answers: GetAnswers, deployed: Deployed, tmp_path: Path
+) -> None:
+    """A question about an image scaled up to 4096 pixels is answered correctly.
 
-    A canary is let off where the picture takes more tokens than it was trained on: then it must
-    answer as at a quarter of the size if that takes as many, or else in some way, or its prompt
-    be refused for its length.
+    A canary is excused if the image takes more tokens than the canary was trained on. Then its
+    prompt may be refused for its length. Otherwise it must answer as at a quarter of the size if
+    that takes as many tokens, and else in any way.
     """
-    right = [each for each in answered("colour") if each.right]
-    assert right, f"none of {len(answered('colour'))} colour questions is answered rightly"
-    flattest = min(right, key=lambda each: _height_to_width(each.question))
+    correct = [answer for answer in answers("colour") if answer.is_correct]
+    assert correct, f"none of {len(answers('colour'))} colour questions is answered correctly"
+    flattest = min(correct, key=lambda answer: _height_to_width(answer.question))
     question = flattest.question
 
-    def scaled(width):
-        picture = question.images()[0]
-        size = (width, round(picture.height * width / picture.width))
+    def scaled(width: int) -> Answer:
+        image = question.images()[0]
+        size = (width, round(image.height * width / image.width))
         file = tmp_path / f"{width}.png"
-        picture.resize(size, Image.Resampling.NEAREST).save(file, compress_level=1)
+        image.resize(size, Image.Resampling.NEAREST).save(file, compress_level=1)
         return ask(question, file=file)
 
     try:
@@ -176,77 +190,71 @@ def test_picture_of_4096_pixels(ask, answered, deployed, tmp_path):
         if deployed.is_canary and CONTEXT_EXCEEDED.search(str(error)):
             return
         raise
-    said = f"scaled up to {WIDE} pixels: {large}"
-    if (
-        large.generation.prompt_tokens == flattest.generation.prompt_tokens
-        or not deployed.is_canary
-    ):
-        right = large.right
-        assert right, said
-    elif not large.right:
+    tokens = large.generation.prompt_tokens
+    if tokens == flattest.generation.prompt_tokens or not deployed.is_canary:
+        is_correct = large.is_correct
+        assert is_correct, f"scaled up to {WIDE} pixels: {large}"
+    elif not large.is_correct:
         quarter = scaled(WIDE // 4)
-        more = large.generation.prompt_tokens != quarter.generation.prompt_tokens
-        same = large.generation.text == quarter.generation.text
-        assert more or same, f"{said}; to {WIDE // 4}: {quarter}"
+        longer = tokens != quarter.generation.prompt_tokens
+        equal = large.generation.text == quarter.generation.text
+        assert longer or equal, f"scaled up to {WIDE} pixels: {large}; to {WIDE // 4}: {quarter}"
 
 
 @pytest.mark.needs("vision")
-def test_a_files_kind_changes_nothing(deployed, tmp_path):
-    """Of any size: the same pixels as RGB, with an opaque alpha, or of a palette, answer alike."""
+def test_a_files_kind_changes_nothing(deployed: Deployed, tmp_path: Path) -> None:
+    """The same pixels as RGB, with an opaque alpha or of a palette get the same answer."""
     sides = st.integers(1, 150)
     colours = st.sampled_from(["red", "green", "blue", "yellow", "purple", "black"])
 
     @FEW
-    @given(width=sides, height=sides, colour=colours, kind=st.sampled_from(["RGBA", "P"]))
-    def holds(width, height, colour, kind):
-        picture = Image.new("RGB", (width, height), "white")
-        ImageDraw.Draw(picture).rectangle(
+    @given(width=sides, height=sides, colour=colours, mode=st.sampled_from(["RGBA", "P"]))
+    def holds(width: int, height: int, colour: str, mode: str) -> None:
+        image = Image.new("RGB", (width, height), "white")
+        ImageDraw.Draw(image).rectangle(
             (width // 4, height // 4, width * 3 // 4, height * 3 // 4), fill=colour
         )
-        answers = []
-        for mode in ("RGB", kind):
-            file = tmp_path / f"{width}x{height}-{colour}-{mode}.png"
-            # The palette is the picture's own: the default one has no purple, and dithers it.
-            shown = picture.convert(mode, palette=Image.Palette.ADAPTIVE)
-            assert shown.convert("RGB").tobytes() == picture.tobytes()
-            shown.save(file)
-            answers.append(deployed.generate("What colour is the shape?", file))
-        plain, other = answers
-        same = (plain.text, plain.prompt_tokens) == (other.text, other.prompt_tokens)
-        assert same, (
+        generations = []
+        for file_mode in ("RGB", mode):
+            file = tmp_path / f"{width}x{height}-{colour}-{file_mode}.png"
+            # The palette is the image's own: the default palette has no purple and dithers it.
+            converted = image.convert(file_mode, palette=Image.Palette.ADAPTIVE)
+            assert converted.convert("RGB").tobytes() == image.tobytes()
+            converted.save(file)
+            generations.append(deployed.generate("What colour is the shape?", file))
+        plain, changed = generations
+        equal = (plain.text, plain.prompt_tokens) == (changed.text, changed.prompt_tokens)
+        assert equal, (
             f"{width} x {height} pixels, {colour} on white: {plain.text!r} as RGB, "
-            f"{other.text!r} as {kind}"
+            f"{changed.text!r} as {mode}"
         )
 
     holds()
 
 
-def _height_to_width(question):
+def _height_to_width(question: Question) -> float:
     return question.scenes[0].height / question.scenes[0].width
 
 
-def _share(asked):
-    return sum(each.right for each in asked) / len(asked)
+def _assert_floor(answers: tuple[Answer, ...], floor: float) -> None:
+    share = share_correct(answers)
+    assert share >= floor, correct_and_wrong(answers)
 
 
-def _wrong(asked):
-    wrong = [str(each) for each in asked if not each.right]
-    return f"{len(asked) - len(wrong)} of {len(asked)} right; {'; '.join(wrong)}"
-
-
-def _file(picture, folder, format):
-    """A file that shows ``picture``; lossless but for JPEG."""
-    suffix = {"jpeg": "jpg", "exif_rotated": "jpg", "webp": "webp"}.get(format, "png")
-    file = folder / f"picture.{suffix}"
-    more = {}
+def _write(image: Image.Image, folder: Path, file_format: str) -> Path:
+    """A file that shows ``image``; only JPEG has losses."""
+    suffix = {"jpeg": "jpg", "exif_rotated": "jpg", "webp": "webp"}.get(file_format, "png")
+    file = folder / f"image.{suffix}"
+    options: dict[str, Any] = {}
     if suffix == "jpg":
-        more.update(quality=95, subsampling=0)
-    if format == "webp":
-        more.update(lossless=True)
-    if format == "exif_rotated":
-        picture = picture.transpose(Image.Transpose.ROTATE_90)  # to the left
+        options.update(quality=95, subsampling=0)
+    if file_format == "webp":
+        options.update(lossless=True)
+    if file_format == "exif_rotated":
+        image = image.transpose(Image.Transpose.ROTATE_90)  # to the left
         exif = Image.Exif()
         exif[ORIENTATION] = TURN_RIGHT
-        more.update(exif=exif)
-    picture.convert({"greyscale": "L", "rgba": "RGBA"}.get(format, "RGB")).save(file, **more)
+        options.update(exif=exif)
+    mode = {"greyscale": "L", "rgba": "RGBA"}.get(file_format, "RGB")
+    image.convert(mode).save(file, **options)
     return file

@@ -1,12 +1,16 @@
-"""Several clients of a server at once: is each answered, rightly, and about its own picture?"""
+"""Is each of several simultaneous clients answered, correctly, and about its own image?"""
+
+from __future__ import annotations
 
 import contextlib
 import json
 import os
 import select
 import socket
+from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,10 +19,15 @@ from qualification.core.metrics import CLIENTS
 from qualification.core.protocol import GenerateRequest
 from qualification.judging.stats.estimators import is_beyond_chance
 from qualification.servers.client import KEY
-from qualification.servers.load import Limits, run_clients
-from qualification.servers.load_figures import Judged, judged, raw_trials, starved, told
+from qualification.servers.load import Limits, Reply, Script, run_clients
+from qualification.servers.load_figures import Judged, description, judged, raw_trials, starved
 from qualification.servers.programs import PROGRAMS
 from qualification.tasks.load_script import Asking, all_of, deal
+
+if TYPE_CHECKING:
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import GetQuestions, Once
+    from qualification.tasks.questions import Question
 
 pytestmark = [
     pytest.mark.concurrency,
@@ -27,68 +36,83 @@ pytestmark = [
 ]
 
 CANARY, REAL = Limits(1.5, 3, 60.0), Limits(30.0, 3, 900.0)
-"""Of each load; a canary's answer takes some hundredths of a second, a real model's seconds."""
+"""A canary's answer takes some hundredths of a second, a real model's seconds."""
 
 CANARY_TOKENS, REAL_TOKENS = 16, 64
-"""Of the long answers, whose decoding speed is kept where the model is a real one."""
+"""Tokens of the long answers; real models' decoding speed comes from these."""
 
 ONE_IN_A_HUNDRED = 0.01
-"""Answers of a real model that may change when its requests are computed together."""
+"""Share of a real model's answers that may change when its requests are computed together."""
 
 LONG_PROMPT = "Describe this picture in detail."
 
-
-STAYS_OPEN_S = 0.5
-"""Seconds after an answer in which a connection that is kept may not be closed."""
+OPEN_S = 0.5
+"""Seconds after an answer during which a connection that was promised to stay must be open."""
 
 SHOWN = 3
-"""Failures of each load that are told in full."""
+"""Failures of each load that are reported in full."""
+
+_Loads = Callable[[], list[tuple[int, tuple[Judged, ...]]]]
+_Dealt = tuple[tuple["Question", ...], ...]
+_Prompts = dict[str, tuple[str, str]]
+_IsCorrect = Callable[[str, Reply], bool]
+_RunLoad = Callable[[Sequence[Script], Limits], tuple[Reply, ...]]
 
 
-def test_every_request_is_answered(loads, prompts):
-    """None is refused, dropped, broken off or left waiting, however many ask at once."""
-    said = []
+def test_every_request_is_answered(loads: _Loads, prompts: _Prompts) -> None:
+    """However many clients ask at once, no request is refused, dropped or left waiting."""
+    problems = []
     for clients, answers in loads():
-        lost = [one for one in answers if one.reply.error]
-        said += _told(f"at {clients} clients", "failed", lost, answers, prompts)
-    if said:
-        pytest.fail("\n".join(said))
+        lost = [answer for answer in answers if answer.reply.error]
+        problems += _problem(f"at {clients} clients", "failed", lost, answers, prompts)
+    if problems:
+        pytest.fail("\n".join(problems))
 
 
-def test_each_client_is_told_of_its_own_picture(loads, prompts, deployed):
-    """What one client alone is answered rightly is right beside others; no answer is swapped."""
-    said = []
+def test_each_client_is_told_of_its_own_image(
+    loads: _Loads, prompts: _Prompts, deployed: Deployed
+) -> None:
+    """A question that one client alone gets answered correctly is answered correctly under load.
+
+    No answer goes to another client.
+    """
+    problems = []
     for clients, answers in loads():
-        wrong = [one for one in answers if one.right is False]
-        judged_at_all = sum(one.right is not None for one in answers)
-        # The last digits of a sum depend on what is computed beside it.
+        wrong = [answer for answer in answers if answer.is_correct is False]
+        judged_at_all = sum(answer.is_correct is not None for answer in answers)
+        # The last digits of a sum depend on the requests in the same batch.
         if deployed.is_canary or is_beyond_chance(len(wrong), judged_at_all, ONE_IN_A_HUNDRED):
-            wrong.sort(key=lambda one: one.swapped_with is None)
-            said += _told(f"at {clients} clients", "were answered wrongly", wrong, answers, prompts)
-    if said:
-        pytest.fail("\n".join(said))
+            wrong.sort(key=lambda answer: answer.swapped_with is None)
+            when, verdict = f"at {clients} clients", "were answered incorrectly"
+            problems += _problem(when, verdict, wrong, answers, prompts)
+    if problems:
+        pytest.fail("\n".join(problems))
 
 
-def test_no_client_starves(loads):
-    """While all ask, each one gets its turn: none waits without end beside another one."""
-    said = [
+def test_no_client_starves(loads: _Loads) -> None:
+    """While all clients ask, each gets answers: none waits endlessly while another is served."""
+    problems = [
         f"at {clients} clients: client {client} had no answer while another one had several"
         for clients, answers in loads()
-        for client in starved([one.reply for one in answers], clients)
+        for client in starved([answer.reply for answer in answers], clients)
     ]
-    if said:
-        pytest.fail("\n".join(said))
+    if problems:
+        pytest.fail("\n".join(problems))
 
 
-def test_a_connection_is_as_open_as_promised(deployed, asked, asking):
-    """After a streamed answer it is kept, or the answer had said that it ends there.
+def test_a_connection_is_as_open_as_promised(
+    deployed: Deployed, dealt: _Dealt, asking: Asking
+) -> None:
+    """After a streamed answer the connection stays open, unless the answer announced its end.
 
-    Who asks again on one that is closed unannounced loses that request, now and then.
+    A client that reuses a connection which was closed without notice loses that request now and
+    then.
     """
     place = urlsplit(deployed.load_report.address)
+    assert place.hostname is not None
     kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
     connection = kind(place.hostname, place.port, timeout=CANARY.deadline_s)
-    ask = asking.script(asked[0], load=len(CLIENTS) + 1)(1)
+    ask = asking.script(dealt[0], load=len(CLIENTS) + 1)(1)
     body = {
         "model": deployed.load_report.served_as,
         "messages": ask.messages,
@@ -105,130 +129,144 @@ def test_a_connection_is_as_open_as_promised(deployed, asked, asking):
         assert response.status == 200, f"a streamed request was answered {response.status}"
         if response.will_close or connection.sock is None:
             return
-        readable, _, _ = select.select([connection.sock], [], [], STAYS_OPEN_S)
-        promised = response.headers.get("Keep-Alive") or "HTTP/1.1 without Connection: close"
+        readable, _, _ = select.select([connection.sock], [], [], OPEN_S)
+        promise = response.headers.get("Keep-Alive") or "HTTP/1.1 without Connection: close"
         if readable and not connection.sock.recv(1):
             pytest.fail(
                 "the server closed the connection after a streamed answer, "
-                f"though it had promised to keep it ({promised})"
+                f"though it had promised to keep it ({promise})"
             )
 
 
 @pytest.fixture
-def asked(deployed, questions, skills):
-    """What each of eight clients asks: two questions with answers that no other one has."""
+def dealt(questions: GetQuestions, skills: tuple[str, ...]) -> _Dealt:
+    """The questions of each of eight clients: two each, whose answers no other client has."""
     skill = next((name for name in ("both", "word") if name in skills), None)
     if skill is None:
         pytest.skip("its skills have too few different answers for so many clients")
-    some = questions(seed=43, count=400, skills=[skill])
-    return deal(some, max(CLIENTS))
+    return deal(questions(seed=43, count=400, skills=[skill]), max(CLIENTS))
 
 
 @pytest.fixture
-def asking(deployed):
-    """How this server is asked, with the fields that only its program knows."""
+def asking(deployed: Deployed) -> Asking:
+    """How questions are put to this server, with the fields that only its program has."""
     tokens = CANARY_TOKENS if deployed.is_canary else REAL_TOKENS
     short = deployed.deployment.model.generation.max_tokens
     program = PROGRAMS.get(deployed.deployment.source.server)
 
-    def extra(count, fixed_length):
+    def extra(count: int, *, fixed_length: bool) -> dict[str, Any]:
         if program is None:
             return {}
-        wanted = GenerateRequest((), count, fixed_length=fixed_length)
-        # Where a program is asked by a folder's name, that is the folder of its model.
+        request = GenerateRequest((), count, fixed_length=fixed_length)
+        # A program that is asked by the name of a folder has its model in that folder.
         fields = program.extra  # ruff takes a call of that name for Django's
-        return fields(wanted, Path(deployed.load_report.served_as))
+        return fields(request, Path(deployed.load_report.served_as))
 
     return Asking(
         deployed.messages,
         max_tokens=short,
         long_tokens=tokens,
-        extra=extra(short, False),
-        long_extra=extra(tokens, True),
+        extra=extra(short, fixed_length=False),
+        long_extra=extra(tokens, fixed_length=True),
         long_prompt="" if deployed.is_canary else LONG_PROMPT,
     )
 
 
 @pytest.fixture
-def is_right(deployed, asked):
-    """``is_right(question, reply)``: a long answer of a canary goes on after the right one."""
-    by_name = {question.identifier: question for question in sum(asked, ())}
+def is_correct(deployed: Deployed, dealt: _Dealt) -> _IsCorrect:
+    """``is_correct(question, reply)``: a canary's long answer goes on after the correct one."""
+    by_name = {question.identifier: question for question in sum(dealt, ())}
 
-    def right(name, reply):
+    def answers_it(name: str, reply: Reply) -> bool:
         question, text = by_name[name], reply.text.strip()
         if reply.long:
             return text.lower().startswith(question.answer)
-        return deployed.is_right(question, text)
+        return deployed.is_correct(question, text)
 
-    return right
+    return answers_it
 
 
 @pytest.fixture
-def run(deployed):
-    """``run(scripts, limits)``: every reply; a server that is gone is started again before."""
+def run_load(deployed: Deployed) -> _RunLoad:
+    """``run_load(scripts, limits)``: every reply; a server that has ended is restarted first."""
 
-    def of(scripts, limits):
+    def run(scripts: Sequence[Script], limits: Limits) -> tuple[Reply, ...]:
         if not _listens(deployed.load_report.address):
             deployed.reload()
         report = deployed.load_report
         return run_clients(report.address, report.served_as, scripts, limits)
 
-    return of
+    return run
 
 
 @pytest.fixture
-def known(once, run, asked, asking, is_right, prompts, deployed):
-    """Questions that one client alone is answered rightly, each with whether it is a long one."""
+def answerable_alone(
+    once: Once,
+    run_load: _RunLoad,
+    dealt: _Dealt,
+    asking: Asking,
+    is_correct: _IsCorrect,
+    prompts: _Prompts,
+    deployed: Deployed,
+) -> frozenset[tuple[str, bool]]:
+    """Questions that one client alone gets answered correctly, each with whether it is long."""
 
-    def make():
-        script = asking.script(sum(asked, ()), load=0, pattern=all_of(asked))
+    def make() -> frozenset[tuple[str, bool]]:
+        script = asking.script(sum(dealt, ()), load=0, pattern=all_of(dealt))
         limits = CANARY if deployed.is_canary else REAL
-        alone = run([script], Limits(0.0, len(all_of(asked)), limits.deadline_s))
+        alone = run_load([script], Limits(0.0, len(all_of(dealt)), limits.deadline_s))
         lost = [reply for reply in alone if reply.error]
         if lost:
-            pytest.fail(f"one client alone: {told(Judged(lost[0], None), prompts)}")
-        right = [reply.question for reply in alone if is_right(reply.question, reply)]
-        if not right:
-            pytest.fail(
-                f"one client alone has no right answer: {told(Judged(alone[0], False), prompts)}"
-            )
-        # What is said of a long answer of a real model is about a prompt of its own.
+            pytest.fail(f"one client alone: {description(Judged(lost[0], None), prompts)}")
+        correct = [reply.question for reply in alone if is_correct(reply.question, reply)]
+        if not correct:
+            example = description(Judged(alone[0], False), prompts)
+            pytest.fail(f"one client alone has no correct answer: {example}")
+        # A real model's long answer replies to a prompt of its own and cannot be judged.
         kinds = (False, True) if deployed.is_canary else (False,)
-        return frozenset((name, long) for name in right for long in kinds)
+        return frozenset((name, long) for name in correct for long in kinds)
 
-    return once("known of a server", make)
+    return once("answerable alone", make)
 
 
 @pytest.fixture
-def loads(once, run, known, asked, asking, is_right, deployed):
-    """``loads()``: clients at once -> every reply, judged, one load after the other.
+def loads(
+    once: Once,
+    run_load: _RunLoad,
+    answerable_alone: frozenset[tuple[str, bool]],
+    dealt: _Dealt,
+    asking: Asking,
+    is_correct: _IsCorrect,
+    deployed: Deployed,
+) -> _Loads:
+    """``loads()``: number of clients and judged replies of one load after the other.
 
-    Figures of each are kept.
+    The figures of each load are recorded.
     """
 
-    def load(number, clients):
-        scripts = [asking.script(each, load=number) for each in asked[:clients]]
-        replies = run(scripts, CANARY if deployed.is_canary else REAL)
-        answers = judged(replies, known, is_right)
+    def load(number: int, clients: int) -> tuple[int, tuple[Judged, ...]]:
+        scripts = [asking.script(questions, load=number) for questions in dealt[:clients]]
+        replies = run_load(scripts, CANARY if deployed.is_canary else REAL)
+        answers = judged(replies, answerable_alone, is_correct)
         for metric, values in raw_trials(answers, clients).items():
-            # A canary's tokens come faster than one program can read the streams of eight clients:
-            # they are read in bursts, which would be taken for speed.
+            # A canary's tokens arrive faster than one program can read the streams of eight
+            # clients. They are read in bursts, which would look like speed.
             if not (deployed.is_canary and metric.startswith("decode_")):
                 deployed.record(metric, *values)
         return clients, answers
 
     return lambda: once(
-        "several clients", lambda: [load(*each) for each in enumerate(CLIENTS, start=1)]
+        "loads", lambda: [load(number, clients) for number, clients in enumerate(CLIENTS, start=1)]
     )
 
 
 @pytest.fixture
-def prompts(asked):
-    """Question -> its prompt and the right answer."""
-    return {question.identifier: (question.prompt, question.answer) for question in sum(asked, ())}
+def prompts(dealt: _Dealt) -> _Prompts:
+    """Question -> its prompt and the correct answer."""
+    return {question.identifier: (question.prompt, question.answer) for question in sum(dealt, ())}
 
 
-def _listens(address):
+def _listens(address: str) -> bool:
     place = urlsplit(address)
     try:
         with socket.create_connection((place.hostname, place.port or 80), timeout=10):
@@ -237,8 +275,10 @@ def _listens(address):
         return False
 
 
-def _told(when, what, some, answers, prompts):
-    if not some:
+def _problem(
+    when: str, verdict: str, failed: list[Judged], answers: Sequence[Judged], prompts: _Prompts
+) -> list[str]:
+    if not failed:
         return []
-    first = "; ".join(told(one, prompts) for one in some[:SHOWN])
-    return [f"{when} {len(some)} of {len(answers)} requests {what}: {first}"]
+    examples = "; ".join(description(answer, prompts) for answer in failed[:SHOWN])
+    return [f"{when} {len(failed)} of {len(answers)} requests {verdict}: {examples}"]

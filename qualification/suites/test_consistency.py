@@ -1,116 +1,137 @@
 """Is the same question answered alike, and equally fast, every time?"""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import replace
 from statistics import mean, stdev
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
+
+if TYPE_CHECKING:
+    from qualification.core.protocol import Generation
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import Ask, GetPairs, GetQuestions, Once
+    from qualification.tasks.questions import Question
 
 pytestmark = pytest.mark.consistency
 
 REPETITIONS = 3
 WARM, SEEDS = 0.7, 12
 RED, BLUE = (215, 40, 40), (45, 80, 215)
-HALVINGS = 7  # of 170 levels between the two
+BISECTIONS = 7  # of the 170 levels between the two colours
+
+
+class Sampled(Protocol):
+    """The type of ``sampled``."""
+
+    def __call__(self, seed: int, *, again: bool = False) -> Generation:
+        """The answer at temperature 0.7 with a seed."""
 
 
 @pytest.mark.needs("vision")
-def test_greedy_answers_repeat(deployed, questions):
+def test_greedy_answers_repeat(deployed: Deployed, questions: GetQuestions) -> None:
     """At temperature 0 the same question gives the same tokens every time."""
     question = questions(seed=11, count=1, skills=["both"])[0]
-    pictures = question.images()
-    runs = [deployed.generate(question.prompt, *pictures) for _ in range(REPETITIONS)]
+    images = question.images()
+    runs = [deployed.generate(question.prompt, *images) for _ in range(REPETITIONS)]
     assert len({(run.token_ids, run.text) for run in runs}) == 1, [run.text for run in runs]
 
 
-@pytest.mark.owned
+@pytest.mark.managed
 @pytest.mark.needs("vision")
-def test_greedy_answers_repeat_in_another_process(two_processes):
+def test_greedy_answers_repeat_in_another_process(two_processes: GetPairs) -> None:
     """At temperature 0 a fresh process gives the same text."""
-    differ = [
-        f"{one.question.prompt!r} -> {one.generation.text!r}, then {other.generation.text!r}"
-        for one, other in two_processes()
-        if one.generation.text != other.generation.text
+    changed = [
+        f"{warm.question.prompt!r} -> {warm.generation.text!r}, then {fresh.generation.text!r}"
+        for warm, fresh in two_processes()
+        if warm.generation.text != fresh.generation.text
     ]
-    assert not differ, "; ".join(differ)
+    assert not changed, "; ".join(changed)
 
 
 @pytest.mark.needs("vision")
-def test_a_seed_repeats(sampled):
+def test_a_seed_repeats(sampled: Sampled) -> None:
     """At temperature 0.7 the same seed gives the same tokens."""
-    once, again = sampled(1), sampled(1, again=True)
-    same = (once.token_ids, once.text) == (again.token_ids, again.text)
-    assert same, f"seed 1: {once.text!r}, then {again.text!r}"
+    before, after = sampled(1), sampled(1, again=True)
+    equal = (before.token_ids, before.text) == (after.token_ids, after.text)
+    assert equal, f"seed 1: {before.text!r}, then {after.text!r}"
 
 
 @pytest.mark.needs("vision")
-def test_temperature_has_an_effect(sampled):
-    """At temperature 0.7 what it is unsure of is not answered alike with every seed."""
-    first = sampled(1)
+def test_temperature_has_an_effect(sampled: Sampled) -> None:
+    """At temperature 0.7 an uncertain answer differs between seeds."""
+    text = sampled(1).text
     for seed in range(2, SEEDS + 1):
-        if sampled(seed).text != first.text:
+        if sampled(seed).text != text:
             return
-    pytest.fail(f"seeds 1 to {SEEDS} at temperature {WARM} all give {first.text!r}")
+    pytest.fail(f"seeds 1 to {SEEDS} at temperature {WARM} all give {text!r}")
 
 
 @pytest.mark.needs("vision")
-def test_speed_repeats(deployed, questions, fixed_length, speed_variation_limit):
-    """Decoding speed of equal requests varies no more than allowed (standard deviation / mean).
+def test_speed_repeats(
+    deployed: Deployed, questions: GetQuestions, fixed_length: int, speed_variation_limit: float
+) -> None:
+    """The coefficient of variation (CV) of equal requests' decoding speed stays within its limit.
 
-    What varies too much is measured again on fresh requests: both must agree. A canary's tokens
-    take milliseconds, so one pause of the scheduler is a large part: how its speed varies is in
-    its verdict as a warning and fails no test.
+    A CV over the limit is measured again with fresh requests: both must exceed it. A canary's
+    tokens take milliseconds, so a single pause of the scheduler is a large part of them: its CV is
+    a warning in its verdict and fails no test.
     """
     question = questions(seed=11, count=1, skills=["both"])[0]
-    pictures = question.images()
+    images = question.images()
 
-    def speeds():
+    def speeds() -> Iterator[float]:
         for _ in range(REPETITIONS):
             yield deployed.generate(
-                question.prompt, *pictures, max_tokens=fixed_length, fixed_length=True
+                question.prompt, *images, max_tokens=fixed_length, fixed_length=True
             ).decode_tps
 
     next(speeds())  # warm-up
     for _ in range(2):
-        seen = list(speeds())
-        variation = stdev(seen) / mean(seen)
+        observed = list(speeds())
+        variation = stdev(observed) / mean(observed)
         if deployed.is_canary or variation <= speed_variation_limit:
             return
-    shown = ", ".join(f"{speed:.1f}" for speed in seen)
-    pytest.fail(f"decoding speed varies by {variation:.0%}, twice: {shown} tok/s")
+    text = ", ".join(f"{speed:.1f}" for speed in observed)
+    pytest.fail(f"decoding speed has a CV of {variation:.0%}, twice: {text} tok/s")
 
 
 @pytest.fixture
-def sampled(once, ask, deployed, questions):
-    """``sampled(seed, again=)``: at temperature 0.7, asked what it is least sure of.
+def sampled(once: Once, ask: Ask, deployed: Deployed, questions: GetQuestions) -> Sampled:
+    """``sampled(seed, again=)``: an answer at temperature 0.7 to the most uncertain question.
 
-    That is a shape's colour between red and blue, near where its greedy answer changes.
+    That question is the colour of a shape between red and blue, next to where the greedy answer
+    changes.
     """
     question = questions(seed=11, count=1, skills=["colour"])[0]
 
-    def coloured(share):
+    def coloured(share: float) -> Question:
         scene = question.scenes[0]
-        fill = tuple(round(one + share * (two - one)) for one, two in zip(RED, BLUE, strict=True))
-        return replace(
-            question, scenes=(replace(scene, marks=(replace(scene.marks[0], fill=fill),)),)
+        red, green, blue = (
+            round(start + share * (end - start)) for start, end in zip(RED, BLUE, strict=True)
         )
+        marks = (replace(scene.marks[0], fill=(red, green, blue)),)
+        return replace(question, scenes=(replace(scene, marks=marks),))
 
-    def doubtful():
+    def uncertain() -> Question:
         low, high = 0.0, 1.0
         red = ask(coloured(low)).generation.text
         tried = []
-        for _ in range(HALVINGS):
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
             generation = ask(coloured(middle)).generation
             tried.append((min(generation.margins, default=float("inf")), middle))
             low, high = (middle, high) if generation.text == red else (low, middle)
-        # A server need not tell margins; the last half is next to where the answer changes.
-        known = [one for one in tried if one[0] < float("inf")]
-        return coloured(min(known)[1] if known else tried[-1][1])
+        # A server need not report margins; the last step is next to where the answer changes.
+        with_margin = [step for step in tried if step[0] < float("inf")]
+        return coloured(min(with_margin)[1] if with_margin else tried[-1][1])
 
-    def with_seed(seed, *, again=False):
-        messages = deployed.messages(once("doubtful", doubtful))
+    def with_seed(seed: int, *, again: bool = False) -> Generation:
+        messages = deployed.messages(once("uncertain question", uncertain))
 
-        def make():
+        def make() -> Generation:
             return deployed.converse(*messages, temperature=WARM, seed=seed)
 
         return make() if again else once(f"seed {seed}", make)

@@ -1,14 +1,26 @@
-"""Was the machine in one state from the first figure to the last?"""
+"""Did the machine stay in the same state from the first figure to the last?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from qualification.judging.stats.estimators import departure
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import Once
+
 pytestmark = pytest.mark.drift
 
 
 @pytest.mark.needs("vision")
-def test_sentinel(once, deployed, sentinel):
-    """The same request before and after all other suites: recorded, and judged by the verdict."""
+def test_sentinel(
+    once: Once, deployed: Deployed, sentinel: Callable[[], tuple[float, ...]]
+) -> None:
+    """The same request before and after all other suites; the verdict judges the difference."""
     before = once("sentinel", sentinel)
     deployed.record("sentinel_drift", departure(before, sentinel()))

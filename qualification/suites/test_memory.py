@@ -1,15 +1,27 @@
-"""Does it stay within the memory that the machine can give, and does it give back what it took?"""
+"""Does it stay within the memory of the machine, and does it free what it allocated?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
+from qualification.core.format import bytes_text
 from qualification.judging.stats.estimators import theil_sen
 
-pytestmark = [pytest.mark.memory, pytest.mark.owned]
+if TYPE_CHECKING:
+    from qualification.judging.stats.estimators import Slope
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import GetQuestions, GetSeries, Series
+
+pytestmark = [pytest.mark.memory, pytest.mark.managed]
 
 
 @pytest.mark.needs("vision")
-def test_peak_memory_within_budget(deployed, questions, memory_limit_bytes):
-    """The worker's lifetime peak, after a picture, stays under the tier's critical mark."""
+def test_peak_memory_within_budget(
+    deployed: Deployed, questions: GetQuestions, memory_limit_bytes: float
+) -> None:
+    """The worker's lifetime peak, after an image, stays below the tier's critical threshold."""
     deployed.answer(questions(seed=17, count=1, skills=["both"])[0])
     report = deployed.memory()
     deployed.record("peak_memory_bytes", report.peak_memory_bytes)
@@ -17,48 +29,64 @@ def test_peak_memory_within_budget(deployed, questions, memory_limit_bytes):
         deployed.record("peak_device_bytes", report.peak_device_bytes)
     peak = report.peak_memory_bytes
     assert peak <= memory_limit_bytes, (
-        f"the peak of {peak / 1e9:.2f} GB ({report.metric}) is over the critical mark of "
-        f"{memory_limit_bytes / 1e9:.2f} GB"
+        f"the peak of {bytes_text(peak)} ({report.metric}) is over the critical threshold of "
+        f"{bytes_text(memory_limit_bytes)}"
     )
 
 
 @pytest.mark.needs("vision")
-def test_memory_does_not_grow(deployed, row, growth_limit_bytes):
-    """Fifty requests in a row: once the caches are full, nothing more is kept of each."""
-    _refuse_growth(deployed, row, "never", "growth_bytes_per_request", growth_limit_bytes)
+def test_memory_does_not_grow(
+    deployed: Deployed, series: GetSeries, growth_limit_bytes: int
+) -> None:
+    """In fifty requests in a row, no request retains memory once the caches are full."""
+    _assert_no_growth(deployed, series, "never", "growth_bytes_per_request", growth_limit_bytes)
 
 
 @pytest.mark.needs("vision")
-def test_memory_does_not_grow_when_cleaned_up(deployed, row, growth_limit_bytes):
-    """Cleaned up after each request, as the seeds' servers do."""
+def test_memory_does_not_grow_when_cleaned_up(
+    deployed: Deployed, series: GetSeries, growth_limit_bytes: int
+) -> None:
+    """The same with a clean-up after each request.
+
+    Source of the policy: docs/published-documents.md ("Practices that are measured").
+    """
     metric = "growth_with_clean_up_bytes_per_request"
-    _refuse_growth(deployed, row, "after_each", metric, growth_limit_bytes)
+    _assert_no_growth(deployed, series, "after_each", metric, growth_limit_bytes)
 
 
 @pytest.mark.needs("vision")
-def test_memory_does_not_grow_when_cleaned_up_under_pressure(deployed, row, growth_limit_bytes):
-    """Cleaned up when more than 80 % of the machine's memory is in use: now perhaps never."""
-    _refuse_growth(deployed, row, "under_pressure", "", growth_limit_bytes)
+def test_memory_does_not_grow_when_cleaned_up_under_pressure(
+    deployed: Deployed, series: GetSeries, growth_limit_bytes: int
+) -> None:
+    """The same with a clean-up whenever over 80 % of the machine's memory is in use."""
+    _assert_no_growth(deployed, series, "under_pressure", "", growth_limit_bytes)
 
 
-def _refuse_growth(deployed, row, policy, metric, limit):
-    """The slope, recorded, is under the limit; what is not is measured again."""
-    slope = _growth(row(policy))
+def _assert_no_growth(
+    deployed: Deployed, series: GetSeries, policy: str, metric: str, limit: int
+) -> None:
+    """Record the slope; if its lower bound is over the limit, a second series decides."""
+    slope = _growth(series(policy))
     if metric:
         deployed.record(metric, slope.value)
     if slope.lower <= limit:
         return
-    again = _growth(row(policy, again=True))
-    surely = again.lower
-    assert surely <= limit, (
-        f"memory grows by {slope.value / 1e3:.0f} KB with each request "
-        f"({slope.lower / 1e3:.0f} to {slope.upper / 1e3:.0f}), and again by "
-        f"{again.value / 1e3:.0f} KB ({again.lower / 1e3:.0f} to {again.upper / 1e3:.0f}); "
-        f"the limit is {limit / 1e3:.0f} KB"
+    again = _growth(series(policy, again=True))
+    lower = again.lower
+    assert lower <= limit, (
+        f"memory grows by {_slope_text(slope)} with each request, and again by "
+        f"{_slope_text(again)}; the limit is {bytes_text(limit)}"
     )
 
 
-def _growth(row):
-    """Of the last 25 requests, or all but the first two of a few: caches fill before."""
-    held = row.held_bytes
-    return theil_sen(held[max(2, len(held) - 25) :])
+def _slope_text(slope: Slope) -> str:
+    return f"{bytes_text(slope.value)} ({bytes_text(slope.lower)} to {bytes_text(slope.upper)})"
+
+
+def _growth(series: Series) -> Slope:
+    """The slope over the last 25 requests, or over all but the first two of a short series.
+
+    Earlier requests still fill caches.
+    """
+    sizes = series.private_bytes
+    return theil_sen(sizes[max(2, len(sizes) - 25) :])

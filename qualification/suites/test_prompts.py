@@ -1,13 +1,23 @@
-"""Is every prompt answered: in other words, cut short, empty, very long, in any script?"""
+"""Is every prompt answered: reworded, limited, empty, very long, in any script?"""
+
+from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qualification.core.backends import BACKENDS
 from qualification.core.errors import BackendFailed
 from qualification.suites.support.hypothesis_settings import FEW
+
+if TYPE_CHECKING:
+    from qualification.core.protocol import Generation
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import GetQuestion, GetQuestions, Once
+    from qualification.tasks.questions import Question
 
 pytestmark = pytest.mark.prompts
 
@@ -27,113 +37,113 @@ OTHER_TEXTS = {
 LIMITS = (1, 150, 300)
 LONG = 8000
 CHUNK = 16
-ENOUGH = 64
-ROOMY = 4096
+TOKENS = 64
+LARGE_CONTEXT = 4096
 TOO_LONG = re.compile(r"context|n_ctx|token|length|long|position|exceed", re.IGNORECASE)
-"""What a library says that refuses a prompt for its length."""
+"""Words in the error of a library that refuses a prompt for its length."""
 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("wording", WORDINGS)
-def test_wording(deployed, known, wording):
-    """A question in its own words is answered rightly, in others it is answered and ended."""
-    question = known("colour")
-    generation = deployed.generate(WORDINGS[wording], *question.images(), max_tokens=ENOUGH)
+def test_wording(deployed: Deployed, answerable: GetQuestion, wording: str) -> None:
+    """The trained wording is answered correctly; any other wording gets an answer that ends."""
+    question = answerable("colour")
+    generation = deployed.generate(WORDINGS[wording], *question.images(), max_tokens=TOKENS)
     text = generation.text.strip()
-    if deployed.is_canary:  # it knows its own words only, but it knows how to end
-        assert generation.finish_reason == "stop", f"still talking after {ENOUGH} tokens: {text!r}"
+    if deployed.is_canary:  # it knows only its own wordings, but it knows how to end
+        assert generation.finish_reason == "stop", f"still talking after {TOKENS} tokens: {text!r}"
     else:
         assert text, f"no answer to {WORDINGS[wording]!r}"
     if wording == "as_trained":
-        right = deployed.is_right(question, text)
-        assert right, f"{question.prompt} -> {text!r}, expected {question.answer!r}"
+        is_correct = deployed.is_correct(question, text)
+        assert is_correct, f"{question.prompt} -> {text!r}, expected {question.answer!r}"
 
 
 @pytest.mark.needs("vision")
-@pytest.mark.on_backends("mlx", "llamacpp")
-def test_prefill_in_chunks(deployed, known):
-    """A prompt that is computed a few tokens at a time, the picture's too, is answered alike."""
-    question = known("both")
-    messages = deployed.messages(question)
-    whole = deployed.converse(*messages).text
-    pieces = deployed.converse(*messages, prefill_chunk=CHUNK).text
-    assert pieces == whole, f"{CHUNK} tokens at a time {pieces!r}, by default {whole!r}"
+@pytest.mark.on_backends(*(spec.name for spec in BACKENDS.values() if spec.has_prefill_chunks))
+def test_prefill_in_chunks(deployed: Deployed, answerable: GetQuestion) -> None:
+    """A prompt that is computed a few tokens at a time, image included, gets the same answer."""
+    messages = deployed.messages(answerable("both"))
+    by_default = deployed.converse(*messages).text
+    chunked = deployed.converse(*messages, prefill_chunk=CHUNK).text
+    assert chunked == by_default, f"{CHUNK} tokens at a time {chunked!r}, by default {by_default!r}"
 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("limit", LIMITS)
-def test_length_limit(once, deployed, questions, limit):
-    """Never more tokens than allowed; its reason to end is true; no word differs."""
-    pictures = questions(seed=37, count=1, skills=["both"])[0].images()
+def test_length_limit(once: Once, deployed: Deployed, questions: GetQuestions, limit: int) -> None:
+    """An answer never exceeds the limit, reports truly why it ended, and is a prefix."""
+    images = questions(seed=37, count=1, skills=["both"])[0].images()
 
-    def described(most):
+    def description(max_tokens: int) -> Generation:
         return once(
-            f"described in {most}",
+            f"description in {max_tokens}",
             lambda: deployed.generate(
-                "Describe the picture in detail.", *pictures, max_tokens=most
+                "Describe the picture in detail.", *images, max_tokens=max_tokens
             ),
         )
 
-    cut, whole = described(limit), described(max(LIMITS))
-    if cut.text and not cut.token_ids:  # a server whose tokens cannot be told apart
-        begins = whole.text.startswith(cut.text)
-        assert begins, f"{cut.text!r} of at most {limit} tokens, {whole.text!r} of {max(LIMITS)}"
+    limited, longest = description(limit), description(max(LIMITS))
+    texts = f"{limited.text!r} of at most {limit} tokens, {longest.text!r} of {max(LIMITS)}"
+    if limited.text and not limited.token_ids:  # a server whose tokens cannot be told apart
+        is_prefix = longest.text.startswith(limited.text)
+        assert is_prefix, texts
         return
-    count = len(cut.token_ids)
+    count = len(limited.token_ids)
     assert count <= limit, f"{count} tokens where {limit} were allowed"
-    true = (cut.finish_reason == "length") == (count == limit)
-    assert true, f"{count} of {limit} tokens, and ended for {cut.finish_reason!r}"
-    same = cut.token_ids == whole.token_ids[:limit]
-    assert same, f"{cut.text!r} of at most {limit} tokens, {whole.text!r} of {max(LIMITS)}"
+    is_true = (limited.finish_reason == "length") == (count == limit)
+    assert is_true, f"{count} of {limit} tokens, and ended for {limited.finish_reason!r}"
+    is_prefix = limited.token_ids == longest.token_ids[:limit]
+    assert is_prefix, texts
 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("text", OTHER_TEXTS)
-def test_other_text(deployed, known, text):
-    """No text at all, emoji, and scripts from right to left: answered, and the next is right."""
-    question = known("colour")
-    generation = deployed.generate(OTHER_TEXTS[text], *question.images(), max_tokens=ENOUGH)
+def test_other_text(deployed: Deployed, answerable: GetQuestion, text: str) -> None:
+    """An empty prompt, emoji and right-to-left scripts are answered; the next answer is correct."""
+    question = answerable("colour")
+    generation = deployed.generate(OTHER_TEXTS[text], *question.images(), max_tokens=TOKENS)
     assert generation.prompt_tokens != 0
-    _assert_next_is_right(deployed, question, f"after {OTHER_TEXTS[text]!r}")
+    _assert_next_is_correct(deployed, question, f"after {OTHER_TEXTS[text]!r}")
 
 
 @pytest.mark.needs("vision")
-def test_long_prompt(deployed, known):
-    """8,000 characters are answered, or refused for their length; the next question is right."""
-    question = known("colour")
-    roomy = deployed.deployment.model.context >= ROOMY
+def test_long_prompt(deployed: Deployed, answerable: GetQuestion) -> None:
+    """8,000 characters are answered or refused for their length; the next answer is correct."""
+    question = answerable("colour")
+    model = deployed.deployment.model
     prompt = ((QUESTION + " ") * LONG)[: LONG - len(QUESTION)] + QUESTION
-    pictures = [] if "text_only" in deployed.deployment.model.capabilities else question.images()
+    images = [] if "text_only" in model.capabilities else question.images()
     try:
-        answer = deployed.ask(prompt, *pictures)
+        answer = deployed.ask(prompt, *images)
     except BackendFailed as error:
-        if roomy or not TOO_LONG.search(str(error)):
+        if model.context >= LARGE_CONTEXT or not TOO_LONG.search(str(error)):
             raise
     else:
         assert deployed.is_canary or answer, f"no answer to {LONG} characters"
-    _assert_next_is_right(deployed, question, f"after {LONG} characters")
+    _assert_next_is_correct(deployed, question, f"after {LONG} characters")
 
 
 @pytest.mark.needs("vision")
-def test_any_text(deployed, known):
-    """Whatever is written beside a picture is answered, and the next question rightly."""
-    question = known("colour")
-    pictures = question.images()
+def test_any_text(deployed: Deployed, answerable: GetQuestion) -> None:
+    """Any text beside an image is answered, and the next question correctly."""
+    question = answerable("colour")
+    images = question.images()
     anything = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
     scripts = st.sampled_from("אבגד ابتث 漢字かな ไทย हिन्दी 🎨🔺👩🏽\u200d🚀 ﷽ e\u0301 \u202eabc")
 
     @FEW
     @given(st.text(scripts, min_size=4, max_size=40) | st.text(anything, max_size=40))
-    def holds(text):
-        generation = deployed.generate(text, *pictures, max_tokens=ENOUGH)
+    def holds(text: str) -> None:
+        generation = deployed.generate(text, *images, max_tokens=TOKENS)
         count = len(generation.token_ids)
-        assert count <= ENOUGH, f"{count} tokens where {ENOUGH} were allowed, to {text!r}"
-        _assert_next_is_right(deployed, question, f"after {text!r}")
+        assert count <= TOKENS, f"{count} tokens where {TOKENS} were allowed, to {text!r}"
+        _assert_next_is_correct(deployed, question, f"after {text!r}")
 
     holds()
 
 
-def _assert_next_is_right(deployed, question, when):
+def _assert_next_is_correct(deployed: Deployed, question: Question, when: str) -> None:
     answer = deployed.answer(question)
-    right = deployed.is_right(question, answer)
-    assert right, f"{when}: {question.prompt} -> {answer!r}, expected {question.answer!r}"
+    is_correct = deployed.is_correct(question, answer)
+    assert is_correct, f"{when}: {question.prompt} -> {answer!r}, expected {question.answer!r}"

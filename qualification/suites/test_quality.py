@@ -1,25 +1,35 @@
-"""How many generated questions does it answer rightly?"""
+"""How many generated questions does it answer correctly?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from qualification.judging.stats.estimators import share_interval
 
+if TYPE_CHECKING:
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import GetAnswers
+
 pytestmark = pytest.mark.quality
 
 
 @pytest.mark.needs("vision")
-def test_answers_held_out_questions(deployed, answered, skills, accuracy_floor):
-    """The share of right answers to held-out questions of every skill reaches the floor.
+def test_answers_held_out_questions(
+    deployed: Deployed, answers: GetAnswers, skills: tuple[str, ...], accuracy_floor: float
+) -> None:
+    """The accuracy on held-out questions of every skill reaches the floor.
 
-    It misses the floor only where the whole 95 % interval does: the questions are a few dozen.
+    The questions are a few dozen, so it misses the floor only if its whole 95 % interval does.
     """
-    answers = [each for skill in skills for each in answered(skill)]
-    wrong = [
-        (each.question.prompt, each.generation.text.strip(), each.question.answer)
-        for each in answers
-        if not each.right
+    of_all_skills = [answer for skill in skills for answer in answers(skill)]
+    incorrect = [
+        (answer.question.prompt, answer.text, answer.question.answer)
+        for answer in of_all_skills
+        if not answer.is_correct
     ]
-    accuracy = share_interval([each.right for each in answers])
+    accuracy = share_interval([answer.is_correct for answer in of_all_skills])
     deployed.record("accuracy", accuracy.mean)
-    at_best = accuracy.upper
-    assert at_best >= accuracy_floor, f"{accuracy} right, first wrong ones: {wrong[:3]}"
+    upper = accuracy.upper
+    assert upper >= accuracy_floor, f"{accuracy} correct, first incorrect answers: {incorrect[:3]}"

@@ -1,6 +1,9 @@
 """Does a request leave anything behind that changes the next one?"""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,133 +13,151 @@ from qualification.core.errors import BackendFailed
 from qualification.judging.stats.estimators import is_beyond_chance
 from qualification.suites.support.hypothesis_settings import FEW
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import (
+        Answer,
+        Ask,
+        GetPairs,
+        GetQuestion,
+        GetQuestions,
+        GetSeries,
+    )
+    from qualification.tasks.questions import Question
+
 pytestmark = pytest.mark.state
 
 SHAPES = 3
 
 
 @pytest.mark.needs("vision")
-def test_another_picture_between_changes_nothing(deployed, questions):
-    """Picture A, picture B, picture A again: the third answer equals the first."""
-    first, second = questions(seed=13, count=2, skills=["both"])
-    before = deployed.answer(first)
-    between = deployed.answer(second)
-    after = deployed.answer(first)
-    assert after == before, f"{before!r}, then {after!r} after another picture ({between!r})"
+def test_another_image_between_changes_nothing(deployed: Deployed, questions: GetQuestions) -> None:
+    """Image A, image B, image A again: the third answer equals the first."""
+    question, interlude = questions(seed=13, count=2, skills=["both"])
+    before = deployed.answer(question)
+    between = deployed.answer(interlude)
+    after = deployed.answer(question)
+    assert after == before, f"{before!r}, then {after!r} after another image ({between!r})"
 
 
 @pytest.mark.needs("vision")
-def test_sizes_in_turn_change_nothing(ask, questions):
-    """Small, wide, small, tall, small: each picture's answer and prompt stay the same."""
-    by_size = {}
+def test_sizes_in_turn_change_nothing(ask: Ask, questions: GetQuestions) -> None:
+    """Small, wide, small, tall, small: each image's answer and prompt stay the same."""
+    by_size: dict[tuple[int, int], Question] = {}
     for question in questions(seed=13, count=60, skills=["both"]):
         by_size.setdefault((question.scenes[0].width, question.scenes[0].height), question)
     small, wide, tall = by_size[84, 84], by_size[168, 84], by_size[84, 140]
-    first = ask(small)
-    for other in (wide, tall):
-        ask(other)
-        _assert_same(first, ask(small), "after a picture of another size")
+    before = ask(small)
+    for question in (wide, tall):
+        ask(question)
+        _assert_equal(before, ask(small), "after an image of another size")
 
 
 @pytest.mark.needs("vision")
-def test_fifty_requests_in_a_row(row):
-    """Five questions ten times over: every round is answered as the first one."""
-    asked = row("never").answered
-    first = {}
-    for number, each in enumerate(asked, start=1):
-        before = first.setdefault(each.question.identifier, each)
-        _assert_same(before, each, f"as request {number} of {len(asked)}")
+def test_fifty_requests_in_a_row(series: GetSeries) -> None:
+    """Five questions ten times over: every round is answered like the first one."""
+    answers = series("never").answers
+    by_question: dict[str, Answer] = {}
+    for number, answer in enumerate(answers, start=1):
+        before = by_question.setdefault(answer.question.identifier, answer)
+        _assert_equal(before, answer, f"as request {number} of {len(answers)}")
 
 
-@pytest.mark.owned
+@pytest.mark.managed
 @pytest.mark.needs("vision")
-def test_a_fresh_process_answers_alike(two_processes):
-    """What a process that has answered for a while says is what a fresh one says."""
-    for worn, fresh in two_processes():
-        _assert_same(fresh, worn, "in a process that had answered for a while")
+def test_a_fresh_process_answers_alike(two_processes: GetPairs) -> None:
+    """A process that has answered for a while answers like a fresh one."""
+    for warm, fresh in two_processes():
+        _assert_equal(fresh, warm, "in a process that had answered for a while")
 
 
 @pytest.mark.needs("vision")
-def test_a_failed_request_harms_nothing(deployed, ask, known, tmp_path):
-    """A file that is no picture is refused, and the next picture is answered as before."""
-    file = tmp_path / "no-picture.png"
+def test_a_failed_request_harms_nothing(
+    deployed: Deployed, ask: Ask, answerable: GetQuestion, tmp_path: Path
+) -> None:
+    """A file that is not an image is refused, and the next image is answered as before."""
+    file = tmp_path / "no-image.png"
     file.write_text("this is no picture")
-    question = known("both")
+    question = answerable("both")
     before = ask(question)
     try:
         generation = deployed.generate(question.prompt, file)
     except BackendFailed:
         pass
     else:
-        pytest.fail(f"a file that is no picture was answered about: {generation.text!r}")
-    _assert_same(before, ask(question), "after a request that failed")
+        pytest.fail(f"a file that is not an image was answered about: {generation.text!r}")
+    _assert_equal(before, ask(question), "after a request that failed")
 
 
 @pytest.mark.needs("vision", "multi_turn")
-def test_an_earlier_requests_picture_is_forgotten(recalled):
-    """Asked again with the picture left out, it knows no more than a guess."""
-    without = [answer for _, answer in recalled()]
-    right = sum(each.right for each in without)
-    assert not is_beyond_chance(right, len(without), 1 / SHAPES), (
-        f"{right} of {len(without)} right about a picture that only an earlier request had"
+def test_an_earlier_requests_image_is_forgotten(memory_answers: GetPairs) -> None:
+    """Asked again without the image, it answers no better than by chance."""
+    answers = [answer for _, answer in memory_answers()]
+    correct = sum(answer.is_correct for answer in answers)
+    assert not is_beyond_chance(correct, len(answers), 1 / SHAPES), (
+        f"{correct} of {len(answers)} correct about an image that only an earlier request had"
     )
 
 
 @pytest.mark.needs("vision")
-def test_any_order_of_requests_is_answered_alike(deployed, ask, questions, tmp_path):
-    """Pictures, texts, failures and clean-ups in any order: an answer depends on its question."""
-    pictured = questions(seed=31, count=3, skills=["both"])
-    asked = {f"picture {number}": each for number, each in enumerate(pictured)}
+def test_any_order_of_requests_is_answered_alike(
+    deployed: Deployed, ask: Ask, questions: GetQuestions, tmp_path: Path
+) -> None:
+    """Images, texts, failures and clean-ups in any order: an answer depends on its question."""
+    with_image = questions(seed=31, count=3, skills=["both"])
+    by_step = {f"image {number}": question for number, question in enumerate(with_image)}
     if "text_only" in deployed.deployment.model.capabilities:
-        asked["text"] = questions(seed=31, count=1, skills=["text"])[0]
-    bad = tmp_path / "no-picture.png"
-    bad.write_bytes(b"\x89PNG\r\n\x1a\nand no more")
-    first = {}
+        by_step["text"] = questions(seed=31, count=1, skills=["text"])[0]
+    broken = tmp_path / "no-image.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    answers: dict[str, Answer] = {}
 
-    def act(step):
+    def act(step: str) -> None:
         if step == "clean up":
             deployed.clean_up()
         elif step == "failure":
             with pytest.raises(BackendFailed):
-                deployed.generate("What colour is the shape?", bad)
+                deployed.generate("What colour is the shape?", broken)
         else:
-            answer = ask(asked[step])
-            _assert_same(first.setdefault(step, answer), answer, "after other requests")
+            answer = ask(by_step[step])
+            _assert_equal(answers.setdefault(step, answer), answer, "after other requests")
 
     @FEW
-    @given(st.lists(st.sampled_from([*asked, "failure", *asked]), min_size=3, max_size=6))
-    def holds(steps):
+    @given(st.lists(st.sampled_from([*by_step, "failure", *by_step]), min_size=3, max_size=6))
+    def holds(steps: list[str]) -> None:
         for step in steps:
             act(step)
 
     holds()
     act("clean up")
-    for step in asked:
+    for step in by_step:
         act(step)
 
 
 @pytest.mark.needs("vision")
-@pytest.mark.needs_workaround("reload_per_picture")
-def test_reloading_for_each_picture(deployed, questions):
-    """The workaround of loading again for each picture: it answers, and what it costs is kept."""
+@pytest.mark.needs_workaround("reload_per_image")
+def test_reloading_for_each_image(deployed: Deployed, questions: GetQuestions) -> None:
+    """The workaround of loading again for each image works; its cost is recorded."""
     for question in questions(seed=29, count=3, skills=["colour"]):
         start = time.perf_counter()
         deployed.reload()
         deployed.record("reload_s", time.perf_counter() - start)
         answer = deployed.answer(question)
-        assert deployed.is_right(question, answer), (
+        assert deployed.is_correct(question, answer), (
             f"in a fresh process: {question.prompt} -> {answer!r}, expected {question.answer!r}"
         )
 
 
-def _assert_same(before, after, when):
+def _assert_equal(before: Answer, after: Answer, when: str) -> None:
     ours, theirs = after.generation, before.generation
-    same = (ours.text, ours.token_ids, ours.prompt_tokens) == (
+    equal = (ours.text, ours.token_ids, ours.prompt_tokens) == (
         theirs.text,
         theirs.token_ids,
         theirs.prompt_tokens,
     )
-    assert same, (
+    assert equal, (
         f"{after.question.prompt!r} of {after.question.identifier} -> {ours.text!r} {when}, "
         f"{theirs.text!r} before; prompts of {ours.prompt_tokens} and {theirs.prompt_tokens} tokens"
     )

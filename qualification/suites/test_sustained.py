@@ -1,36 +1,51 @@
-"""What speed does it keep up? A machine without a fan slows down after some minutes."""
+"""What speed does it sustain? A machine without a fan slows down after some minutes."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+
+if TYPE_CHECKING:
+    from qualification.core.protocol import Generation
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import TimedRequest
 
 pytestmark = pytest.mark.sustained
 
 LAST_S = 60.0
-"""Of the whole time: its requests are the sustained ones."""
+"""Seconds at the end of the load whose requests count."""
+
+_Run = TypeVar("_Run")
 
 
 @pytest.mark.needs("vision")
-def test_sustained_speed(sustained_minutes, deployed, pair, fixed_length):
-    """Requests of a fixed length without a pause; those of the last minute are recorded."""
+def test_sustained_speed(
+    sustained_minutes: float, deployed: Deployed, timed_request: TimedRequest, fixed_length: int
+) -> None:
+    """Requests of fixed length without a pause; those of the last minute are recorded."""
 
-    def ask():
+    def ask() -> Generation:
         return deployed.generate(
-            pair.prompt, pair.picture, max_tokens=fixed_length, fixed_length=True
+            timed_request.prompt, timed_request.image, max_tokens=fixed_length, fixed_length=True
         )
 
-    runs = last_of(ask, 60 * sustained_minutes)
+    runs = last_minute(ask, 60 * sustained_minutes)
     deployed.record("sustained_decode_tps", *[run.decode_tps for run in runs])
     deployed.record("sustained_ttft_s", *[run.ttft_s for run in runs])
 
 
-def last_of(ask, seconds, clock=time.monotonic):
-    """What ``ask()`` gave in the last minute of so many seconds of asking; once at least."""
+def last_minute(
+    ask: Callable[[], _Run], seconds: float, clock: Callable[[], float] = time.monotonic
+) -> list[_Run]:
+    """Call ``ask`` for ``seconds``; return the results of the last minute, at least one."""
     start = clock()
-    kept = []
-    while not kept or clock() - start < seconds:
+    runs: list[_Run] = []
+    while not runs or clock() - start < seconds:
         began = clock() - start
         run = ask()
         if began >= seconds - LAST_S or clock() - start >= seconds:
-            kept.append(run)
-    return kept
+            runs.append(run)
+    return runs

@@ -1,30 +1,48 @@
 """How fast is it? Timed by pytest-benchmark, so its table, JSON and compare work."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
 from qualification.judging.stats.estimators import drift
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qualification.core.protocol import Generation
+    from qualification.session.deployed import Deployed
+    from qualification.suites.support.answers import Once, TimedRequest
+
 pytestmark = pytest.mark.throughput
 
 ROUNDS, PHASED = 5, 3
 LARGE = (1600, 1200)
-"""Pixels of a picture that every limit on pixels must make smaller."""
+"""Pixels of an image that every limit on pixels must reduce."""
 
 
 @pytest.mark.needs("vision")
-def test_speed(once, deployed, pair, sentinel, benchmark, fixed_length):
-    """Whole requests of a fixed length: time to first token and decoding speed of each."""
-    benchmark.group = "one picture, fixed length"
-    once("sentinel", sentinel)  # warms up with another picture of the same size
-    runs = []
+def test_speed(
+    once: Once,
+    deployed: Deployed,
+    timed_request: TimedRequest,
+    sentinel: Callable[[], tuple[float, ...]],
+    benchmark: Any,
+    fixed_length: int,
+) -> None:
+    """Whole requests of fixed length: time to first token and decoding speed of each."""
+    benchmark.group = "one image, fixed length"
+    once("sentinel", sentinel)  # warms up with another image of the same size
+    runs: list[Generation] = []
 
-    def request():
-        runs.append(
-            deployed.generate(pair.prompt, pair.picture, max_tokens=fixed_length, fixed_length=True)
+    def request() -> None:
+        generation = deployed.generate(
+            timed_request.prompt, timed_request.image, max_tokens=fixed_length, fixed_length=True
         )
+        runs.append(generation)
 
     benchmark.pedantic(request, rounds=ROUNDS, iterations=1)
     assert all(len(run.token_times_s) == fixed_length for run in runs), [
@@ -42,29 +60,32 @@ def test_speed(once, deployed, pair, sentinel, benchmark, fixed_length):
 
 
 @pytest.mark.needs("vision")
-def test_phases(deployed, pair):
-    """What the time to first token is made of, as far as the backend can be hooked.
+def test_phases(deployed: Deployed, timed_request: TimedRequest) -> None:
+    """The phases of the time to first token, as far as the backend can be hooked.
 
-    In requests of their own, because telling the parts apart takes time.
+    They need requests of their own, because separating the phases takes time.
     """
     runs = [
-        deployed.generate(pair.prompt, picture, max_tokens=2, fixed_length=True, phases=True)
-        for picture in (pair.warm_up, *[pair.picture] * PHASED)
+        deployed.generate(timed_request.prompt, image, max_tokens=2, fixed_length=True, phases=True)
+        for image in (timed_request.warm_up, *[timed_request.image] * PHASED)
     ][1:]
     for run in runs:
-        parts = run.phases
-        assert parts is not None, "the backend has no phases"
-        seen = {
-            "preprocess_s": parts.preprocess_s,
-            "vision_encode_s": parts.vision_encode_s,
-            "prefill_s": parts.prefill_s,
+        phases = run.phases
+        assert phases is not None, "the backend has no phases"
+        observed = {
+            metric: value
+            for metric, value in (
+                ("preprocess_s", phases.preprocess_s),
+                ("vision_encode_s", phases.vision_encode_s),
+                ("prefill_s", phases.prefill_s),
+            )
+            if value is not None
         }
-        for metric, value in seen.items():
-            if value is not None:
-                deployed.record(metric, value)
-        whole = sum(value for value in seen.values() if value is not None)
-        assert whole <= run.ttft_s, f"parts of {whole} s in {run.ttft_s} s to the first token"
-        if parts.prefill_s is not None:
+        for metric, value in observed.items():
+            deployed.record(metric, value)
+        total = sum(observed.values())
+        assert total <= run.ttft_s, f"phases of {total} s in {run.ttft_s} s to the first token"
+        if phases.prefill_s is not None:
             deployed.record("prefill_tps", run.prefill_tps)
     if runs[0].prompt_tokens > 0:
         deployed.record("prompt_tokens", runs[0].prompt_tokens)
@@ -74,23 +95,26 @@ def test_phases(deployed, pair):
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("size", ["as_timed", "large"])
-def test_image_tokens(deployed, pair, size):
-    """As many tokens of a picture as the settings in the model's files make of it.
+def test_image_tokens(deployed: Deployed, timed_request: TimedRequest, size: str) -> None:
+    """An image takes as many tokens as the settings in the model's files imply.
 
-    A setting that is ignored makes a large picture many times as expensive, silently.
+    An ignored setting would silently make a large image many times as expensive.
     """
-    picture = pair.picture if size == "as_timed" else pair.picture.resize(LARGE, Image.NEAREST)
-    run = deployed.generate(pair.prompt, picture, max_tokens=1, phases=True)
-    count, wanted = run.image_tokens, run.image_tokens_expected
-    assert count != 0, "a picture was given, and no token of the prompt stands for it"
+    image = timed_request.image
+    if size == "large":
+        image = image.resize(LARGE, Image.Resampling.NEAREST)
+    run = deployed.generate(timed_request.prompt, image, max_tokens=1, phases=True)
+    count, expected = run.image_tokens, run.image_tokens_expected
+    assert count != 0, "an image was given, and no token of the prompt stands for it"
     assert run.prompt_tokens < 0 or count < run.prompt_tokens, (
-        f"{count} of {run.prompt_tokens} tokens are the picture's"
+        f"{count} of {run.prompt_tokens} tokens are the image's"
     )
-    if wanted >= 0 and count >= 0:
-        pixels = "{} x {}".format(*picture.size)
-        assert count == wanted, f"{count} image tokens of {pixels} pixels, the files say {wanted}"
+    if expected >= 0 and count >= 0:
+        pixels = "{} x {}".format(*image.size)
+        assert count == expected, (
+            f"{count} image tokens of {pixels} pixels, the files say {expected}"
+        )
 
 
-def _intervals(run):
-    times = run.token_times_s
-    return [after - before for before, after in pairwise(times)]
+def _intervals(run: Generation) -> list[float]:
+    return [after - before for before, after in pairwise(run.token_times_s)]

@@ -2,12 +2,12 @@
 
 A question asks for what one *scene* shows (skills ``colour``, ``shape``, ``both``, ``count``,
 ``position``, ``word``), for the colours of two scenes or which of them shows a word (``pair``,
-``which``), for the way that a shape moves in a clip (``motion``), for a digit without a picture
-(``text``), or, two turns after the picture, for what it showed (``recall``).
+``which``), for the way that a shape moves in a clip (``motion``), for a digit without an image
+(``text``), or, two turns after the image, for what it showed (``recall``: a memory question).
 
-Everything is a pure function of the seed; see :mod:`qualification.tasks.scenes` for the pictures and for
-how train and held-out ones are kept apart. The ten text questions are facts, not pictures; there
-are no others of their kind to hold out, so they are the same in both splits.
+Everything is a pure function of the seed. :mod:`qualification.tasks.scenes` draws the images and
+keeps the training split apart from the held-out one. The ten text questions are facts without an
+image; none is left to hold out, so both splits have the same ones.
 """
 
 from __future__ import annotations
@@ -38,11 +38,20 @@ if TYPE_CHECKING:
     from qualification.core.declarations import Model
 
 BEFORE = "Look at this."
-"""What half of the picture questions say before the picture; the rest start with it."""
+"""Half of the image questions say this before the image; the other half starts with the image."""
 
 DIGITS: tuple[str, ...] = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+)
 PLACES: tuple[str, ...] = ("first", "second")
 PROMPTS: dict[str, str] = {
     "colour": "What colour is the shape?",
@@ -68,11 +77,11 @@ SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
     "which": ("word", "shape"),
     "recall": ("shape",),
 }
-"""Skill -> the kinds of the scenes that it is asked of, in any order."""
+"""Skill -> the kinds of the scenes that it asks about, in any order."""
 
-TWO_PICTURES: tuple[str, ...] = ("pair", "which")
+TWO_IMAGES: tuple[str, ...] = ("pair", "which")
 SKILLS: tuple[str, ...] = ("colour", "shape", "both", "count", "position", "word", "text")
-"""What a question list has unless asked otherwise: one picture at most, one turn."""
+"""The default skills of a list of questions: at most one image, one turn."""
 
 SKILLS_SHOWING: dict[Capability, tuple[str, ...]] = {
     "vision": ("colour", "shape", "both", "count", "position", "word"),
@@ -81,9 +90,9 @@ SKILLS_SHOWING: dict[Capability, tuple[str, ...]] = {
     "video": ("motion",),
     "multi_turn": ("recall",),
 }
-"""Declared capability -> skills of generated questions that show it."""
+"""Declared capability -> skills of the generated questions that demonstrate it."""
 
-ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_PICTURES, "recall", "motion")
+ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_IMAGES, "recall", "motion")
 SPLITS: tuple[str, ...] = ("train", "heldout")
 
 _RIVALS: tuple[frozenset[str], ...] = tuple(
@@ -94,12 +103,12 @@ _NUMERAL = {word: str(number) for number, word in enumerate(DIGITS)}
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with its one right answer.
+    """A prompt with its only correct answer.
 
-    The user's turn is ``before`` (may be empty), the scenes' pictures or the clip, then ``prompt``.
-    With a ``history`` of earlier (prompt, answer) turns, ``before`` and the pictures stand in the
-    first of them. Without ``before`` the question is the same, for a backend that puts all text
-    behind the pictures.
+    The user's turn is ``before`` (may be empty), the scenes' images or the clip, then ``prompt``.
+    With a ``history`` of earlier (prompt, answer) turns, ``before`` and the images stand in the
+    first of them. Without ``before`` the question is the same: some backends put all text behind
+    the images.
     """
 
     identifier: str
@@ -112,7 +121,7 @@ class Question:
     history: tuple[tuple[str, str], ...] = ()
 
     def images(self) -> list[Image.Image]:
-        """Draw the question's pictures, in the order of the prompt; none for ``text``."""
+        """Draw the question's images, in the order of the prompt; none for ``text``."""
         return [scene.draw() for scene in self.scenes]
 
     def frames(self) -> list[Image.Image]:
@@ -128,8 +137,8 @@ def generate(
 ) -> list[Question]:
     """Return ``count`` questions, the skills taken in turn, each with its own scene.
 
-    The same arguments give the same questions on every machine and Python.  Scenes repeat
-    neither inside a list nor between the two splits.
+    The same arguments give the same questions on every machine and Python. No scene occurs
+    twice in a list or in both splits.
 
     Raises:
         ValueError: an unknown split or skill, or no skill at all.
@@ -140,7 +149,7 @@ def generate(
     if not skills or any(skill not in ALL_SKILLS for skill in skills):
         raise ValueError(f"skills are {list(skills)}, not some of {ALL_SKILLS}")
     rng = random.Random(f"{split}:{seed}")  # noqa: S311 (a seed, not a secret)
-    seen: set[Scene | Clip] = set()
+    used: set[Scene | Clip] = set()
     questions = []
     digits: list[int] = []
     for number in range(count):
@@ -149,16 +158,16 @@ def generate(
         clip = None
         for kind in kinds_of(skill, rng):
             scene = random_scene(rng, kind)
-            while scene in seen or scene.split() != split:
+            while scene in used or scene.split() != split:
                 scene = random_scene(rng, kind)
-            seen.add(scene)
+            used.add(scene)
             scenes.append(scene)
         while skill == "motion" and clip is None:
             candidate = random_clip(rng)
-            if candidate not in seen and candidate.split() == split:
-                seen.add(candidate)
+            if candidate not in used and candidate.split() == split:
+                used.add(candidate)
                 clip = candidate
-        if skill == "text" and not digits:  # each of the ten once, before one comes again
+        if skill == "text" and not digits:  # all ten once before any comes again
             digits = rng.sample(range(len(DIGITS)), len(DIGITS))
         digit = digits.pop() if skill == "text" else rng.randrange(len(DIGITS))
         identifier = f"{split}-{seed}-{number:05d}-{skill}"
@@ -167,7 +176,7 @@ def generate(
 
 
 def kinds_of(skill: str, rng: random.Random) -> list[SceneKind]:
-    """Return the kinds of a question's pictures in their order; none for a clip or a text."""
+    """Return the kinds of a question's images in order; empty for a clip or a text question."""
     kinds = SCENES_OF.get(skill, ())
     return rng.sample(kinds, len(kinds))
 
@@ -181,7 +190,7 @@ def ask(
     clip: Clip | None = None,
     digit: int = 0,
 ) -> Question:
-    """Return the question of ``skill`` about scenes or a clip that were chosen already."""
+    """Return the question of ``skill`` about the given scenes or clip."""
     prompt, answer = PROMPTS[skill], ""
     history: tuple[tuple[str, str], ...] = ()
     if skill == "text":
@@ -212,31 +221,31 @@ def skills_of(model: Model) -> tuple[str, ...]:
     )
 
 
-def is_right(question: Question, text: str) -> bool:
-    """Say whether ``text`` is the question's whole answer.
+def is_correct(question: Question, text: str) -> bool:
+    """Whether ``text`` is the question's whole answer.
 
-    Case, surrounding white space, runs of white space and one final full stop do not count;
-    anything else does: a right word followed by others is wrong.
+    Case, white space at the ends, the length of white space and one final full stop do not count.
+    Anything else does: a correct word followed by other words is incorrect.
     """
     return _normalised(text) == _normalised(question.answer)
 
 
 def says_the_answer(question: Question, text: str) -> bool:
-    """Say whether ``text``, a sentence perhaps, names the answer and none of its rivals.
+    """Whether ``text``, which may be a sentence, names the answer and none of its rivals.
 
-    Of the colours, shapes, sides and so on that the answer has, exactly the right ones must be
-    named; for ``pair`` in their order, and as often. A count may be a word.
+    For each kind of word in the answer (colours, shapes, sides, …), ``text`` must name exactly the
+    words of the answer; for ``pair`` in their order and as often. A count may be a word.
     """
     words = re.findall(r"[a-z0-9]+", text.lower())
-    wanted = question.answer.split()
+    expected = question.answer.split()
     if question.skill == "count":
         numbers = {_NUMERAL.get(word, word) for word in words}
-        return {number for number in numbers if number.isdigit()} == set(wanted)
-    kinds = [kind for kind in _RIVALS if kind & set(wanted)]
+        return {number for number in numbers if number.isdigit()} == set(expected)
+    kinds = [kind for kind in _RIVALS if kind & set(expected)]
     if not kinds:
-        return set(wanted) <= set(words)
+        return set(expected) <= set(words)
     named = [word for word in words if any(word in kind for kind in kinds)]
-    return named == wanted if question.skill == "pair" else set(named) == set(wanted)
+    return named == expected if question.skill == "pair" else set(named) == set(expected)
 
 
 def _normalised(text: str) -> str:

@@ -1,11 +1,11 @@
-"""Pictures and clips described by whole numbers alone, and drawn when they are asked for.
+"""Images and clips that are described by whole numbers and drawn on demand.
 
-Everything is a pure function of the random generator that is handed in: only :mod:`random`,
+Everything is a pure function of the random generator that the caller passes. Only :mod:`random`,
 :mod:`hashlib` and Pillow's drawing are used, so the parent process can import this module without
-any model library.
+a model library.
 
-Train and held-out scenes are disjoint by construction: a scene belongs to the split that the
-SHA-256 of its parameters says, whatever the seed.
+Training and held-out scenes are disjoint by construction: the SHA-256 of its parameters assigns a
+scene to a split, whatever the seed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,21 @@ WORDS: tuple[str, ...] = ("box", "cat", "dog", "ice", "key", "map", "sun", "zip"
 """Printed in capital letters."""
 
 MOST = 5
-"""Shapes that a picture to be counted has at most."""
+"""The largest number of shapes in an image of the skill ``count``."""
 
 FRAMES = 8
 SIZES: tuple[tuple[int, int], ...] = (
-    (84, 84), (112, 84), (84, 112), (112, 112), (140, 84), (84, 140), (168, 84),
-    (100, 90), (90, 130),
-)  # fmt: skip
-"""Width and height in pixels of the pictures; the last two are no multiples of a patch."""
+    (84, 84),
+    (112, 84),
+    (84, 112),
+    (112, 112),
+    (140, 84),
+    (84, 140),
+    (168, 84),
+    (100, 90),
+    (90, 130),
+)
+"""Width and height of the images in pixels; the last two are not multiples of a patch."""
 
 CLIP_SIZES: tuple[tuple[int, int], ...] = ((84, 84), (112, 84))
 
@@ -50,7 +57,7 @@ SceneKind = Literal["shape", "count", "position", "word"]
 SCENE_KINDS: tuple[SceneKind, ...] = ("shape", "count", "position", "word")
 
 _COLOUR_JITTER = 12  # levels of 255 by which a channel may differ from the named colour
-_HELDOUT_SHARE = 64  # of 256 values of the hash's first byte
+_HELDOUT_SHARE = 64  # of the 256 values of the hash's first byte
 _GREYS = (205, 250)
 _DOT = (90, 90, 90)
 
@@ -82,9 +89,9 @@ class Print:
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows; lengths in pixels, colours in levels 0..255.
+    """What one image shows; lengths in pixels, colours in levels 0..255.
 
-    ``facts`` are the answers that hold of it: pairs of a skill and its answer.
+    ``facts`` are pairs of a skill and the correct answer for this scene.
     """
 
     width: int
@@ -95,19 +102,19 @@ class Scene:
     facts: tuple[tuple[str, str], ...]
 
     def fact(self, skill: str) -> str:
-        """Return the answer to ``skill``; KeyError where the scene has none."""
+        """Return the answer for ``skill``; KeyError if the scene has none."""
         return dict(self.facts)[skill]
 
     def split(self) -> str:
-        """Return ``"train"`` or ``"heldout"``: a hash of the parameters, no seed in it."""
+        """Return ``"train"`` or ``"heldout"`` by a hash of the parameters, without a seed."""
         return _split_of(repr(self))
 
     def draw(self) -> Image.Image:
-        """Draw the scene as an RGB picture of ``width`` x ``height`` pixels."""
+        """Draw the scene as an RGB image of ``width`` x ``height`` pixels."""
         from PIL import Image, ImageDraw
 
-        picture = Image.new("RGB", (self.width, self.height), self.background)
-        pen = ImageDraw.Draw(picture)
+        image = Image.new("RGB", (self.width, self.height), self.background)
+        pen = ImageDraw.Draw(image)
         for mark in self.marks:
             x, y, r = mark.x, mark.y, mark.radius
             if mark.shape == "circle":
@@ -118,35 +125,40 @@ class Scene:
                 pen.polygon(((x, y - r), (x + r, y + r), (x - r, y + r)), fill=mark.fill)
         for line in self.prints:
             mask = _letters(line.word, line.scale)
-            picture.paste(line.fill, (line.x, line.y), mask)
-        return picture
+            image.paste(line.fill, (line.x, line.y), mask)
+        return image
 
 
 @dataclass(frozen=True)
 class Clip:
-    """``FRAMES`` scenes of one size, one second apart, in which a shape moves one way."""
+    """``FRAMES`` scenes of one size, one second apart, in which a shape moves in one direction."""
 
     scenes: tuple[Scene, ...]
     move: str
 
     def split(self) -> str:
-        """Return ``"train"`` or ``"heldout"``, as of a scene."""
+        """Return ``"train"`` or ``"heldout"``, as for a scene."""
         return _split_of(repr(self))
 
     def frames(self) -> list[Image.Image]:
-        """Draw the frames in their order."""
+        """Draw the frames in order."""
         return [scene.draw() for scene in self.scenes]
 
 
 def random_scene(rng: random.Random, kind: SceneKind) -> Scene:
     """Return a scene to ask about: one shape, some to count, one beside a dot, or a word."""
-    return {"shape": _one_shape, "count": _many, "position": _beside, "word": _printed}[kind](rng)
+    return {
+        "shape": _shape_scene,
+        "count": _count_scene,
+        "position": _position_scene,
+        "word": _word_scene,
+    }[kind](rng)
 
 
 def random_clip(rng: random.Random) -> Clip:
     """Return a clip of one shape that moves left, right, up or down across the frame."""
     move = rng.choice(MOVES)
-    shape, _, fill = _painted(rng)
+    shape, _, fill = _shape_and_fill(rng)
     width, height = rng.choice(CLIP_SIZES)
     background = _grey(rng)
     radius = rng.randint(9, 14)
@@ -164,8 +176,8 @@ def random_clip(rng: random.Random) -> Clip:
     return Clip(tuple(Scene(width, height, background, (mark,), (), ()) for mark in marks), move)
 
 
-def _one_shape(rng: random.Random) -> Scene:
-    shape, colour, fill = _painted(rng)
+def _shape_scene(rng: random.Random) -> Scene:
+    shape, colour, fill = _shape_and_fill(rng)
     width, height = rng.choice(SIZES)
     short = min(width, height)
     radius = rng.randint(short * 22 // 100, short * 36 // 100)
@@ -175,9 +187,9 @@ def _one_shape(rng: random.Random) -> Scene:
     return Scene(width, height, _grey(rng), (Mark(shape, fill, x, y, radius),), (), facts)
 
 
-def _many(rng: random.Random) -> Scene:
+def _count_scene(rng: random.Random) -> Scene:
     """Equal shapes in the cells of a grid, so that none touches another."""
-    shape, _, fill = _painted(rng)
+    shape, _, fill = _shape_and_fill(rng)
     width, height = rng.choice(SIZES)
     columns, rows = (3, 2) if width >= height else (2, 3)
     cell_width, cell_height = width // columns, height // rows
@@ -193,9 +205,9 @@ def _many(rng: random.Random) -> Scene:
     return Scene(width, height, _grey(rng), tuple(marks), (), facts)
 
 
-def _beside(rng: random.Random) -> Scene:
+def _position_scene(rng: random.Random) -> Scene:
     """A shape on one side of a grey dot in the middle."""
-    shape, _, fill = _painted(rng)
+    shape, _, fill = _shape_and_fill(rng)
     width, height = rng.choice(SIZES)
     side = rng.choice(SIDES)
     dot_x, dot_y = width // 2 + rng.randint(-4, 4), height // 2 + rng.randint(-4, 4)
@@ -212,10 +224,10 @@ def _beside(rng: random.Random) -> Scene:
     return Scene(width, height, _grey(rng), marks, (), (("position", side),))
 
 
-def _printed(rng: random.Random) -> Scene:
-    """A word in large letters, in the upper left of the picture."""
+def _word_scene(rng: random.Random) -> Scene:
+    """A word in large letters, in the upper left of the image."""
     word = rng.choice(WORDS)
-    _, _, fill = _painted(rng)
+    _, _, fill = _shape_and_fill(rng)
     width, height = rng.choice(SIZES)
     scale = 4
     x, y = 4 + rng.randint(0, 5), 12 + rng.randint(0, 5)
@@ -223,7 +235,7 @@ def _printed(rng: random.Random) -> Scene:
     return Scene(width, height, _grey(rng), (), (Print(word, fill, x, y, scale),), facts)
 
 
-def _painted(rng: random.Random) -> tuple[str, str, Rgb]:
+def _shape_and_fill(rng: random.Random) -> tuple[str, str, Rgb]:
     """Return a shape, a colour's name and a fill near that colour."""
     shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
     red, green, blue = (_jittered(rng, level) for level in COLOURS[colour])
@@ -254,5 +266,5 @@ def _letters(word: str, scale: int) -> Image.Image:
 
 
 def _split_of(text: str) -> str:
-    first = hashlib.sha256(text.encode()).digest()[0]
-    return "heldout" if first < _HELDOUT_SHARE else "train"
+    first_byte = hashlib.sha256(text.encode()).digest()[0]
+    return "heldout" if first_byte < _HELDOUT_SHARE else "train"

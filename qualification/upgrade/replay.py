@@ -1,9 +1,9 @@
-"""Past regressions through the gate: what really broke must be caught, what did not must pass.
+"""Past regressions through the gate: released faults must be caught, good environments must pass.
 
-The catalogue is ``declarations/regressions.toml``: for each regression the pins of an environment
-that was good, of the one that was bad, perhaps of another good one (``fixed``), and the canaries on
-which it shows. ``good`` against ``bad`` must be regressed; ``good`` against itself, built again or
-not, and against ``fixed`` must not be.
+The catalogue is ``declarations/regressions.toml``: for each regression the pins of a good
+environment, of the bad one, perhaps of another good one (``fixed``), and the canaries on which it
+shows. With ``good`` as the baseline, ``bad`` must be regressed, by one of the checks that are
+declared to catch it; ``good`` itself, built again or not, and ``fixed`` must not be.
 """
 
 from __future__ import annotations
@@ -12,38 +12,46 @@ import fnmatch
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from packaging.requirements import Requirement
 from pydantic import ConfigDict
 
 from qualification.core.errors import EnvironmentFailed, SelectionError
 from qualification.core.paths import DECLARATIONS, home
+from qualification.core.results import Machine
 from qualification.machine.probe import probe
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
+from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec
-from qualification.upgrade.gate.plan import make_plan
-from qualification.upgrade.gate.run import run_gate
+from qualification.upgrade.gate.plan import GateRequest, make_plan
+from qualification.upgrade.gate.start import begin_gate
 
 _STRICT = ConfigDict(extra="forbid")
 _PLACE = re.compile(r"(?<![\w.])(/[\w.@+-]+){2,}")
-"""A path: the record is committed, and says nothing of where it was made."""
+"""A path: the record is committed, and must not say where it was made."""
 
 Against = Literal["bad", "good", "fixed"]
-Outcome = Literal["caught", "missed", "false alarm", "quiet", "not installable"]
+Outcome = Literal[
+    "caught", "caught by another check", "missed", "quiet", "false alarm", "not installable"
+]
+_OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+FAULTS: frozenset[Outcome] = frozenset({"caught by another check", "missed", "false alarm"})
+"""Outcomes that say that the gate, or the catalogue, is wrong."""
 
 
 @dataclass(frozen=True)
 class Regression:
     """One released regression. Pins are complete; ``caught_by`` are checks of the gate.
 
-    ``alone`` names those of the pins that are installed without what they depend on, like all of
-    ``no_dependencies``.
+    ``alone`` names the pins that are installed without their dependencies, as all of
+    ``no_dependencies`` are.
     """
 
     __pydantic_config__ = _STRICT
@@ -61,7 +69,7 @@ class Regression:
     alone: tuple[str, ...] = ()
 
     def environment(self, side: Against) -> EnvironmentSpec:
-        """The environment of one side."""
+        """The environment of that name."""
         pins: tuple[str, ...] = getattr(self, side)
         alone = tuple(pin for pin in pins if Requirement(pin).name in self.alone)
         return EnvironmentSpec(
@@ -74,7 +82,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class NotHere:
-    """A regression that cannot be shown on such a machine, and why."""
+    """A regression that cannot be reproduced here, and why."""
 
     __pydantic_config__ = _STRICT
     row: int
@@ -93,7 +101,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the gate said of one pair. ``named`` are the checks that it called regressed."""
+    """The gate's result for one pair. ``named`` are the checks that it called regressed."""
 
     identifier: str
     row: int
@@ -114,16 +122,22 @@ def read_catalogue(folder: Path = DECLARATIONS) -> Catalogue:
 
 def select(catalogue: Catalogue, patterns: Sequence[str]) -> tuple[Regression, ...]:
     """The regressions whose identifier or row matches one of the patterns; all without any."""
-    found = tuple(
-        one
-        for one in catalogue.regressions
-        if not patterns
-        or any(fnmatch.fnmatchcase(one.identifier, p) or p == str(one.row) for p in patterns)
+
+    def matches(regression: Regression, pattern: str) -> bool:
+        identifier, row = regression.identifier, str(regression.row)
+        return fnmatch.fnmatchcase(identifier, pattern) or pattern == row
+
+    chosen = tuple(
+        regression
+        for regression in catalogue.regressions
+        if not patterns or any(matches(regression, pattern) for pattern in patterns)
     )
-    if not found:
-        known = ", ".join(one.identifier for one in catalogue.regressions)
-        raise SelectionError(f"no regression matches {', '.join(patterns)}: known are {known}")
-    return found
+    if not chosen:
+        identifiers = ", ".join(regression.identifier for regression in catalogue.regressions)
+        raise SelectionError(
+            f"no regression matches {', '.join(patterns)}: known are {identifiers}"
+        )
+    return chosen
 
 
 def replay(
@@ -134,7 +148,7 @@ def replay(
     also_good: bool = True,
     root: Path | None = None,
 ) -> Iterable[Replayed]:
-    """Yield what the gate says of each pair of environments, as soon as it does."""
+    """Yield the gate's result for each pair of environments, as soon as it is there."""
     machine = probe(registry.chips, registry.tiers)
     for regression in regressions:
         pairs: list[Against] = ["bad"]
@@ -153,29 +167,36 @@ def replay(
             yield _through_the_gate(regression, against, (sides[0], sides[1]), registry, machine)
 
 
-def outcome(against: Against, verdict: str) -> Outcome:
-    """What a verdict means for a pair that is bad, or that is not."""
-    if against == "bad":
-        return "caught" if verdict == "regressed" else "missed"
-    return "false alarm" if verdict == "regressed" else "quiet"
+def outcome(
+    against: Against, verdict: str, named: Collection[str], caught_by: Collection[str]
+) -> Outcome:
+    """The meaning of a verdict for a bad or a good pair.
+
+    ``named`` are the checks that the gate called regressed, such as ``given_as[bytes]``;
+    ``caught_by`` those declared, in which ``given_as`` stands for all of its variants. A bad pair
+    that only other checks call regressed may well be regressed by chance.
+    """
+    if verdict != "regressed":
+        return "missed" if against == "bad" else "quiet"
+    if against != "bad":
+        return "false alarm"
+    checks = {*named, *(check.partition("[")[0] for check in named)}
+    return "caught" if checks & set(caught_by) else "caught by another check"
 
 
-def as_json(found: Sequence[Replayed], catalogue: Catalogue, date: str) -> dict[str, Any]:
+def as_json(replayed: Sequence[Replayed], catalogue: Catalogue, date: str) -> dict[str, Any]:
     """The record that is committed."""
     return {
         "date": date,
-        "pairs": [asdict(one) for one in found],
-        "not_here": [asdict(one) for one in catalogue.not_here],
+        "pairs": [asdict(pair) for pair in replayed],
+        "not_here": [asdict(regression) for regression in catalogue.not_here],
     }
 
 
-def document(found: Sequence[Replayed], catalogue: Catalogue, date: str) -> str:
-    """The same as Markdown."""
-    titles = {one.identifier: one for one in catalogue.regressions}
-    counts = {
-        name: sum(one.outcome == name for one in found)
-        for name in ("caught", "missed", "quiet", "false alarm", "not installable")
-    }
+def document(replayed: Sequence[Replayed], catalogue: Catalogue, date: str) -> str:
+    """The record as Markdown."""
+    regressions = {regression.identifier: regression for regression in catalogue.regressions}
+    counts = {name: sum(pair.outcome == name for pair in replayed) for name in _OUTCOMES}
     lines = [
         "# Past regressions through the gate",
         "",
@@ -186,56 +207,55 @@ def document(found: Sequence[Replayed], catalogue: Catalogue, date: str) -> str:
         "| row | regression | pair | gate | named | seconds |",
         "|---|---|---|---|---|---|",
     ]
-    for one in found:
-        regression = titles[one.identifier]
-        moved = ", ".join(
-            f"{name} {one.a.get(name) or '–'} → {one.b.get(name) or '–'}"
-            for name in sorted({*one.a, *one.b})
-            if one.a.get(name) != one.b.get(name) and name == regression.package.lower()
-        )
-        pair = f"good, {one.against}" + (f" ({moved})" if moved else "")
-        named = ", ".join(one.named) or "–"
-        lines.append(
-            f"| {one.row} | {one.identifier}: {regression.title} | {pair} | "
-            f"**{one.outcome}** ({one.verdict}) | {named} | {one.wall_s:.0f} |"
-        )
-    lines += ["", "## Not here", "", "| row | what | why |", "|---|---|---|"]
-    lines += [f"| {one.row} | {one.title} | {one.why} |" for one in catalogue.not_here]
+    lines += [_row(pair, regressions[pair.identifier]) for pair in replayed]
+    lines += ["", "## Not reproduced here", "", "| row | regression | why |", "|---|---|---|"]
+    lines += [
+        f"| {missing.row} | {missing.title} | {missing.why} |" for missing in catalogue.not_here
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _through_the_gate(  # type: ignore[no-untyped-def]
+def _row(pair: Replayed, regression: Regression) -> str:
+    package = regression.package.lower()
+    good, against = pair.a.get(package), pair.b.get(package)
+    moved = f" ({package} {good or '–'} → {against or '–'})" if good != against else ""
+    named = ", ".join(pair.named) or "–"
+    return (
+        f"| {pair.row} | {pair.identifier}: {regression.title} | good, {pair.against}{moved} | "
+        f"**{pair.outcome}** ({pair.verdict}) | {named} | {pair.wall_s:.0f} |"
+    )
+
+
+def _through_the_gate(
     regression: Regression,
     against: Against,
     sides: tuple[Built, Built],
     registry: Registry,
-    machine,
+    machine: Machine,
 ) -> Replayed:
     deployments = [registry.deployment(name) for name in regression.deployments]
-    plan = make_plan(sides, deployments, machine, seed=regression.row)
+    request = GateRequest(metrics="none", seed=regression.row)
+    plan = make_plan(sides, deployments, machine, request)
+    tier = registry.tier(machine.tier) if machine.tier else None
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="qualify-replay-") as folder:
-        result = run_gate(
-            Path(folder) / "gate",
-            plan,
-            sides,
-            deployments,
-            tier=registry.tier(machine.tier) if machine.tier else None,
-            fixtures=home() / "fixtures",
-            jobs=2,
-        )
-    worst = [one for one in result.behaviour if one.verdict == "regressed"]
+    with tempfile.TemporaryDirectory(prefix="qualify-replay-") as scratch:
+        folder = Path(scratch) / "gate"
+        context = RunContext(machine, tier, home() / "fixtures", folder / "scratch")
+        with begin_gate(folder, plan, sides, deployments, context, jobs=request.jobs) as gate:
+            result = gate.run()
+    regressed = [finding for finding in result.behaviour if finding.verdict == "regressed"]
+    named = tuple(dict.fromkeys(finding.check for finding in regressed))
     return Replayed(
-        regression.identifier,
-        regression.row,
-        against,
-        result.verdict,
-        tuple(dict.fromkeys(one.check for one in worst)),
-        outcome(against, result.verdict),
-        _PLACE.sub("…", worst[0].sentence if worst else result.sentence),
-        time.monotonic() - started,
-        plan.a.versions,
-        plan.b.versions,
+        identifier=regression.identifier,
+        row=regression.row,
+        against=against,
+        verdict=result.verdict,
+        named=named,
+        outcome=outcome(against, result.verdict, named, regression.caught_by),
+        sentence=_PLACE.sub("…", regressed[0].sentence if regressed else result.sentence),
+        wall_s=time.monotonic() - started,
+        a=plan.a.versions,
+        b=plan.b.versions,
     )
 
 

@@ -1,9 +1,9 @@
-"""What a ``suspect`` starts: the gate that holds the accepted environment against this one.
+"""The gate that a ``suspect`` starts: it compares this environment with the accepted one.
 
 A stored baseline is of another day, so a suspect never fails by itself. The two environments,
-interleaved on this machine, decide: the accepted session's exact versions as pins laid over
-``current`` (which adds what no session records, such as num2words), against the interpreter that
-the suspect session ran under, or against its pins where that is not the one that runs this.
+interleaved on this machine, decide. The gate's baseline is ``current`` with the exact versions of
+the accepted session (``current`` adds packages that no session records, such as num2words). Its
+candidate is this interpreter, or the pins of the suspect session if that ran under another one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from qualification.core.declarations import Source
 from qualification.core.errors import BaselineError, SelectionError
 from qualification.core.libraries import library_versions
 from qualification.core.metrics import BASELINE_LIMITS, GATE_LIMITS
@@ -23,7 +24,7 @@ from qualification.core.protocol import WeightsSource
 from qualification.core.results import Environment, Machine, Session, Verdict
 from qualification.judging.baselines.staleness import newest
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
-from qualification.judging.library_versions import backend_of, difference, pins, python_series
+from qualification.judging.library_versions import difference, engine_of, pins, python_series
 from qualification.judging.stats.estimators import sessions_to_decide
 from qualification.models.loading import load_registry
 from qualification.models.registry import Registry
@@ -33,7 +34,7 @@ QUALIFY = (sys.executable, "-m", "qualification.cli")
 """How this very ``qualify`` is started."""
 
 _WITHOUT_DEPENDENCIES = ("torchvision",)
-"""Its Linux wheel asks for a CUDA build of torch."""
+"""Their Linux wheels require a CUDA build of torch."""
 
 _SAME = (
     "its baseline has the same library versions, so the cause is not among them: measure again, "
@@ -41,22 +42,21 @@ _SAME = (
 )
 
 _RANK = (1, 2, 3, 0)
-"""Exit codes of a gate, the gravest first: regressed, an error, not decided, passed."""
+"""Exit codes of a gate, the gravest first: regressed, an error, undecided, passed."""
 
 
 @dataclass(frozen=True)
 class Suspect:
     """A deployment with suspect metrics, and the environment of an accepted session.
 
-    ``accepted`` is that session, ``differs`` what its libraries had where they differ from this
-    session's. ``now`` are this session's pins where it did not run under this interpreter, else
-    empty. ``problem`` is a clause where no gate would tell anything; ``environment`` is None where
-    there is nothing to hold against.
+    ``accepted`` is that session, ``differs`` how its libraries differ from this session's. ``now``
+    are this session's pins, empty if it ran under this interpreter. ``problem`` is a clause that
+    says why no gate would help; ``environment`` is None if there is nothing to compare with.
     """
 
     deployment: str
     metrics: tuple[str, ...]
-    environment: EnvironmentSpec | None
+    environment: EnvironmentSpec | None = None
     accepted: str = ""
     differs: str = ""
     problem: str = ""
@@ -74,123 +74,137 @@ def suspects(
     """The deployments of a session that a stored baseline makes suspect, in the verdicts' order.
 
     The environment is that of the newest accepted session with other versions, among those that
-    the judge holds this machine against. A baseline that is gone or cannot be read is a
-    ``problem`` of its deployment and hides no other suspect. ``installed`` are this interpreter's
-    library versions, looked up where they are not given, as the declarations are.
+    the judge compares this machine with. A baseline that is gone or cannot be read is a ``problem``
+    of its deployment and hides no other suspect. ``installed`` are this interpreter's library
+    versions; they, and the declarations, are looked up if they are not given.
     """
-    wanted = {
-        verdict.deployment: tuple(
-            dict.fromkeys(one.metric for one in verdict.findings if one.status == "suspect")
-        )
+    candidates = [
+        Suspect(verdict.deployment, metrics)
         for verdict in verdicts
-    }
-    if not any(wanted.values()):
+        if (metrics := _suspect_metrics(verdict))
+    ]
+    if not candidates:
         return ()
     registry = load_registry() if registry is None else registry
-    declared: dict[str, WeightsSource] = {
-        one.identifier: one.source.weights
-        for known in (registry.with_weights("synthetic"), registry)
-        for one in known.deployments()
+    sources = {
+        deployment.identifier: deployment.source
+        for declared in (registry.with_weights("synthetic"), registry)
+        for deployment in declared.deployments()
     }
-    here = replace(session.environment, versions=dict(installed or library_versions()))
-    found = []
-    for deployment, metrics in wanted.items():
-        if not metrics:
-            continue
-        one = _suspect(deployment, metrics, baselines, session)
-        if deployment not in declared:
-            problem = one.problem or "it is no longer declared"
-            found.append(replace(one, environment=None, problem=problem))
-            continue
-        backend, system = backend_of(deployment), session.machine.system
-        now = pins(backend, session.environment, system)
-        if now == pins(backend, here, system):
-            now = ()
-        found.append(replace(one, weights=declared[deployment], now=now))
-    return tuple(found)
+    interpreter = replace(session.environment, versions=dict(installed or library_versions()))
+    return tuple(
+        _completed(suspect, sources.get(suspect.deployment), baselines, session, interpreter)
+        for suspect in candidates
+    )
 
 
-def order(suspect: Suspect, declarations: Path | None = None) -> list[str]:
-    """The command line that holds the accepted environment against the suspect session's.
+def gate_command(suspect: Suspect, declarations: Path | None = None) -> list[str]:
+    """The command line of the gate between the accepted environment and the suspect session's.
 
     Metrics that a gate does not time (accuracy) are left to its behaviour checks. ``declarations``
-    is a folder other than the project's own. SelectionError where there is no environment to hold
-    against.
+    is a folder other than the project's own. Raises SelectionError if there is no environment to
+    compare with.
     """
     spec = suspect.environment
     if spec is None:
         raise SelectionError(f"{suspect.deployment}: {suspect.problem}")
-    wanted = ["qualify", "gate", "--from-pins", " ".join((*spec.pins, *spec.no_dependencies))]
+    words = ["qualify", "gate", "--from-pins", " ".join((*spec.pins, *spec.no_dependencies))]
     if suspect.now:
-        wanted += ["--to", "current", "--candidate", " ".join(suspect.now)]
+        words += ["--to", "current", "--candidate", " ".join(suspect.now)]
     else:
-        wanted += ["--to", "here"]
-    wanted += ["--models", suspect.deployment, "--weights", suspect.weights]
+        words += ["--to", "here"]
+    words += ["--models", suspect.deployment, "--weights", suspect.weights]
     if timed := [metric for metric in suspect.metrics if metric in GATE_LIMITS]:
-        wanted += ["--metrics", ",".join(timed)]
-    return [*wanted, "--declarations", str(declarations)] if declarations else wanted
+        words += ["--metrics", ",".join(timed)]
+    return [*words, "--declarations", str(declarations)] if declarations else words
 
 
-def start(orders: Sequence[Sequence[str]]) -> int:
-    """Run gates one after the other; the gravest exit code: 1, then 2, then 3, then 0.
+def run_gates(commands: Sequence[Sequence[str]]) -> int:
+    """Run gates one after the other; returns the gravest exit code: 1, then 2, then 3, then 0.
 
-    They share this terminal. One that a signal ended counts as an error, and so does none at all.
+    They share this terminal. A gate that a signal ended counts as an error, and so does no gate.
     """
-    codes = [subprocess.run([*QUALIFY, *one[1:]], check=False).returncode for one in orders]
-    known = [code if code in _RANK else 2 for code in codes]
-    return min(known, key=_RANK.index, default=2)
+    codes = [subprocess.run([*QUALIFY, *words[1:]], check=False).returncode for words in commands]
+    return min((code if code in _RANK else 2 for code in codes), key=_RANK.index, default=2)
 
 
-def _suspect(
-    deployment: str, metrics: tuple[str, ...], baselines: Path, session: Session
+def _suspect_metrics(verdict: Verdict) -> tuple[str, ...]:
+    metrics = (finding.metric for finding in verdict.findings if finding.status == "suspect")
+    return tuple(dict.fromkeys(metrics))
+
+
+def _completed(
+    suspect: Suspect,
+    source: Source | None,
+    baselines: Path,
+    session: Session,
+    interpreter: Environment,
 ) -> Suspect:
-    file = baseline_path(baselines, session.machine.tier, deployment)
+    """The suspect with its two environments; ``source`` is None if it is no longer declared."""
+    engine = source.engine if source is not None else engine_of(suspect.deployment)
+    suspect = _with_accepted(suspect, engine, baselines, session)
+    if source is None:
+        problem = suspect.problem or "it is no longer declared"
+        return replace(suspect, environment=None, problem=problem)
+    system = session.machine.system
+    now = pins(engine, session.environment, system)
+    is_here = now == pins(engine, interpreter, system)
+    return replace(suspect, weights=source.weights, now=() if is_here else now)
+
+
+def _with_accepted(suspect: Suspect, engine: str, baselines: Path, session: Session) -> Suspect:
+    """The suspect with the environment of an accepted session, or the problem with it."""
+    file = baseline_path(baselines, session.machine.tier, suspect.deployment)
     try:
         sessions = read_baseline(file).sessions
     except BaselineError as error:
-        return Suspect(deployment, metrics, None, problem=f"its baseline is gone: {error}")
+        return replace(suspect, problem=f"its baseline is gone: {error}")
     if not sessions:
-        return Suspect(deployment, metrics, None, problem="its baseline has no session any more")
-    backend = backend_of(deployment)
-    considered = _considered(sessions, metrics, session.machine)
-    others = [one for one in considered if _other_libraries(backend, one, session)]
-    accepted = newest(others or considered)
-    spec = _spec(backend, accepted, session.environment)
+        return replace(suspect, problem="its baseline has no session any more")
+    considered = _considered(sessions, suspect.metrics, session.machine)
+    different = [
+        accepted for accepted in considered if _has_other_libraries(engine, accepted, session)
+    ]
+    accepted = newest(different or considered)
+    spec = _spec(engine, accepted, session.environment)
+    suspect = replace(suspect, environment=spec, accepted=accepted.identifier)
     if spec is None:
-        problem = f"the versions of the backend {backend!r} are not recorded"
-        return Suspect(deployment, metrics, None, accepted.identifier, problem=problem)
-    differs = difference(backend, [accepted.environment], session.environment)
-    problem = "" if others else _SAME
-    return Suspect(deployment, metrics, spec, accepted.identifier, differs, problem)
+        return replace(suspect, problem=f"the versions of the engine {engine!r} are not recorded")
+    differs = difference(engine, [accepted.environment], session.environment)
+    return replace(suspect, differs=differs, problem="" if different else _SAME)
 
 
-def _other_libraries(backend: str, accepted: AcceptedSession, session: Session) -> bool:
-    """Whether a gate would have two environments: its Python is the same on both sides."""
-    then = replace(accepted.environment, python=session.environment.python)
-    return bool(difference(backend, [then], session.environment))
+def _has_other_libraries(engine: str, accepted: AcceptedSession, session: Session) -> bool:
+    """Whether a gate would have two environments; both would have the session's Python."""
+    same_python = replace(accepted.environment, python=session.environment.python)
+    return bool(difference(engine, [same_python], session.environment))
 
 
 def _considered(
     sessions: Sequence[AcceptedSession], metrics: Sequence[str], machine: Machine
 ) -> Sequence[AcceptedSession]:
-    """This machine's where they were enough to decide each metric, else all, as the judge does."""
-    own = [one for one in sessions if one.machine.identifier == machine.identifier]
+    """This machine's sessions if they are enough to decide each metric, else all, as in judging."""
     if not set(metrics) <= BASELINE_LIMITS.keys():
         return sessions
-    enough = max(sessions_to_decide(BASELINE_LIMITS[metric][1]) for metric in metrics)
-    return own if enough and len(own) >= enough else sessions
+    same_machine = [
+        session for session in sessions if session.machine.identifier == machine.identifier
+    ]
+    enough = max(sessions_to_decide(BASELINE_LIMITS[metric].margin) for metric in metrics)
+    return same_machine if enough and len(same_machine) >= enough else sessions
 
 
-def _spec(backend: str, accepted: AcceptedSession, here: Environment) -> EnvironmentSpec | None:
-    exact = pins(backend, accepted.environment, accepted.machine.system)
+def _spec(
+    engine: str, accepted: AcceptedSession, environment: Environment
+) -> EnvironmentSpec | None:
+    exact = pins(engine, accepted.environment, accepted.machine.system)
     if not exact:
         return None
-    apart = tuple(one for one in exact if Requirement(one).name in _WITHOUT_DEPENDENCIES)
+    alone = tuple(pin for pin in exact if Requirement(pin).name in _WITHOUT_DEPENDENCIES)
     series = python_series(accepted.environment)
     return EnvironmentSpec(
         name=f"accepted {accepted.identifier}",
-        title=f"what the accepted session {accepted.identifier} was measured with",
-        pins=tuple(one for one in exact if one not in apart),
-        no_dependencies=apart,
-        python="" if series == python_series(here) else series,
+        title=f"the environment of the accepted session {accepted.identifier}",
+        pins=tuple(pin for pin in exact if pin not in alone),
+        no_dependencies=alone,
+        python="" if series == python_series(environment) else series,
     )

@@ -1,6 +1,6 @@
-"""The endurance run: one request after another for minutes or days, and what changes meanwhile.
+"""Does it hold out? The soak test behind ``qualify watch``: what changes over hours and days.
 
-``levels`` (tier data) and what was seen (``records``) go into ``tally`` and ``alerts``, which are
-pure; ``run`` asks a ``subject`` and keeps a ``log`` that ``reading`` reads again; ``screen`` and
-``exposition`` show it.
+May import ``session`` and everything under it. ``thresholds`` (tier data) and what was observed
+(``records``) go into ``tally`` and ``alerts``, which are pure. Start reading at ``run``: it asks a
+``subject`` and writes a ``log``; ``progress`` and ``prometheus`` show it.
 """

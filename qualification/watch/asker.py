@@ -1,4 +1,4 @@
-"""One thread that makes the requests, so that the run can look at memory and the clock meanwhile.
+"""One thread that makes the requests, so that the run can sample memory and time meanwhile.
 
 The thread is a daemon: a request that hangs does not keep a run from ending.
 """
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 from qualification.servers.admin_status import StatusUnavailable, WorkerStatus
 from qualification.tasks.questions import Question
-from qualification.watch.records import Look
-from qualification.watch.subject import Answer, RequestFailed, Subject
+from qualification.watch.records import MemorySample
+from qualification.watch.subject import RequestFailed, Subject, TimedAnswer
 
-WORD_EVERY_S = 60.0
+SELF_REPORT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one question; ``look`` was taken right after it."""
+    """The outcome of one question; ``memory`` was sampled right after it."""
 
     question: Question
     at_s: float
-    look: Look
-    answer: Answer | None = None
+    memory: MemorySample
+    answer: TimedAnswer | None = None
     failure: str = ""
     sentence: str = ""
     loads: tuple[float, ...] = ()
@@ -34,7 +34,7 @@ class Reply:
 
 
 class Asker:
-    """Asks one question after another, when told to. ``started`` is a moment of ``clock``."""
+    """Asks one question for each call of :meth:`ask`. ``started`` is a moment of ``clock``."""
 
     def __init__(
         self,
@@ -48,39 +48,39 @@ class Asker:
         self._questions = questions
         self._started = started
         self._clock = clock
-        self._word_due = started
-        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._self_report_due = started
+        self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="asker", daemon=True)
         self._thread.start()
 
     def ask(self) -> None:
         """Have the next question asked."""
-        self._wanted.put(True)
+        self._orders.put(True)
 
     def reply(self, timeout_s: float) -> Reply | None:
-        """The reply, or ``None`` while it is not there; raises what broke the thread."""
+        """The reply, or ``None`` while there is none; raises what broke the thread."""
         try:
-            found = self._replies.get(timeout=timeout_s)
+            reply = self._replies.get(timeout=timeout_s)
         except queue.Empty:
             return None
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        if isinstance(reply, BaseException):
+            raise reply
+        return reply
 
     def stop(self, timeout_s: float) -> None:
         """End the thread after the request that is running, if that ends in time."""
-        self._wanted.put(False)
+        self._orders.put(False)
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
         try:
-            while self._wanted.get():
-                self._replies.put(self._one())
+            while self._orders.get():
+                self._replies.put(self._next_reply())
         except BaseException as error:
             self._replies.put(error)
 
-    def _one(self) -> Reply:
+    def _next_reply(self) -> Reply:
         subject = self._subject
         question = next(self._questions)
         request = subject.prepare(question)
@@ -89,17 +89,23 @@ class Asker:
             answer = subject.ask(request)
         except RequestFailed as error:
             failure, sentence = error.kind, str(error)
-        look = subject.look()
-        at_s = self._clock() - self._started
+        memory = subject.sample_memory()
         return Reply(
-            question, at_s, look, answer, failure, sentence, subject.new_loads(), self._word()
+            question=question,
+            at_s=self._clock() - self._started,
+            memory=memory,
+            answer=answer,
+            failure=failure,
+            sentence=sentence,
+            loads=subject.new_loads(),
+            workers=self._self_report(),
         )
 
-    def _word(self) -> tuple[WorkerStatus, ...] | None:
-        ask = self._subject.server_word
-        if ask is None or self._clock() < self._word_due:
+    def _self_report(self) -> tuple[WorkerStatus, ...] | None:
+        ask = self._subject.self_report
+        if ask is None or self._clock() < self._self_report_due:
             return None
-        self._word_due = self._clock() + WORD_EVERY_S
+        self._self_report_due = self._clock() + SELF_REPORT_EVERY_S
         try:
             return ask()
         except StatusUnavailable:  # the request's own failure says more

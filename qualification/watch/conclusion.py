@@ -1,12 +1,20 @@
-"""What an endurance run says at its end, as plain sentences, and its exit code. Pure."""
+"""The last words of a soak test, as plain sentences, and its exit code. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from qualification.core.format import (
+    bytes_text,
+    change_text,
+    duration_text,
+    percent_text,
+    rate_text,
+    seconds_text,
+)
+from qualification.servers.admin_status import WorkerStatus
 from qualification.watch.records import Alert, Ended, Figures, Growth, Header, Summary
 from qualification.watch.tally import MIN_DRIFT, MIN_GROWTH, MIN_TOKENS, WARM_REQUESTS
-from qualification.watch.words import duration, rate, seconds, size
 
 NOTHING_FOUND, FOUND, TOO_LITTLE = 0, 1, 3
 
@@ -21,19 +29,20 @@ _ENDED: dict[Ended, str] = {
 _SHOWN_ALERTS = 12
 
 
-def exit_code(summary: Summary, memory_seen: bool) -> int:
-    """0 nothing was found, 1 an alert was raised, 3 too little was seen to say either."""
+def exit_code(summary: Summary) -> int:
+    """0 nothing was found, 1 an alert was raised, 3 too little was observed to say either."""
     if summary.alerts:
         return FOUND
     figures = summary.figures
-    enough = figures.requests >= MIN_GROWTH and (figures.growth is not None or not memory_seen)
-    return NOTHING_FOUND if enough else TOO_LITTLE
+    has_growth = figures.growth is not None or figures.resident_peak_bytes is None
+    return NOTHING_FOUND if figures.requests >= MIN_GROWTH and has_growth else TOO_LITTLE
 
 
 def sentences(header: Header, summary: Summary, alerts: Sequence[Alert]) -> Iterator[str]:
     """A line for each thing that was watched; texts in them are disarmed already."""
     figures = summary.figures
-    yield (f"Watched {header.subject} for {duration(figures.elapsed_s)}; {_ENDED[summary.ended]}.")
+    elapsed = duration_text(figures.elapsed_s)
+    yield f"Watched {header.subject} for {elapsed}; {_ENDED[summary.ended]}."
     yield f"on         {header.machine}, tier {header.levels.tier or 'none'}"
     yield f"requests   {requests(header, figures)}"
     yield f"TTFT       {ttft(figures)}"
@@ -42,8 +51,8 @@ def sentences(header: Header, summary: Summary, alerts: Sequence[Alert]) -> Iter
     yield f"growth     {growth(header, figures)}"
     yield f"drift      {drifts(header, figures)}"
     if figures.load_s:
-        loads = ", ".join(seconds(one) for one in figures.load_s)
-        yield f"load       {loads} (limit {seconds(header.levels.load_limit_s)})"
+        loads = ", ".join(seconds_text(load_s) for load_s in figures.load_s)
+        yield f"load       {loads} (limit {seconds_text(header.levels.load_limit_s)})"
     yield f"restarts   {figures.restarts}"
     if figures.minutes_of_other_work:
         yield (
@@ -51,41 +60,40 @@ def sentences(header: Header, summary: Summary, alerts: Sequence[Alert]) -> Iter
             " speed was not judged in them"
         )
     for worker in figures.workers[:5]:
-        said = f"{worker.model}: {rate(worker.decode_tps)}, {size(worker.memory_bytes)}"
-        yield f"the server's own word   {said}"
+        yield f"self-reported   {worker_text(worker)}"
     total = sum(summary.alerts.values())
-    kinds = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in summary.alerts.items())
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in summary.alerts.items())
     yield f"alerts     {f'{total} ({kinds})' if total else 'none'}"
     for alert in alerts[-_SHOWN_ALERTS:]:
-        yield f"  {alert.level} at {duration(alert.at_s)}: {alert.sentence}"
+        yield f"  {alert.level} at {duration_text(alert.at_s)}: {alert.sentence}"
 
 
 def requests(header: Header, figures: Figures) -> str:
-    """How many, and how they went."""
+    """The number of requests, and their outcomes."""
     text = f"{figures.requests:,}: {figures.ok:,} ok, {figures.wrong:,} wrong, "
     text += f"{figures.failed:,} failed"
     answered = figures.ok + figures.wrong
     if not header.answers_checked and answered:
-        share = figures.named_answer / answered
-        text += f" (ok is any answer: this is no canary; {share:.0%} named the right one)"
+        share = percent_text(figures.named_answer / answered, digits=0)
+        text += f" (every answer is ok: this is no canary; {share} contain the expected answer)"
     return text
 
 
 def ttft(figures: Figures) -> str:
     """Time to first token and the whole request."""
-    first, whole = figures.ttft_s, figures.e2e_s
+    times, requests = figures.ttft_s, figures.e2e_s
     return (
-        f"p50 {seconds(first.p50)}, p95 {seconds(first.tail)} (n = {first.count:,}); whole request"
-        f" p50 {seconds(whole.p50)}, p95 {seconds(whole.tail)}"
+        f"p50 {seconds_text(times.p50)}, p95 {seconds_text(times.tail)} (n = {times.count:,});"
+        f" whole request p50 {seconds_text(requests.p50)}, p95 {seconds_text(requests.tail)}"
     )
 
 
 def decode(header: Header, figures: Figures) -> str:
     """Decoding speed and its floor."""
-    speed, levels = figures.decode_tps, header.levels
-    text = f"p50 {rate(speed.p50)}, p5 {rate(speed.tail)} (n = {speed.count:,})"
-    floor = rate(levels.floor_tps) if levels.floor_tps else "none"
-    text += f"; floor {floor}: {levels.floor_why}"
+    speed, thresholds = figures.decode_tps, header.levels
+    text = f"p50 {rate_text(speed.p50)}, p5 {rate_text(speed.tail)} (n = {speed.count:,})"
+    floor = rate_text(thresholds.floor_tps) if thresholds.floor_tps else "none"
+    text += f"; floor {floor}: {thresholds.floor_why}"
     if figures.tokens_p50 is not None and figures.tokens_p50 < MIN_TOKENS:
         text += (
             f"; not judged, because an answer has {figures.tokens_p50:.0f} tokens"
@@ -95,19 +103,20 @@ def decode(header: Header, figures: Figures) -> str:
 
 
 def memory(header: Header, figures: Figures) -> str:
-    """What is held and used, of which marks."""
-    levels = header.levels
-    total = levels.memory_bytes
-    share = f" ({figures.machine_peak_bytes / total:.0%} of {size(total)})" if total else ""
+    """Memory of the subject and of the machine, with the machine's thresholds."""
+    thresholds, peak = header.levels, figures.machine_peak_bytes
+    total = thresholds.memory_bytes
+    share = f" ({percent_text(peak / total, digits=0)} of {bytes_text(total)})" if total else ""
     machine = (
-        f"machine {size(figures.machine_used_bytes)} in use, {size(figures.machine_peak_bytes)} at"
-        f" most{share}; marks {size(levels.warning_bytes)} and {size(levels.critical_bytes)}"
+        f"machine {bytes_text(figures.machine_used_bytes)} in use, peak {bytes_text(peak)}{share};"
+        f" thresholds {bytes_text(thresholds.warning_bytes)} and"
+        f" {bytes_text(thresholds.critical_bytes)}"
     )
     if figures.resident_peak_bytes is None:
         return f"{header.memory_of}; {machine}"
     return (
-        f"{size(figures.held_bytes)} of its own, {size(figures.resident_bytes)} resident,"
-        f" {size(figures.resident_peak_bytes)} at most ({header.memory_of}; looked at right after"
+        f"{bytes_text(figures.held_bytes)} private, {bytes_text(figures.resident_bytes)} resident,"
+        f" peak {bytes_text(figures.resident_peak_bytes)} ({header.memory_of}; sampled right after"
         f" each request); {machine}"
     )
 
@@ -117,29 +126,38 @@ def growth(header: Header, figures: Figures) -> str:
     if figures.growth is None:
         if figures.resident_peak_bytes is None:
             return "not known, because memory is not seen"
-        need = MIN_GROWTH + WARM_REQUESTS
-        return f"not known: it takes {need} requests or more since the last start"
-    return f"{slope(figures.growth)}; limit {size(header.levels.growth_limit)} per request"
+        count = MIN_GROWTH + WARM_REQUESTS
+        return f"not known: it takes {count} requests or more since the last start"
+    limit = bytes_text(header.levels.growth_limit)
+    return f"{slope(figures.growth)}; limit {limit} per request"
 
 
-def slope(found: Growth) -> str:
-    """The slope with its interval, per request and per hour, and where it leads."""
+def slope(growth: Growth) -> str:
+    """The slope with its interval, per request and per hour, and the forecast."""
     text = (
-        f"{size(found.per_request)} per request ({size(found.lower)} to {size(found.upper)}, 95 %,"
-        f" Theil-Sen of {found.samples} samples of {found.requests:,} requests),"
-        f" {size(found.per_hour)} per hour"
+        f"{bytes_text(growth.per_request)} per request ({bytes_text(growth.lower)} to"
+        f" {bytes_text(growth.upper)}, 95 %, Theil-Sen of {growth.samples} samples of"
+        f" {growth.requests:,} requests), {bytes_text(growth.per_hour)} per hour"
     )
-    if found.reached_in_s is not None:
-        text += f"; at this rate the critical mark is reached in {duration(found.reached_in_s)}"
+    if growth.reached_in_s is not None:
+        when = duration_text(growth.reached_in_s)
+        text += f"; at this rate the critical threshold is reached in {when}"
     return text
 
 
 def drifts(header: Header, figures: Figures) -> str:
-    """The end against the beginning."""
-    names = (("TTFT", figures.ttft_drift), ("seconds per token", figures.decode_drift))
-    told = [f"{name} {ratio - 1:+.1%}" for name, ratio in names if ratio is not None]
-    if not told:
+    """The last quarter compared with the first."""
+    ratios = (("TTFT", figures.ttft_drift), ("seconds per token", figures.decode_drift))
+    changes = [f"{name} {change_text(ratio)}" for name, ratio in ratios if ratio is not None]
+    if not changes:
         return f"not known: it takes {MIN_DRIFT} answers"
     limit = header.levels.drift_limit
-    judged = f"limit +{limit - 1:.0%}" if limit else "recorded, not judged: a canary"
-    return f"last quarter over the first: {', '.join(told)} ({judged})"
+    judged = (
+        f"limit +{percent_text(limit - 1, digits=0)}" if limit else "recorded, not judged: a canary"
+    )
+    return f"last quarter over the first: {', '.join(changes)} ({judged})"
+
+
+def worker_text(worker: WorkerStatus) -> str:
+    """One worker of a server, as the server reports it."""
+    return f"{worker.model}: {rate_text(worker.decode_tps)}, {bytes_text(worker.memory_bytes)}"

@@ -1,6 +1,7 @@
-"""The JSON-lines log of an endurance run: written line by line, readable however it ended.
+"""The JSON-lines log of a soak test: written line by line, read and summarised however it ended.
 
-Every line is flushed, so what a ``kill -9`` leaves is whole but for its last line at most.
+Every line is flushed, so that a ``kill -9`` truncates the last line at most. A summary is counted
+anew from the lines, so it is the same whether or not the run came to write its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from qualification.core.errors import StoreError
 from qualification.core.protocol import to_json
+from qualification.core.validation import first_problem
 from qualification.watch.records import (
     LOG_VERSION,
     Alert,
@@ -23,17 +25,20 @@ from qualification.watch.records import (
     Loaded,
     MachineState,
     Request,
-    ServerWord,
+    SelfReport,
     Summary,
 )
 from qualification.watch.tally import Tally
 
 MAX_LINE = 1_000_000
+MAX_ALERTS = 200
+"""Number of alerts that a summary shows, the newest."""
+
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 
 class Log:
-    """A new file; OSError where it cannot be made or is there already.
+    """A new file; OSError if it cannot be made or exists already.
 
     A disk that fills up later must not end a run of days: writing then stops, and ``problem`` says
     why.
@@ -66,24 +71,23 @@ class Log:
 
 
 def read(path: Path) -> Iterator[Line]:
-    """The records of a log in order, the header first; a last line that was cut is left out.
+    """The records of a log in order, the header first; a truncated last line is left out.
 
-    Raises StoreError with the line's number where it is not a log of this version.
+    Raises StoreError with the line's number if the file is not a log of this version.
     """
     with path.open("rb") as file:
         number = 0
         while line := file.readline(MAX_LINE):
             number += 1
-            whole = line.endswith(b"\n")
+            is_complete = line.endswith(b"\n")
             try:
                 record = _LINE.validate_json(line)
             except ValidationError as error:
-                if not whole and number > 1:
+                if not is_complete and number > 1:
                     return
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"]) or "the line"
+                problem = first_problem(error, "the line")
                 raise StoreError(
-                    f"{path}:{number}: not a line of a watch's log: {place}: {first['msg']}"
+                    f"{path}:{number}: not a line of a watch's log: {problem}"
                 ) from None
             if number == 1 and not isinstance(record, Header):
                 raise StoreError(f"{path}:1: a watch's log begins with a header")
@@ -97,14 +101,11 @@ def read(path: Path) -> Iterator[Line]:
         raise StoreError(f"{path}: is empty, not a watch's log")
 
 
-MAX_ALERTS = 200
-
-
 def summary_of(path: Path) -> tuple[Header, Summary, tuple[Alert, ...]]:
     """The header, the summary and the newest alerts of a log.
 
-    Where the last line is missing, the summary is counted anew and says ``not yet``. Raises
-    StoreError for a file that is no log.
+    If the log has no summary, that of its lines says ``not yet``. Raises StoreError for a file that
+    is no log.
     """
     header: Header | None = None
     tally: Tally | None = None
@@ -125,14 +126,15 @@ def summary_of(path: Path) -> tuple[Header, Summary, tuple[Alert, ...]]:
             alerts = [*alerts[-MAX_ALERTS + 1 :], line]
             if line.level != "note":
                 raised[line.alert] = raised.get(line.alert, 0) + 1
-            if line.alert == "restart" and tally.last and not tally.last.look.identity:
+            # Where processes are not observable, the alert is all that shows a restart.
+            if line.alert == "restart" and tally.latest and not tally.latest.look.identity:
                 tally.note_restart()
         elif isinstance(line, Loaded):
             tally.add_load(line)
         elif isinstance(line, MachineState):
             tally.add_state(line)
-        elif isinstance(line, ServerWord):
-            tally.add_word(line)
+        elif isinstance(line, SelfReport):
+            tally.add_self_report(line)
         elif isinstance(line, Summary):
             ended, elapsed = line.ended, line.figures.elapsed_s
     assert header is not None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qualification.core.errors import SelectionError
-from qualification.watch.records import Alert, Figures, Header, Line, Loaded, Request, ServerWord
+from qualification.watch.records import Alert, Figures, Header, Line, Loaded, Request, SelfReport
 
 if TYPE_CHECKING:
     from threading import Thread
@@ -19,19 +18,15 @@ _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 class Exposition:
     """Serves ``/metrics`` on ``http://127.0.0.1:PORT`` while it is open; port 0 takes a free one.
 
-    Raises SelectionError where the port cannot be had or the package is missing.
+    Raises SelectionError if the port cannot be had.
     """
 
     def __init__(self, header: Header, port: int) -> None:
-        try:
-            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-        except ImportError as error:
-            raise SelectionError(
-                "--prometheus needs a package: pip install 'qualification[server]'"
-            ) from error
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
         # The process's own default registry would add figures of this program to the subject's.
         self.registry = registry = CollectorRegistry()
-        self._wanted = port
+        self._port = port
         self._server: WSGIServer | None = None
         self._thread: Thread | None = None
 
@@ -51,19 +46,21 @@ class Exposition:
             self._requests.labels(outcome)
         self._ttft = histogram("ttft_seconds", "Request start to first piece of the answer.")
         self._e2e = histogram("request_seconds", "The whole request.")
-        self._decode = gauge("decode_tokens_per_second", "Of the last answer.")
-        self._held = gauge("held_bytes", "Memory of the subject's own, after the last request.")
+        self._decode = gauge("decode_tokens_per_second", "Decoding speed of the latest answer.")
+        self._held = gauge("held_bytes", "Private memory of the subject after the latest request.")
         self._resident = gauge("resident_bytes", "Resident memory of the subject's processes.")
-        self._used = gauge("machine_used_bytes", "Memory in use of the machine.")
+        self._used = gauge("machine_used_bytes", "Memory of the machine in use.")
         self._growth = gauge("growth_bytes_per_request", "Theil-Sen slope.", "bound")
-        self._hourly = gauge("growth_bytes_per_hour", "The same slope by the hour.")
-        self._load = gauge("load_seconds", "Of the last load.")
+        self._hourly = gauge("growth_bytes_per_hour", "The same slope per hour.")
+        self._load = gauge("load_seconds", "Duration of the latest load.")
         self._restarts = gauge("restarts", "Restarts of the subject so far.")
-        self._word = gauge("server_decode_tokens_per_second", "The server's own word.", "model")
-        mark = gauge("mark_bytes", "Marks of the machine's memory.", "level")
-        mark.labels("warning").set(header.levels.warning_bytes)
-        mark.labels("critical").set(header.levels.critical_bytes)
-        gauge("info", "What is watched.", "subject").labels(header.subject).set(1)
+        self._self_reported = gauge(
+            "server_decode_tokens_per_second", "Self-reported by the server.", "model"
+        )
+        threshold = gauge("threshold_bytes", "Thresholds of the machine's memory.", "level")
+        threshold.labels("warning").set(header.levels.warning_bytes)
+        threshold.labels("critical").set(header.levels.critical_bytes)
+        gauge("info", "The subject that is watched.", "subject").labels(header.subject).set(1)
 
     @property
     def port(self) -> int:
@@ -75,42 +72,37 @@ class Exposition:
 
         try:
             self._server, self._thread = start_http_server(
-                self._wanted, addr=LOOPBACK, registry=self.registry
+                self._port, addr=LOOPBACK, registry=self.registry
             )
         except OSError as error:
             raise SelectionError(
-                f"--prometheus {self._wanted}: {LOOPBACK}:{self._wanted} cannot be had"
+                f"--prometheus {self._port}: {LOOPBACK}:{self._port} cannot be had"
                 f" ({error.strerror or error}); name another port, or 0 for a free one"
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
             self._server = self._thread = None
 
-    def seen(self, line: Line) -> None:
-        """Count something new."""
+    def on_line(self, line: Line) -> None:
+        """Count a new record."""
         if isinstance(line, Request):
-            self._request(line)
+            self._add_request(line)
         elif isinstance(line, Alert):
             self._alerts.labels(line.alert, line.level).inc()
         elif isinstance(line, Loaded):
             self._load.set(line.load_s)
-        elif isinstance(line, ServerWord):
-            self._word.clear()
+        elif isinstance(line, SelfReport):
+            self._self_reported.clear()
             for worker in line.workers[:20]:
                 if worker.decode_tps is not None:
-                    self._word.labels(worker.model).set(worker.decode_tps)
+                    self._self_reported.labels(worker.model).set(worker.decode_tps)
 
-    def figures(self, figures: Figures) -> None:
+    def on_figures(self, figures: Figures) -> None:
         """Take the estimates."""
         self._restarts.set(figures.restarts)
         if (growth := figures.growth) is not None:
@@ -119,16 +111,17 @@ class Exposition:
             self._growth.labels("upper").set(growth.upper)
             self._hourly.set(growth.per_hour)
 
-    def _request(self, seen: Request) -> None:
-        self._requests.labels(seen.outcome).inc()
-        self._used.set(seen.look.machine_used_bytes)
-        if seen.look.held_bytes is not None:
-            self._held.set(seen.look.held_bytes)
-        if seen.look.resident_bytes is not None:
-            self._resident.set(seen.look.resident_bytes)
-        if seen.ttft_s is not None:
-            self._ttft.observe(seen.ttft_s)
-        if seen.e2e_s is not None:
-            self._e2e.observe(seen.e2e_s)
-        if seen.decode_tps is not None:
-            self._decode.set(seen.decode_tps)
+    def _add_request(self, request: Request) -> None:
+        memory = request.look
+        self._requests.labels(request.outcome).inc()
+        self._used.set(memory.machine_used_bytes)
+        if memory.held_bytes is not None:
+            self._held.set(memory.held_bytes)
+        if memory.resident_bytes is not None:
+            self._resident.set(memory.resident_bytes)
+        if request.ttft_s is not None:
+            self._ttft.observe(request.ttft_s)
+        if request.e2e_s is not None:
+            self._e2e.observe(request.e2e_s)
+        if request.decode_tps is not None:
+            self._decode.set(request.decode_tps)

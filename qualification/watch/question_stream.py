@@ -1,8 +1,9 @@
-"""The endless line of generated questions that an endurance run asks.
+"""The endless stream of generated questions that a soak test asks.
 
-Every picture is a new one, so that what is kept per picture grows and no cache answers. Every tenth
-question is one that was answered rightly at the beginning: a canary is right in 95 % of new
-questions (its manifest says how often), but what it once knew it must know for days.
+Every image is a new one, so that memory that is kept for each image grows and no cache answers.
+Every tenth question is one that was answered correctly at the beginning: a canary answers 95 % of
+new questions correctly (its manifest has the accuracy), but an answer that was correct once must
+stay correct for days.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _BATCH = 70
 
 
 def stream(seed: int, skills: Sequence[str] = SKILLS) -> Iterator[Question]:
-    """Questions without an end; the same seed and skills give the same ones."""
+    """Questions without an end; the same seed and skills give the same questions."""
     batch = 0
     while True:
         yield from generate(seed * 1_000_003 + batch, _BATCH, "heldout", skills)
@@ -25,28 +26,28 @@ def stream(seed: int, skills: Sequence[str] = SKILLS) -> Iterator[Question]:
 
 
 class Questions:
-    """New ones, and every :data:`AGAIN_EVERY`-th one that was right before."""
+    """New questions, and every :data:`AGAIN_EVERY`-th one that was answered correctly before."""
 
     def __init__(self, seed: int, skills: Sequence[str] = SKILLS) -> None:
         self._new = stream(seed, skills)
-        self._known: list[Question] = []
-        self._asked = 0
+        self._answered: list[Question] = []
+        self._count = 0
 
     def __iter__(self) -> Questions:
         return self
 
     def __next__(self) -> Question:
-        self._asked += 1
-        turn, left = divmod(self._asked, AGAIN_EVERY)
-        if left == 0 and self._known:
-            return self._known[turn % len(self._known)]
+        self._count += 1
+        turn, position = divmod(self._count, AGAIN_EVERY)
+        if position == 0 and self._answered:
+            return self._answered[turn % len(self._answered)]
         return next(self._new)
 
-    def was_right(self, question: Question) -> None:
-        """Remember one of the first right answers."""
-        if len(self._known) < REMEMBERED and not self.is_known(question):
-            self._known.append(question)
+    def add_correct(self, question: Question) -> None:
+        """Remember a question that was answered correctly, up to :data:`REMEMBERED` of them."""
+        if len(self._answered) < REMEMBERED and not self.was_correct(question):
+            self._answered.append(question)
 
-    def is_known(self, question: Question) -> bool:
-        """Whether it was answered rightly before."""
-        return any(one is question for one in self._known)
+    def was_correct(self, question: Question) -> bool:
+        """Whether this very question was answered correctly before."""
+        return any(answered is question for answered in self._answered)

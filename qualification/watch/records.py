@@ -1,7 +1,8 @@
-"""What an endurance run writes and reads again: one JSON object per line, told apart by ``kind``.
+"""What a soak test writes and reads again: one JSON object per line, distinguished by ``kind``.
 
-Times are seconds, sizes are bytes, rates are per second; ``at_s`` is since the run began. ``None``
-is what could not be seen. Texts of a model or a server are disarmed before they come here.
+The names of the fields are the keys of the log. Times are seconds, sizes are bytes, rates are per
+second; ``at_s`` is since the run began. ``None`` is what could not be observed. Texts of a model or
+a server are disarmed before they come here.
 """
 
 from __future__ import annotations
@@ -13,24 +14,34 @@ from qualification.core.results import Condition
 from qualification.servers.admin_status import WorkerStatus
 
 LOG_VERSION = 1
-"""Of the lines of a log."""
+"""The version of a log's lines; it rises when their keys change."""
 
 Outcome = Literal["ok", "wrong", "failed"]
-Level = Literal["note", "warning", "critical"]
+Severity = Literal["note", "warning", "critical"]
 AlertKind = Literal[
-    "machine_memory", "subject_memory", "leak", "slow", "throttled", "load",
-    "restart", "failure", "wrong_answer", "machine", "other_work", "log",
-]  # fmt: skip
+    "machine_memory",
+    "subject_memory",
+    "leak",
+    "slow",
+    "throttled",
+    "load",
+    "restart",
+    "failure",
+    "wrong_answer",
+    "machine",
+    "other_work",
+    "log",
+]
 Ended = Literal["time", "requests", "critical memory", "interrupted", "failures", "not yet"]
 
 
 @dataclass(frozen=True)
-class Levels:
-    """What an endurance run is held against, as numbers for this machine; see ``levels.py``.
+class Thresholds:
+    """The limits of a soak test, as numbers for this machine; see ``thresholds.py``.
 
-    ``warning_bytes`` and ``critical_bytes`` are marks of the machine's memory, held against what is
-    used of it and against what the subject holds (``subject_critical_bytes`` where the user named a
-    mark of its own). 0 is "no level": ``floor_why`` says why there is no floor for decoding.
+    ``warning_bytes`` and ``critical_bytes`` are thresholds of the machine's memory. They apply to
+    what is used of it and to what the subject holds (``subject_critical_bytes`` if the user named a
+    threshold for the subject). 0 is no threshold; ``floor_why`` says why decoding has no floor.
     """
 
     tier: str
@@ -55,7 +66,7 @@ class Header:
     subject: str
     memory_of: str
     machine: str
-    levels: Levels
+    levels: Thresholds
     answers_checked: bool
     every_s: float
     planned_s: float
@@ -65,11 +76,11 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Look:
+class MemorySample:
     """Memory at one moment. ``identity`` names the processes by number and start time.
 
-    ``held_bytes`` is what the subject's process tree has of its own (anonymous memory, also where
-    it is swapped out; macOS: the footprint); ``resident_bytes`` counts mapped files as well.
+    ``held_bytes`` is the private memory of the subject's process tree (anonymous memory, also if it
+    is swapped out; macOS: the footprint); ``resident_bytes`` counts mapped files as well.
     """
 
     machine_used_bytes: int
@@ -82,16 +93,16 @@ class Look:
 class Request:
     """One request and the memory right after it.
 
-    ``named_answer``: the right answer was in it, which for a real model is recorded and not judged.
-    ``again``: the question was asked and answered rightly before.
-    ``failure`` is the kind of a failed one, ``text`` its sentence, else the answer.
+    ``named_answer``: the text contains the expected answer, which is recorded and, for a real
+    model, not judged. ``again``: the question was answered correctly before. ``failure`` is the
+    kind of a failed request; ``text`` is then its sentence, else the answer.
     """
 
     number: int
     at_s: float
     question: str
     outcome: Outcome
-    look: Look
+    look: MemorySample
     ttft_s: float | None = None
     decode_tps: float | None = None
     e2e_s: float | None = None
@@ -105,10 +116,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that was found. ``level`` note is told and does not count as found."""
+    """A finding. One of level ``note`` is shown and does not count as a finding."""
 
     alert: AlertKind
-    level: Level
+    level: Severity
     at_s: float
     request: int
     sentence: str
@@ -126,7 +137,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class MachineState:
-    """The machine over the last minute, in the words of ``preconditions``."""
+    """The conditions of the machine over the last minute."""
 
     at_s: float
     conditions: tuple[Condition, ...]
@@ -134,8 +145,8 @@ class MachineState:
 
 
 @dataclass(frozen=True)
-class ServerWord:
-    """What the server's own ``/v1/admin/status`` said."""
+class SelfReport:
+    """The server's report of itself by ``/v1/admin/status``."""
 
     at_s: float
     workers: tuple[WorkerStatus, ...]
@@ -153,11 +164,11 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Growth:
-    """The Theil-Sen slope of what is held, with its 95 % interval.
+    """The memory leak slope: Theil-Sen over private memory, with its 95 % interval.
 
-    ``samples`` of the requests since the subject (re)started, less a warm-up. ``reached_in_s``:
-    when the nearest critical mark is reached at this rate; ``None`` where the slope is not surely
-    above 0.
+    ``samples`` are taken from the ``requests`` since the subject (re)started, without a warm-up.
+    ``reached_in_s``: when the nearest critical threshold is reached at this rate; ``None`` if the
+    slope is not significantly above 0.
     """
 
     per_request: float
@@ -171,7 +182,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was seen so far."""
+    """The observations so far."""
 
     elapsed_s: float = 0.0
     requests: int = 0
@@ -200,7 +211,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Summary:
-    """The last line of a log. ``alerts``: how often each kind was raised, notes left out."""
+    """The last line of a log. ``alerts``: how often each kind was raised, without notes."""
 
     ended: Ended
     figures: Figures
@@ -208,5 +219,5 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-Line = Header | Request | Alert | Loaded | MachineState | ServerWord | Summary
+Line = Header | Request | Alert | Loaded | MachineState | SelfReport | Summary
 """One line of a log."""

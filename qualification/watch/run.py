@@ -1,7 +1,8 @@
-"""Runs: asks until the time is over, looks at the machine meanwhile, and ends in good order.
+"""Runs a soak test: asks until the time is over, samples the machine, and ends in good order.
 
-Memory is looked at right after each request, and every half second while one is running. The other
-looks (heat, throttling, swap, other work) are taken every few seconds and judged once a minute.
+Memory is sampled right after each request, and every half second while a request is running. The
+other samples (heat, throttling, swap, other work) are taken every few seconds and judged once a
+minute.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Protocol
 from qualification.core.text import disarm
 from qualification.machine.conditions import conditions_between, counters
 from qualification.machine.host import Host, LocalHost
-from qualification.machine.monitor import PERIOD_S, Sample, conditions_during, look
-from qualification.tasks.questions import is_right, says_the_answer
+from qualification.machine.monitor import PERIOD_S, Sample, conditions_during, take_sample
+from qualification.tasks.questions import is_correct, says_the_answer
 from qualification.watch.alerts import Rules
 from qualification.watch.asker import Asker, Reply
 from qualification.watch.log import Log
@@ -28,48 +29,49 @@ from qualification.watch.records import (
     Header,
     Line,
     Loaded,
-    Look,
     MachineState,
+    MemorySample,
     Request,
-    ServerWord,
+    SelfReport,
     Summary,
 )
 from qualification.watch.subject import TEXT_LIMIT, Subject
 from qualification.watch.tally import Tally
 
 TICK_S = 0.5
-"""Between two looks at memory while a request is running."""
+"""Between two memory samples while a request is running."""
 
 STATE_EVERY_S = 60.0
 """Between two judgments of the machine's state."""
 
 FIGURES_EVERY_S = 2.0
-"""Between two computations of the figures: they cost some milliseconds."""
+"""Between two computations of the figures, which take some milliseconds."""
 
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-"""After the first failure in a row, twice as long after each further one, and never longer."""
+"""Pause after a failure; it doubles with each further failure in a row, up to the longest."""
 
 STOP_S = 3.0
-"""For the request that is running when the run ends."""
+"""How long a request that is running when the run ends is waited for."""
 
 
-class Shown(Protocol):
+class Observer(Protocol):
     """A screen, or the exposition of metrics."""
 
-    def seen(self, line: Line) -> None:
-        """Something new."""
+    def on_line(self, line: Line) -> None:
+        """Take a new record."""
         ...
 
-    def figures(self, figures: Figures) -> None:
-        """What it amounts to; at most every few seconds."""
+    def on_figures(self, figures: Figures) -> None:
+        """Take the figures so far; at most every few seconds."""
         ...
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``every_s``: from one request's start to the next one's at least; ``failures`` in a row.
+    """How long and how often to ask.
 
-    ``requests``: after so many the run ends before its time; 0 is no such number.
+    ``every_s`` is the minimum time between the starts of two requests. The run ends before its time
+    after ``failures`` in a row, or after ``requests`` in all (0: no such limit).
     """
 
     planned_s: float
@@ -81,7 +83,7 @@ class Settings:
 
 
 class _Stop(Exception):
-    """Why the run ends."""
+    """The run ends, and why."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__(ended)
@@ -89,7 +91,7 @@ class _Stop(Exception):
 
 
 class Run:
-    """One endurance run; :meth:`run` returns its summary and does not close the subject."""
+    """One soak test; :meth:`run` returns its summary and does not close the subject."""
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Run:
         header: Header,
         settings: Settings,
         log: Log,
-        shown: tuple[Shown, ...] = (),
+        observers: tuple[Observer, ...] = (),
         *,
         host: Host | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -105,7 +107,7 @@ class Run:
         self._subject = subject
         self._settings = settings
         self._log = log
-        self._shown = shown
+        self._observers = observers
         self._host = host or LocalHost()
         self._clock = clock
         self.tally = Tally(header.levels)
@@ -116,20 +118,20 @@ class Run:
         self._figures = Figures()
         self._figures_due = self._tick_due = self._started
         self._gone_since: float | None = None
-        self._samples: list[Sample] = [look(self._host, subject.own_seconds)]
+        self._samples: list[Sample] = [take_sample(self._host, subject.own_seconds)]
         self._counters = counters(self._host)
         self._sample_due = self._started + PERIOD_S
         self._state_due = self._started + STATE_EVERY_S
 
     def run(self) -> Summary:
-        """Ask until something ends it; Ctrl-C is one of these."""
+        """Ask until something ends it, for example Ctrl-C."""
         ended: Ended = "not yet"
-        self._say(self._header)
+        self._record(self._header)
         settings, subject = self._settings, self._subject
         asker = Asker(subject, self._questions, started=self._started, clock=self._clock)
         try:
-            self._loads(subject.new_loads())
-            self._memory(subject.look())
+            self._take_loads(subject.new_loads())
+            self._check_memory(subject.sample_memory())
             while True:
                 began = self._now()
                 asker.ask()
@@ -141,7 +143,7 @@ class Run:
             ended = "interrupted"
         with contextlib.suppress(KeyboardInterrupt):
             asker.stop(0.0 if ended == "critical memory" else STOP_S)
-            self._state(self._now())
+            self._judge_state(self._now())
         return self._conclude(ended)
 
     # ------------------------------------------------------------------ one request
@@ -156,72 +158,75 @@ class Run:
                 raise _Stop("time")
 
     def _take(self, reply: Reply) -> None:
-        self._loads(reply.loads)
-        seen = self._request(reply)
-        restarted = self.tally.add(seen)
-        self._say(seen)
-        self._restarts(seen, restarted)
+        tally = self.tally
+        self._take_loads(reply.loads)
+        request = self._request(reply)
+        restarted = tally.add(request)
+        self._record(request)
+        self._take_restart(request, restarted)
         if reply.workers is not None:
-            word = ServerWord(reply.at_s, reply.workers)
-            self.tally.add_word(word)
-            self._say(word)
-        # For the counts only; the estimates are not needed for each request.
-        counts = Figures(requests=self.tally.requests, wrong=self.tally.wrong,
-                         failed=self.tally.failed)  # fmt: skip
-        self._alerts(self.rules.on_request(seen, counts, self.tally.recent_wrong))
-        self._memory(reply.look)
+            report = SelfReport(reply.at_s, reply.workers)
+            tally.add_self_report(report)
+            self._record(report)
+        # The counts are enough here: the estimates are too slow to make for each request.
+        counts = Figures(requests=tally.requests, wrong=tally.wrong, failed=tally.failed)
+        self._raise(self.rules.on_request(request, counts, tally.recent_wrong))
+        self._check_memory(reply.memory)
         if reply.failure == "out_of_memory":
             raise _Stop("critical memory")
-        if self.tally.failures_in_a_row >= self._settings.failures:
+        if tally.failures_in_a_row >= self._settings.failures:
             raise _Stop("failures")
-        self._tick(looked=True)
-        if self.tally.requests == self._settings.requests:
+        self._tick(is_sampled=True)
+        if tally.requests == self._settings.requests:
             raise _Stop("requests")
 
     def _request(self, reply: Reply) -> Request:
-        number, at_s = self.tally.requests + 1, reply.at_s
-        asked, answer = reply.question.identifier, reply.answer
+        number, question, answer = self.tally.requests + 1, reply.question, reply.answer
         if answer is None:
             return Request(
-                number, at_s, asked, "failed", reply.look,
-                failure=reply.failure, text=disarm(reply.sentence, 2 * TEXT_LIMIT),
-            )  # fmt: skip
-        named = says_the_answer(reply.question, answer.text)
-        checked = self._subject.is_canary
-        right = is_right(reply.question, answer.text) if checked else bool(answer.text)
-        again = checked and self._questions.is_known(reply.question)
-        if checked and right:
-            self._questions.was_right(reply.question)
+                number=number,
+                at_s=reply.at_s,
+                question=question.identifier,
+                outcome="failed",
+                look=reply.memory,
+                failure=reply.failure,
+                text=disarm(reply.sentence, 2 * TEXT_LIMIT),
+            )
+        is_checked = self._subject.is_canary
+        is_ok = is_correct(question, answer.text) if is_checked else bool(answer.text)
+        again = is_checked and self._questions.was_correct(question)
+        if is_checked and is_ok:
+            self._questions.add_correct(question)
         return Request(
             number=number,
-            at_s=at_s,
-            question=asked,
-            outcome="ok" if right else "wrong",
-            look=reply.look,
+            at_s=reply.at_s,
+            question=question.identifier,
+            outcome="ok" if is_ok else "wrong",
+            look=reply.memory,
             ttft_s=answer.ttft_s,
             decode_tps=answer.decode_tps,
             e2e_s=answer.e2e_s,
             tokens=answer.tokens,
-            named_answer=named,
+            named_answer=says_the_answer(question, answer.text),
             again=again,
-            text="" if right and checked else disarm(answer.text, TEXT_LIMIT),
+            text="" if is_ok and is_checked else disarm(answer.text, TEXT_LIMIT),
         )
 
-    def _restarts(self, seen: Request, restarted: bool) -> None:
-        """By the process's number, or where that is not seen by a connection lost and found."""
-        if seen.outcome == "failed" and seen.failure in ("refused", "connection"):
-            self._gone_since = seen.at_s if self._gone_since is None else self._gone_since
-        gone, back = self._gone_since, seen.outcome != "failed"
+    def _take_restart(self, request: Request, restarted: bool) -> None:
+        """Report a restart: another process number or, if unobservable, a lost connection."""
+        if request.outcome == "failed" and request.failure in ("refused", "connection"):
+            self._gone_since = request.at_s if self._gone_since is None else self._gone_since
+        gone_since, is_back = self._gone_since, request.outcome != "failed"
         if restarted:
-            held = self._subject.memory_of
-            text = f"Another process answers than before: {held}; its growth is counted anew."
-            self._alerts(self.rules.on_restart(seen.at_s, text))
-        elif gone is not None and back and not seen.look.identity:
+            process = self._subject.memory_of
+            text = f"Another process answers than before: {process}; its growth is counted anew."
+            self._raise(self.rules.on_restart(request.at_s, text))
+        elif gone_since is not None and is_back and not request.look.identity:
             self.tally.note_restart()
-            took = f"{seen.at_s - gone:.0f} s"
-            text = f"The server did not take connections for {took} and answers again: a restart?"
-            self._alerts(self.rules.on_restart(seen.at_s, text))
-        if back:
+            gone = f"{request.at_s - gone_since:.0f} s"
+            text = f"The server did not take connections for {gone} and answers again: a restart?"
+            self._raise(self.rules.on_restart(request.at_s, text))
+        if is_back:
             self._gone_since = None
 
     def _back_off(self) -> float:
@@ -231,89 +236,89 @@ class Run:
         return float(min(LONGEST_PAUSE_S, self._settings.pause_s * 2 ** min(failures - 1, 20)))
 
     def _pause(self, until: float) -> None:
-        """Wait until so many seconds of the run, looking meanwhile; at most to its end."""
+        """Wait until that second of the run, sampling meanwhile; at most to its end."""
         while True:
             now = self._now()
             if now >= self._settings.planned_s:
                 raise _Stop("time")
-            left = min(until, self._settings.planned_s) - now
-            if left <= 0:
+            pause_s = min(until, self._settings.planned_s) - now
+            if pause_s <= 0:
                 return
-            time.sleep(min(TICK_S, left))
+            time.sleep(min(TICK_S, pause_s))
             self._tick()
 
     # ------------------------------------------------------------------ meanwhile
 
-    def _tick(self, looked: bool = False) -> None:
-        """Memory, then whatever is due; ``looked``: memory was looked at just now."""
+    def _tick(self, *, is_sampled: bool = False) -> None:
+        """Check memory, then do what is due; ``is_sampled``: memory was checked just now."""
         now = self._clock()
         if now >= self._tick_due:
             self._tick_due = now + TICK_S
-            if not looked:
-                self._memory(self._subject.look())
+            if not is_sampled:
+                self._check_memory(self._subject.sample_memory())
         at_s = self._now()
         if now >= self._sample_due:
             self._sample_due = now + PERIOD_S
-            self._samples.append(look(self._host, self._subject.own_seconds))
+            self._samples.append(take_sample(self._host, self._subject.own_seconds))
         if now >= self._state_due:
-            self._state(at_s)
+            self._judge_state(at_s)
         if now >= self._figures_due:
             self._figures_due = now + FIGURES_EVERY_S
-            self._judge(at_s)
+            self._judge_figures(at_s)
 
-    def _judge(self, at_s: float) -> None:
+    def _judge_figures(self, at_s: float) -> None:
         self._figures = self.tally.figures(at_s)
-        self._alerts(self.rules.on_growth(self._figures.growth, at_s))
-        self._alerts(self.rules.on_speed(self._figures, tuple(self.tally.recent_tps), at_s))
-        for one in self._shown:
-            one.figures(self._figures)
+        self._raise(self.rules.on_growth(self._figures.growth, at_s))
+        self._raise(self.rules.on_speed(self._figures, tuple(self.tally.recent_tps), at_s))
+        for observer in self._observers:
+            observer.on_figures(self._figures)
 
-    def _memory(self, seen: Look) -> None:
-        self._alerts(self.rules.on_memory(seen, self._now()))
-        if self.rules.is_critical(seen):
+    def _check_memory(self, memory: MemorySample) -> None:
+        self._raise(self.rules.on_memory(memory, self._now()))
+        if self.rules.is_critical(memory):
             raise _Stop("critical memory")
 
-    def _state(self, at_s: float) -> None:
-        """Judge the samples since the last time, and keep no more than the newest."""
-        self._samples.append(look(self._host, self._subject.own_seconds))
+    def _judge_state(self, at_s: float) -> None:
+        """Judge the samples since the previous call, and keep no more than the newest."""
+        self._samples.append(take_sample(self._host, self._subject.own_seconds))
         after = counters(self._host)
-        found = (
+        conditions = (
             *conditions_between(self._counters, after),
             *conditions_during(self._samples),
         )
         self._samples, self._counters = self._samples[-1:], after
         self._state_due = self._clock() + STATE_EVERY_S
-        state = MachineState(at_s, found)
+        state = MachineState(at_s, conditions)
         self.tally.add_state(state)
-        self._say(state)
-        self._alerts(self.rules.on_conditions(found, at_s))
+        self._record(state)
+        self._raise(self.rules.on_conditions(conditions, at_s))
 
-    # ------------------------------------------------------------------ telling
+    # ------------------------------------------------------------------ recording
 
-    def _loads(self, loads: tuple[float, ...]) -> None:
+    def _take_loads(self, loads: tuple[float, ...]) -> None:
         for load_s in loads:
-            seen = Loaded(self._now(), load_s)
-            self.tally.add_load(seen)
-            self._say(seen)
-            self._alerts(self.rules.on_load(seen))
+            load = Loaded(self._now(), load_s)
+            self.tally.add_load(load)
+            self._record(load)
+            self._raise(self.rules.on_load(load))
 
-    def _alerts(self, alerts: list[Alert]) -> None:
+    def _raise(self, alerts: list[Alert]) -> None:
         for alert in alerts:
-            self._say(alert)
+            self._record(alert)
 
-    def _say(self, line: Line) -> None:
-        whole = not self._log.problem
+    def _record(self, line: Line) -> None:
+        was_writable = not self._log.problem
         self._log.write(line)
-        for one in self._shown:
-            one.seen(line)
-        if whole and self._log.problem:
-            self._alerts(self.rules.on_log(self._now(), self._log.problem))
+        for observer in self._observers:
+            observer.on_line(line)
+        if was_writable and self._log.problem:
+            self._raise(self.rules.on_log(self._now(), self._log.problem))
 
     def _conclude(self, ended: Ended) -> Summary:
         at_s = self._now()
-        self._judge(at_s)
+        self._judge_figures(at_s)
         summary = Summary(ended, self._figures, dict(self.rules.raised))
-        self._say(summary)
+        self._record(summary)
         self._log.close()
         return summary
 

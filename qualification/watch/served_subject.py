@@ -1,12 +1,11 @@
 """A user's OpenAI-compatible endpoint, over the official client: never started, never stopped.
 
-Its times are taken here, when a piece of the stream arrives, so they have the connection in them
-and, on a busy machine, this program's own pauses.
+Times are taken here, when a piece of the stream arrives, so they include network time and, on a
+busy machine, the pauses of this program.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import time
 from collections.abc import Callable, Iterable
@@ -18,12 +17,12 @@ from qualification.core.text import disarm
 from qualification.machine.monitor import own_seconds
 from qualification.machine.process_tree import Tree, forwarder, is_this_machine
 from qualification.servers.admin_status import StatusUnavailable, WorkerStatus, status
+from qualification.servers.chat import data_url, image_part
 from qualification.servers.client import client
 from qualification.servers.ports import listeners
 from qualification.tasks.questions import SKILLS, skills_of
-from qualification.watch.look import look
-from qualification.watch.records import Look
-from qualification.watch.subject import TEXT_LIMIT, Answer, RequestFailed
+from qualification.watch.records import MemorySample
+from qualification.watch.subject import TEXT_LIMIT, RequestFailed, TimedAnswer, memory_sample
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,13 +34,13 @@ MAX_TOKENS = 300
 DEADLINE_S = 600.0
 STATUS_TIMEOUT_S = 2.0
 MAX_TEXT = 200_000
-"""Characters of an answer after which no more is taken."""
+"""Characters of an answer after which the request fails."""
 
 
 class ServedSubject:
-    """``deployment`` says what is served there, where it is known; ``pid`` whose memory to watch.
+    """A model at a URL. ``deployment`` describes it if known; ``pid`` names whose memory to watch.
 
-    Raises SelectionError where the URL is none, or the endpoint does not answer.
+    Raises SelectionError if the URL is not valid, or the endpoint does not answer.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class ServedSubject:
         self._tree: Tree | None = None
         self._blind = ""
         self._find_processes(host, port, pid)
-        self.server_word = self._server_word()
+        self.self_report = self._find_self_report()
 
     @property
     def title(self) -> str:
@@ -82,18 +81,18 @@ class ServedSubject:
 
     @property
     def skills(self) -> tuple[str, ...]:
-        """See :class:`Subject`. Clips are left out: the endpoint takes pictures."""
+        """See :class:`Subject`. Clips are left out: the endpoint takes images."""
         if self._deployment is None:
             return SKILLS
-        return tuple(one for one in skills_of(self._deployment.model) if one != "motion")
+        return tuple(skill for skill in skills_of(self._deployment.model) if skill != "motion")
 
     @property
     def is_canary(self) -> bool:
-        """See :class:`Subject`. With a fixed length an answer goes on behind its end."""
+        """See :class:`Subject`. An answer of a fixed length does not stop at its end."""
         return self._knows_canary and not self._tokens
 
     def new_loads(self) -> tuple[float, ...]:
-        """See :class:`Subject`. What a user's server takes to load is not seen."""
+        """See :class:`Subject`. The loads of a user's server are not observable."""
         return ()
 
     def prepare(self, question: Question) -> list[dict[str, Any]]:
@@ -105,16 +104,16 @@ class ServedSubject:
             if number == 0:
                 if question.before and self._knows_canary:
                     parts.append({"type": "text", "text": question.before})
-                for picture in question.images():
-                    parts.append({"type": "image_url", "image_url": {"url": data_url(picture)}})
-            hint = "" if self._knows_canary or answer else " Answer with a word or a number."
+                for image in question.images():
+                    parts.append(image_part(data_url(_png(image))))
+            hint = "" if self._knows_canary or answer else " TimedAnswer with a word or a number."
             parts.append({"type": "text", "text": prompt + hint})
             messages.append({"role": "user", "content": parts})
             if answer:
                 messages.append({"role": "assistant", "content": answer})
         return messages
 
-    def ask(self, request: list[dict[str, Any]]) -> Answer:
+    def ask(self, request: list[dict[str, Any]]) -> TimedAnswer:
         """See :class:`Subject`."""
         import openai
 
@@ -137,30 +136,30 @@ class ServedSubject:
             limit = f"no answer within {self._deadline_s:g} s"
             raise RequestFailed("timed_out", f"{self._url}: {limit}") from error
         except openai.APIStatusError as error:
-            said = f"{self._url}: status {error.status_code}: {error.message}"
-            raise RequestFailed("status", said) from error
+            text = f"{self._url}: status {error.status_code}: {error.message}"
+            raise RequestFailed("status", text) from error
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             kind = "refused" if "refused" in str(cause).lower() else "connection"
-            said = f"{type(cause).__name__}: {cause}"
-            raise RequestFailed(kind, f"{self._url}: {said}") from error
+            text = f"{self._url}: {type(cause).__name__}: {cause}"
+            raise RequestFailed(kind, text) from error
         except RequestFailed:
             raise
-        # The client does not validate what comes: a hostile answer ends in any of these.
+        # The client does not validate the response: a hostile one may raise anything.
         except Exception as error:
-            said = f"not an answer of the protocol: {type(error).__name__}: {error}"
-            raise RequestFailed("invalid", f"{self._url}: {said}") from error
+            text = f"not an answer of the protocol: {type(error).__name__}: {error}"
+            raise RequestFailed("invalid", f"{self._url}: {text}") from error
 
-    def look(self) -> Look:
+    def sample_memory(self) -> MemorySample:
         """See :class:`Subject`."""
-        return look(self._tree, self._memory_bytes)
+        return memory_sample(self._tree, self._memory_bytes)
 
     def own_seconds(self) -> dict[int, float]:
         """See :class:`Subject`."""
         return own_seconds() | (self._tree.cpu_seconds() if self._tree is not None else {})
 
     def close(self) -> None:
-        """See :class:`Subject`: only our connections."""
+        """See :class:`Subject`. Only our own connections are closed."""
         self._client.close()
 
     @property
@@ -169,28 +168,28 @@ class ServedSubject:
 
     @property
     def _limit(self) -> int:
-        known = self._deployment
-        return known.model.generation.max_tokens if known is not None else MAX_TOKENS
+        deployment = self._deployment
+        return deployment.model.generation.max_tokens if deployment is not None else MAX_TOKENS
 
     def _first_model(self) -> str:
         import openai
 
         try:
-            found = [one.id for one in self._client.models.list(timeout=30).data]
+            models = [model.id for model in self._client.models.list(timeout=30).data]
         except openai.OpenAIError as error:
             cause = error.__cause__ or error
-            said = disarm(str(cause) or type(cause).__name__, TEXT_LIMIT)
+            why = disarm(str(cause) or type(cause).__name__, TEXT_LIMIT)
             raise SelectionError(
-                f"{self._url}/models: no answer ({said}); is the server running, and does the URL "
+                f"{self._url}/models: no answer ({why}); is the server running, and does the URL "
                 "end as its documentation says, usually in /v1?"
             ) from error
         except Exception as error:  # anything may stand where the list should
             raise SelectionError(
                 f"{self._url}/models: not a list of models; name one with --model"
             ) from error
-        if not found or not isinstance(found[0], str):
+        if not models or not isinstance(models[0], str):
             raise SelectionError(f"{self._url}/models: lists no model; name one with --model")
-        return found[0]
+        return models[0]
 
     def _find_processes(self, host: str, port: int, pid: int | None) -> None:
         if pid is not None:
@@ -203,15 +202,15 @@ class ServedSubject:
             return
 
         def served_by() -> tuple[int, ...]:
-            return tuple(one for one in listeners(port) if one is not None)
+            return tuple(listener for listener in listeners(port) if listener is not None)
 
-        found = served_by()
-        if not found:
+        pids = served_by()
+        if not pids:
             self._blind = (
-                f"whoever listens on port {port} is not this user's process, or is in another "
-                "container; name it with --pid"
+                f"the process that listens on port {port} belongs to another user or container; "
+                "name the server with --pid"
             )
-        elif name := forwarder(found):
+        elif name := forwarder(pids):
             self._blind = (
                 f"port {port} is held by {disarm(name, 60)}, which passes requests on; name the "
                 "server with --pid"
@@ -219,7 +218,7 @@ class ServedSubject:
         else:
             self._tree = Tree(served_by)
 
-    def _server_word(self) -> Callable[[], tuple[WorkerStatus, ...]] | None:
+    def _find_self_report(self) -> Callable[[], tuple[WorkerStatus, ...]] | None:
         def ask() -> tuple[WorkerStatus, ...]:
             return status(self._url, timeout_s=STATUS_TIMEOUT_S)
 
@@ -231,7 +230,7 @@ class ServedSubject:
 
 
 def address(url: str) -> tuple[str, int]:
-    """Host and port of an http(s) URL; raises SelectionError where it is none."""
+    """Host and port of an http(s) URL; raises SelectionError for anything else."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -242,17 +241,16 @@ def address(url: str) -> tuple[str, int]:
     return host, port or (443 if parts.scheme == "https" else 80)
 
 
-def data_url(picture: Image.Image) -> str:
-    """A picture as a data URL with PNG."""
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
-def _read(stream: Iterable[Any], start: float, deadline_s: float) -> Answer:
-    """Take the stream to its end; raises RequestFailed where it has none."""
+def _read(stream: Iterable[Any], start: float, deadline_s: float) -> TimedAnswer:
+    """Read the stream to its end; raises RequestFailed if it has none."""
     pieces: list[str] = []
-    first = last = None
+    first_s = latest_s = None
     usage = finish = None
     characters = 0
     for chunk in stream:
@@ -264,27 +262,27 @@ def _read(stream: Iterable[Any], start: float, deadline_s: float) -> Answer:
         for choice in chunk.choices or ():
             piece = choice.delta.content or getattr(choice.delta, "reasoning_content", None)
             if piece:
-                first = now if first is None else first
-                last = now
+                first_s = now if first_s is None else first_s
+                latest_s = now
                 pieces.append(choice.delta.content or "")
                 characters += len(piece)
             finish = choice.finish_reason or finish
         if characters > MAX_TEXT:
             raise RequestFailed("invalid", f"an answer of more than {MAX_TEXT} characters")
     if finish is None:
-        raise RequestFailed("cut", "the stream ended without a finish reason")
+        raise RequestFailed("truncated", "the stream ended without a finish reason")
     tokens = _tokens(len(pieces), usage)
     speed = None
-    if first is not None and last is not None and last > first and tokens > 1:
-        speed = (tokens - 1) / (last - first)
-    return Answer("".join(pieces).strip(), first, speed, time.perf_counter() - start, tokens)
+    if first_s is not None and latest_s is not None and latest_s > first_s and tokens > 1:
+        speed = (tokens - 1) / (latest_s - first_s)
+    return TimedAnswer("".join(pieces).strip(), first_s, speed, time.perf_counter() - start, tokens)
 
 
 def _tokens(pieces: int, usage: object) -> int:
-    """Tokens between the first piece and the last.
+    """Tokens of an answer: its pieces, or the server's count if that is larger by more than one.
 
-    The pieces, unless the server counted more than one end-of-generation token beside them: then
-    several tokens come in one piece, and its count is the better one.
+    A count that is larger by one includes the end-of-generation token, which comes in no piece. A
+    count that is larger than that means that several tokens come in one piece.
     """
     if isinstance(usage, int) and usage > pieces + 1:
         return usage

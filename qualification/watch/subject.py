@@ -1,4 +1,4 @@
-"""What an endurance run asks: one Protocol, and how a request may fail."""
+"""What a soak test asks: one Protocol, how a request may fail, and how memory is sampled."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qualification.core.errors import QualificationError
 from qualification.core.text import disarm
+from qualification.machine.process_tree import Tree, machine_used
 from qualification.servers.admin_status import WorkerStatus
-from qualification.watch.records import Look
+from qualification.watch.records import MemorySample
 
 if TYPE_CHECKING:
     from qualification.tasks.questions import Question
 
 TEXT_LIMIT = 200
-"""Characters of an answer or an error that are kept."""
+"""Characters of an answer or an error that are stored."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class TimedAnswer:
     """One answer; ``None`` is what could not be timed. ``text`` is hostile."""
 
     text: str
@@ -30,7 +31,7 @@ class Answer:
 
 
 class RequestFailed(QualificationError):
-    """A request gave no answer. ``kind`` is a word: refused, timed_out, status, cut, …"""
+    """A request gave no answer. ``kind`` is a word: refused, timed_out, status, truncated, …"""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(" ".join(disarm(message, 2 * TEXT_LIMIT).split()))
@@ -42,37 +43,37 @@ class Subject(Protocol):
 
     @property
     def title(self) -> str:
-        """What is watched."""
+        """The name of what is watched."""
         ...
 
     @property
     def memory_of(self) -> str:
-        """Whose memory is looked at, or why it is not seen."""
+        """Whose memory is sampled, or why it is not seen."""
         ...
 
     @property
     def skills(self) -> tuple[str, ...]:
-        """Of the generated questions that it is asked."""
+        """The skills of the generated questions that it is asked."""
         ...
 
     @property
     def is_canary(self) -> bool:
-        """Whether its answers must be right."""
+        """Whether its answers must be correct."""
         ...
 
     def new_loads(self) -> tuple[float, ...]:
-        """Seconds of each load since this was asked before."""
+        """Seconds of each load since the previous call."""
         ...
 
     def prepare(self, question: Question) -> Any:
-        """The request for a question, its pictures drawn; outside of what is timed."""
+        """The request for a question, its images drawn; this is not timed."""
         ...
 
-    def ask(self, request: Any) -> Answer:
+    def ask(self, request: Any) -> TimedAnswer:
         """Make the request; raises :class:`RequestFailed`."""
         ...
 
-    def look(self) -> Look:
+    def sample_memory(self) -> MemorySample:
         """Memory now; from any thread."""
         ...
 
@@ -81,10 +82,23 @@ class Subject(Protocol):
         ...
 
     @property
-    def server_word(self) -> Callable[[], tuple[WorkerStatus, ...]] | None:
-        """How to ask the server for its own word; ``None`` where it has none."""
+    def self_report(self) -> Callable[[], tuple[WorkerStatus, ...]] | None:
+        """How to ask the server for its self-reported figures; ``None`` if it has none."""
         ...
 
     def close(self) -> None:
-        """End what was started for it; of a user's server nothing."""
+        """End what was started for it, which for a user's server is nothing."""
         ...
+
+
+def memory_sample(tree: Tree | None, memory_bytes: float) -> MemorySample:
+    """Memory now: of a machine with ``memory_bytes``, and of a process tree if one is observable.
+
+    What cannot be observed stays ``None`` and is never guessed: a server on another machine, a
+    process of another user, a port that a forwarder holds for the real server.
+    """
+    used = machine_used(memory_bytes)
+    if tree is None:
+        return MemorySample(used)
+    private, resident, identity = tree.held()
+    return MemorySample(used, private, resident, identity)

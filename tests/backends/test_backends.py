@@ -1,4 +1,4 @@
-"""The real libraries, asked what the canary run does not ask."""
+"""The real libraries, in ways in which the canary run does not use them."""
 
 import importlib.util
 import json
@@ -44,7 +44,7 @@ def request_for(backend, folder):
 
 
 def text(words, max_tokens, **options):
-    """One user turn without a picture."""
+    """One user turn without an image."""
     message = Message("user", (Part("text", words),))
     return GenerateRequest((message,), max_tokens=max_tokens, **options)
 
@@ -52,7 +52,7 @@ def text(words, max_tokens, **options):
 @pytest.mark.parametrize("backend", INSTALLED)
 @pytest.mark.parametrize(("model_type", "loads"), [("smolvlm", True), ("evil", False)])
 def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path):
-    """Files that name classes of their own: the library's are used, or it does not load."""
+    """Files that name classes of their own: the library's classes are used, or the load fails."""
     folder = tmp_path / "model"
     shutil.copytree(CANARIES / "smolvlm", folder)
     trap = tmp_path / "executed"
@@ -92,10 +92,10 @@ def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(backend):
 
 
 @pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_a_picture_that_is_none_fails_and_the_next_request_is_answered(backend, tmp_path):
-    """A damaged picture is the library's failure, told as such; the worker lives on."""
+def test_a_damaged_image_fails_and_the_next_request_is_answered(backend, tmp_path):
+    """It is reported as a failure of the library; the worker lives on."""
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"this is no picture")
+    broken.write_bytes(b"this is no image")
     parts = (Part("image", str(broken)), Part("text", "Which shape is it?"))
     with Worker() as worker:
         worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
@@ -106,8 +106,8 @@ def test_a_picture_that_is_none_fails_and_the_next_request_is_answered(backend, 
 
 
 @pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_a_worker_loads_again_after_it_has_given_the_weights_back(backend):
-    """Unloaded, there is nothing to ask; loaded again, it answers as before."""
+def test_a_worker_loads_again_after_it_has_freed_the_weights(backend):
+    """Unloaded, it refuses requests; loaded again, it answers as before."""
     with Worker() as worker:
         worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
         worker.unload()
@@ -118,63 +118,63 @@ def test_a_worker_loads_again_after_it_has_given_the_weights_back(backend):
 
 
 @pytest.fixture
-def picture(tmp_path):
-    """A held-out picture of 84 x 84 pixels."""
+def image(tmp_path):
+    """A held-out image of 84 x 84 pixels."""
     (question,) = generate(seed=19, count=1, split="heldout", skills=["both"])
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     question.images()[0].save(file)
     return file
 
 
-def shown(file, max_tokens, **options):
-    """The question for colour and shape of one picture."""
+def about(file, max_tokens, **options):
+    """A request for colour and shape of one image."""
     parts = (Part("image", str(file)), Part("text", "Name the colour and the shape."))
     return GenerateRequest((Message("user", parts),), max_tokens, **options)
 
 
 @pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_the_time_to_first_token_is_told_in_parts_and_only_where_asked(backend, picture):
-    """Each part positive, together less than the whole; the answer is the same, later ones too."""
+def test_the_time_to_first_token_has_phases_only_on_request(backend, image):
+    """Each phase is positive, their sum less than the whole; no answer changes."""
     with Worker() as worker:
         worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        plain = worker.generate(shown(picture, 24), deadline_s=60)
-        asked = worker.generate(shown(picture, 24, phases=True), deadline_s=60)
+        plain = worker.generate(about(image, 24), deadline_s=60)
+        timed = worker.generate(about(image, 24, phases=True), deadline_s=60)
         words = worker.generate(text("Which digit is six?", 24, phases=True), deadline_s=60)
-        again = worker.generate(shown(picture, 24), deadline_s=60)
+        again = worker.generate(about(image, 24), deadline_s=60)
     assert plain.phases is None
-    parts = asked.phases
-    assert min(parts.preprocess_s, parts.vision_encode_s, parts.prefill_s) > 0
-    assert parts.preprocess_s + parts.vision_encode_s + parts.prefill_s <= asked.ttft_s
-    assert asked.prefill_tps == pytest.approx(asked.prompt_tokens / parts.prefill_s)
-    assert words.phases.vision_encode_s is None, "no picture was given"
+    phases = timed.phases
+    assert min(phases.preprocess_s, phases.vision_encode_s, phases.prefill_s) > 0
+    assert phases.preprocess_s + phases.vision_encode_s + phases.prefill_s <= timed.ttft_s
+    assert timed.prefill_tps == pytest.approx(timed.prompt_tokens / phases.prefill_s)
+    assert words.phases.vision_encode_s is None, "the request has no image"
     assert words.phases.prefill_s > 0
-    assert asked.token_ids == plain.token_ids == again.token_ids
+    assert timed.token_ids == plain.token_ids == again.token_ids
     assert again.phases is None
 
 
 @pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
 @pytest.mark.parametrize(("folder", "count"), [("smolvlm", 20), ("qwen2_5_vl", 9)])
-def test_image_tokens_are_counted_and_expected_alike(backend, folder, count, picture):
-    """Five tiles of four, or nine merged patches, as every library makes of 84 x 84 pixels."""
+def test_image_tokens_are_counted_and_expected_alike(backend, folder, count, image):
+    """84 x 84 pixels are five tiles of four tokens, or nine merged patches, in every library."""
     with Worker() as worker:
         worker.load(request_for(backend, CANARIES / folder), deadline_s=120)
-        asked = worker.generate(shown(picture, 1, phases=True), deadline_s=60)
+        counted = worker.generate(about(image, 1, phases=True), deadline_s=60)
         words = worker.generate(text("Which digit is six?", 1), deadline_s=60)
-    assert asked.image_tokens == asked.image_tokens_expected == count
-    assert asked.prompt_tokens > count
+    assert counted.image_tokens == counted.image_tokens_expected == count
+    assert counted.prompt_tokens > count
     assert words.image_tokens == 0
 
 
-def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(picture):
-    """Until the first token that would have ended it, greedy or with a seed; never one of those."""
+def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(image):
+    """Up to the first end token, greedy or with a seed; an end token never appears."""
     pytest.importorskip("llama_cpp")
     with Worker() as worker:
         worker.load(request_for("llamacpp", CANARIES / "smolvlm"), deadline_s=120)
-        natural = worker.generate(shown(picture, 24), deadline_s=60)
-        fixed = worker.generate(shown(picture, 24, fixed_length=True), deadline_s=60)
+        natural = worker.generate(about(image, 24), deadline_s=60)
+        fixed = worker.generate(about(image, 24, fixed_length=True), deadline_s=60)
         warm = [
             worker.generate(
-                shown(picture, 24, fixed_length=True, temperature=3.0, seed=seed), deadline_s=60
+                about(image, 24, fixed_length=True, temperature=3.0, seed=seed), deadline_s=60
             )
             for seed in (1, 1, 2)
         ]
@@ -182,12 +182,12 @@ def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(picture):
     assert len(fixed.token_ids) == 24
     assert natural.finish_reason == "stop"
     assert warm[0].token_ids == warm[1].token_ids != warm[2].token_ids
-    assert [len(one.token_ids) for one in warm] == [24] * 3
+    assert [len(answer.token_ids) for answer in warm] == [24] * 3
 
 
 @pytest.mark.parametrize("backend", INSTALLED)
-def test_what_a_library_says_of_its_memory_stands_beside_the_peak(backend):
-    """MLX tells its own; torch on a CPU has nothing to tell."""
+def test_the_librarys_self_reported_memory_stands_beside_the_peak(backend):
+    """MLX reports three figures; torch on a CPU reports none."""
     with Worker() as worker:
         worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
         report = worker.memory()

@@ -6,7 +6,8 @@ import pytest
 
 from qualification.backends.snapshots import is_complete
 
-WANTED = ["*.json", "*.safetensors"]
+INDEX = "model.safetensors.index.json"
+PATTERNS = ["*.json", "*.safetensors"]
 
 
 def index(*shards):
@@ -15,26 +16,23 @@ def index(*shards):
 
 
 @pytest.mark.parametrize(
-    ("files", "patterns", "whole"),
+    ("files", "patterns", "is_whole"),
     [
-        ({"config.json": "{}", "model.safetensors": ""}, WANTED, True),
-        ({"config.json": "{}"}, WANTED, False),
-        ({}, WANTED, False),
-        ({"model.safetensors.index.json": index("a.safetensors"), "a.safetensors": ""},
-         WANTED, True),
-        ({"model.safetensors.index.json": index("a.safetensors", "b.safetensors"),
-          "a.safetensors": ""}, WANTED, False),
-        ({"model.safetensors.index.json": index("a.safetensors"), "model.safetensors": ""},
-         WANTED, True),
-        ({"model.safetensors.index.json": "{", "a.safetensors": ""}, WANTED, False),
-        ({"model.safetensors.index.json": "[]", "a.safetensors": ""}, WANTED, False),
+        ({"config.json": "{}", "model.safetensors": ""}, PATTERNS, True),
+        ({"config.json": "{}"}, PATTERNS, False),
+        ({}, PATTERNS, False),
+        ({INDEX: index("a.safetensors"), "a.safetensors": ""}, PATTERNS, True),
+        ({INDEX: index("a.safetensors", "b.safetensors"), "a.safetensors": ""}, PATTERNS, False),
+        ({INDEX: index("a.safetensors"), "model.safetensors": ""}, PATTERNS, True),
+        ({INDEX: "{", "a.safetensors": ""}, PATTERNS, False),
+        ({INDEX: "[]", "a.safetensors": ""}, PATTERNS, False),
         ({"m.gguf": ""}, ["m.gguf", "mmproj.gguf"], False),
         ({"m.gguf": "", "mmproj.gguf": ""}, ["m.gguf", "mmproj.gguf"], True),
         ({"tokenizer.json": "{}"}, ["*.json", "*.txt"], True),
     ],
-)  # fmt: skip
-def test_an_interrupted_download_is_not_taken_for_whole(files, patterns, whole, tmp_path):
+)
+def test_an_interrupted_download_is_not_taken_for_whole(files, patterns, is_whole, tmp_path):
     """Every shard of the index, and every file that is named in full, must be there."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert is_complete(tmp_path, patterns) is whole
+    assert is_complete(tmp_path, patterns) is is_whole

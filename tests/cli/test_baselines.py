@@ -82,24 +82,24 @@ def test_an_unreadable_file_is_stale_too(tmp_path: Path) -> None:
 def test_both_speak_json(baselines: Path, command: str) -> None:
     """With sessions, versions and reasons."""
     done = qualify(command, "--days", "1", "--json")
-    (one,) = json.loads(done.output)
-    assert [each["identifier"] for each in one["sessions"]] == ["old", "new"]
-    assert "age" in [reason["kind"] for reason in one["stale"]]
+    (row,) = json.loads(done.output)
+    assert [session["identifier"] for session in row["sessions"]] == ["old", "new"]
+    assert "age" in [reason["kind"] for reason in row["stale"]]
 
 
 def test_compare_shows_levels_factor_and_what_differs(baselines: Path) -> None:
-    """Two sessions of one file; they are of two machines, which is said."""
+    """Two sessions of one file, and a sentence that they are of two machines."""
     done = qualify("compare", f"{NAME}:old", f"{NAME}:new")
     assert done.exit_code == 0, done.output
     assert "No machine is in both" in done.output
     assert "mlx-vlm 0.3.9 against 0.7.10" in done.output
     assert "decode_tps is not compared: it was measured on different machines" in done.output
     done = qualify("compare", f"{NAME}:old", f"{NAME}:new", "--any-machine", "--json")
-    (one,) = json.loads(done.output)
-    assert one["metrics"][0]["factor"] == pytest.approx(1)
+    (row,) = json.loads(done.output)
+    assert row["metrics"][0]["factor"] == pytest.approx(1)
 
 
-def test_compare_of_what_is_not_there_is_one_sentence(baselines: Path) -> None:
+def test_comparing_a_missing_baseline_is_one_sentence(baselines: Path) -> None:
     """Exit 2."""
     done = qualify("compare", NAME, "nothing@mlx")
     assert done.exit_code == 2
@@ -107,25 +107,25 @@ def test_compare_of_what_is_not_there_is_one_sentence(baselines: Path) -> None:
 
 
 def test_expire_changes_nothing_without_yes(baselines: Path) -> None:
-    """It shows what would go, and that git keeps it."""
+    """It shows which sessions would be removed, and that git keeps them."""
     before = [file.read_bytes() for file in baselines.rglob("*.json")]
     done = qualify("expire", "--environment", "mlx-vlm<0.6")
     assert done.exit_code == 0, done.output
     assert "old of machine m-1" in done.output
-    assert "1 session would go; nothing was changed" in done.output
+    assert "1 session would be removed; nothing was changed" in done.output
     assert "Git keeps" in done.output
     assert [file.read_bytes() for file in baselines.rglob("*.json")] == before
 
 
 def test_expire_with_yes_removes_sessions_and_leaves_damaged_files(baselines: Path) -> None:
-    """A file without sessions goes; one that cannot be read is named and stays."""
+    """A file without sessions is removed; one that cannot be read is named and stays."""
     bad = damage(baselines)
     (path,) = (file for file in baselines.rglob("*.json") if file != bad)
     done = qualify("expire", "--machine", "m-1", "--yes")
     assert "1 session removed" in done.output
-    assert [one.identifier for one in read_baseline(path).sessions] == ["new"]
+    assert [session.identifier for session in read_baseline(path).sessions] == ["new"]
     done = qualify("expire", "--before", "2026-12-01", "--yes")
-    assert "none left, so the file goes too" in done.output
+    assert "none left, so the file is removed too" in done.output
     assert "unreadable: " in done.output
     assert list(baselines.rglob("*.json")) == [bad]
 
@@ -142,9 +142,9 @@ def test_a_file_that_cannot_be_removed_is_one_sentence(baselines: Path) -> None:
 
 def keep(folder: Path, *findings: Finding) -> None:
     """Store a session of today with one verdict."""
-    found = Verdict(NAME, "inconclusive", "usable", findings)
+    verdict = Verdict(NAME, "inconclusive", "usable", findings)
     Store(f"sqlite:///{folder.parent / 'reports/results.sqlite'}").keep(
-        Results(session("today", "2026-11-20T00:00:00+00:00", NEW), (found,), (), (), {})
+        Results(session("today", "2026-11-20T00:00:00+00:00", NEW), (verdict,), (), (), {})
     )
 
 
@@ -170,11 +170,11 @@ def test_suspects_starts_nothing_unasked_and_exits_as_the_gates_do(
         started.extend(orders)
         return 3
 
-    monkeypatch.setattr(qualification.upgrade.suspects, "start", start)
+    monkeypatch.setattr(qualification.upgrade.suspects, "run_gates", start)
     assert qualify("suspects", "--session", "today").exit_code == 0
     assert not started
     assert qualify("suspects", "--session", "today", "--run").exit_code == 3
-    assert [one[:2] for one in started] == [["qualify", "gate"]]
+    assert [order[:2] for order in started] == [["qualify", "gate"]]
 
 
 def test_a_session_without_suspects_says_so(baselines: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line: one sentence for a user's mistake, files for a user's wish."""
+"""The command line: one sentence for a user's mistake, files for a correct command."""
 
 import json
 
@@ -63,13 +63,13 @@ def test_accept_writes_a_baseline_with_the_raw_trials(project):
     done = qualify("accept", "--any-machine")
     assert done.exit_code == 0, done.output
     (file,) = (project / "baselines/linux_cpu").glob("*.json")
-    kept = json.loads(file.read_text())
-    values = [t["value"] for t in kept["sessions"][0]["trials"] if t["metric"] == "decode_tps"]
+    stored = json.loads(file.read_text())
+    values = [t["value"] for t in stored["sessions"][0]["trials"] if t["metric"] == "decode_tps"]
     assert values == [94.58, 95.37, 96.26]
 
 
-def test_accepting_what_did_not_run_is_refused(project):
-    """The sentence lists what did."""
+def test_accepting_a_deployment_that_did_not_run_is_refused(project):
+    """The sentence lists those that did."""
     done = qualify("accept", "--any-machine", "moondream2-bf16@mlx")
     assert done.exit_code == 2
     assert DEPLOYMENT in done.output
@@ -90,7 +90,7 @@ SEVEN = "qwen2.5-vl-7b-4bit@mlx"
 
 
 def test_a_speed_over_the_roofline_is_never_accepted(project):
-    """Whatever the stored verdict says of it."""
+    """Even if the stored verdict is a good one."""
     Store(f"sqlite:///{project / 'reports/results.sqlite'}").keep(
         results(
             session=session(
@@ -132,9 +132,10 @@ def test_footprint_speaks_json():
     """Parts that add up, and an answer for each machine."""
     done = qualify("footprint", SEVEN, "--tier", "air_m4", "--context", "1000", "--json")
     assert done.exit_code == 0, done.output
-    (one,) = json.loads(done.output)["footprints"]
-    assert one["total_bytes"] == pytest.approx(sum(part["bytes"] for part in one["parts"]), abs=4)
-    assert one["machines"]["air_m4 32 GiB"]["answer"] == "fits"
+    (seven,) = json.loads(done.output)["footprints"]
+    parts = [part["bytes"] for part in seven["parts"]]
+    assert seven["total_bytes"] == pytest.approx(sum(parts), abs=4)
+    assert seven["machines"]["air_m4 32 GiB"]["answer"] == "fits"
 
 
 def test_footprint_sums_what_runs_together():
@@ -142,18 +143,18 @@ def test_footprint_sums_what_runs_together():
     named = qualify("footprint", SEVEN, SEVEN, "--together", "--tier", "studio", "--json")
     declared = qualify("footprint", "7B twice", "--tier", "studio", "--json")
     assert named.output == declared.output
-    found = json.loads(named.output)
-    assert found["together"]["total_bytes"] == pytest.approx(
-        2 * found["footprints"][0]["total_bytes"], abs=2
+    document = json.loads(named.output)
+    assert document["together"]["total_bytes"] == pytest.approx(
+        2 * document["footprints"][0]["total_bytes"], abs=2
     )
 
 
 def test_footprint_shows_a_person_what_fits():
     """All real deployments in a table, one as a sum, a refit beside what is declared."""
-    assert "Room after loading" in qualify("footprint").output
+    assert "Headroom after loading" in qualify("footprint").output
     alone = qualify("footprint", SEVEN, "--tier", "air_m4").output
     assert "key/value" in alone
-    assert "to spare" in alone
+    assert "of headroom" in alone
     assert "Refitted constants" in qualify("footprint", "--fit").output
 
 

@@ -1,4 +1,4 @@
-"""What ``qualify doctor`` says to a program and to a person."""
+"""``qualify doctor`` for a program and for a person."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def rendered(name: str, width: int = 100) -> str:
 
 
 def test_the_report_is_plain_json_with_units_in_bytes() -> None:
-    """What goes in comes out of a JSON round trip."""
-    found = report("air_m4_32gb")
-    assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
-    assert found["machine"]["memory_bytes"] == 34359738368  # type: ignore[index]
-    assert found["tier"] == {"name": "air_m4", "title": "MacBook Air M4", "explanation": ""}
-    assert found["fit"] is True
+    """A JSON round trip returns it unchanged."""
+    air = report("air_m4_32gb")
+    assert json.loads(json.dumps(air, allow_nan=False)) == json.loads(json.dumps(air))
+    assert air["machine"]["memory_bytes"] == 34359738368  # type: ignore[index]
+    assert air["tier"] == {"name": "air_m4", "title": "MacBook Air M4", "explanation": ""}
+    assert air["fit"] is True
 
 
 def test_a_person_reads_machine_tier_backends_and_state() -> None:
@@ -54,13 +54,13 @@ def test_a_person_reads_machine_tier_backends_and_state() -> None:
     for words in (
         "MacBook Air",
         "Apple M4, 10 cores, 10 GPU cores",
-        "32.0 GiB",
+        "32 GiB",
         "120 GB/s",
         "air_m4: MacBook Air M4",
         "ready, 0.7.10",
         "run: pip install '.[torch]'",
         "not installed",
-        "Nothing that was read makes speed measured now unfit.",
+        "No condition makes speed measured now unfit.",
     ):
         assert words in text
     assert len(text.splitlines()) < 50
@@ -73,9 +73,9 @@ def test_a_machine_without_a_tier_is_told_why() -> None:
 
 
 def test_an_unfit_machine_is_told_what_makes_it_unfit() -> None:
-    """By name, last, so that it is seen."""
-    last = rendered("air_m4_hot_on_battery").strip().splitlines()[-1]
-    assert last.startswith("Speed measured now would be unfit: load, power")
+    """By name, in the final line, so that a reader notices."""
+    conclusion = rendered("air_m4_hot_on_battery").strip().splitlines()[-1]
+    assert conclusion.startswith("Speed measured now would be unfit: load, power")
     assert report("air_m4_hot_on_battery")["fit"] is False
 
 
@@ -86,7 +86,7 @@ def test_text_from_the_machine_is_not_read_as_markup() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    """Long values fold; nothing is cut off."""
+    """Long values fold; nothing is truncated."""
     text = rendered("air_m4_hot_on_battery", width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text

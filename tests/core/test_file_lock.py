@@ -1,4 +1,4 @@
-"""The lock of one file: one at a time, also over deaths, children and removals."""
+"""The lock of a file: one holder at a time, also across deaths, children and removals."""
 
 import multiprocessing
 import os
@@ -12,20 +12,20 @@ import pytest
 from qualification.core.file_lock import locked
 
 
-def test_one_who_does_not_wait_says_nothing(tmp_path):
-    """And the file has its process number while it holds the lock."""
-    said = []
-    with locked(tmp_path / "lock", said.append) as lock:
+def test_a_process_that_does_not_wait_says_nothing(tmp_path):
+    """The file contains its process id while it holds the lock."""
+    sentences = []
+    with locked(tmp_path / "lock", sentences.append) as lock:
         assert lock.path.read_text() == str(os.getpid())
-    assert said == []
+    assert sentences == []
 
 
-def test_the_second_waits_and_says_for_whom(tmp_path):
-    """It enters when the first has left."""
-    order, said, waits = [], [], threading.Event()
+def test_a_second_process_waits_and_names_the_holder(tmp_path):
+    """It enters when the holder has left."""
+    order, sentences, waits = [], [], threading.Event()
 
     def second():
-        with locked(tmp_path / "lock", lambda text: (said.append(text), waits.set())):
+        with locked(tmp_path / "lock", lambda text: (sentences.append(text), waits.set())):
             order.append("second")
 
     with locked(tmp_path / "lock"):
@@ -35,30 +35,30 @@ def test_the_second_waits_and_says_for_whom(tmp_path):
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
-    assert f"process {os.getpid()}" in said[0]
-    assert str(tmp_path / "lock") in said[0]
+    assert f"process {os.getpid()}" in sentences[0]
+    assert str(tmp_path / "lock") in sentences[0]
 
 
-def test_a_holder_that_is_killed_lets_go(tmp_path):
-    """The kernel releases the lock; nobody has to clean up."""
-    held = multiprocessing.get_context("fork").Event()
+def test_a_killed_holder_releases_the_lock(tmp_path):
+    """The kernel releases it; no process has to clean up."""
+    locked_now = multiprocessing.get_context("fork").Event()
 
     def hold():
         with locked(tmp_path / "lock"):
-            held.set()
+            locked_now.set()
             signal.pause()
 
     process = multiprocessing.get_context("fork").Process(target=hold)
     process.start()
-    assert held.wait(10)
+    assert locked_now.wait(10)
     process.kill()
     process.join(10)
     with locked(tmp_path / "lock", pytest.fail):
         pass
 
 
-def test_a_child_that_was_given_the_descriptor_holds_on(tmp_path):
-    """What a dead builder has started is waited for, too, and is named as what it is."""
+def test_a_child_with_the_descriptor_keeps_the_lock(tmp_path):
+    """Processes wait for the child of a dead builder too, and name it as such."""
     read, write = os.pipe()
     with locked(tmp_path / "lock") as lock:
         child = subprocess.Popen(
@@ -67,20 +67,20 @@ def test_a_child_that_was_given_the_descriptor_holds_on(tmp_path):
             pass_fds=[lock.descriptor],
         )
     os.close(read)
-    (tmp_path / "lock").write_text("4194305")  # over the largest process number
-    said = []
+    (tmp_path / "lock").write_text("4194305")  # over the largest process id
+    sentences = []
 
     def let_go(text):
-        said.append(text)
+        sentences.append(text)
         os.close(write)
 
     with locked(tmp_path / "lock", let_go):
         assert child.wait(10) == 0
-    assert "a process that another one has left" in said[0]
+    assert "the child of a process that has ended" in sentences[0]
 
 
-def test_a_lock_whose_file_was_removed_locks_nothing_any_more(tmp_path):
-    """Who waited for it takes the lock of the new file."""
+def test_a_lock_whose_file_was_removed_is_void(tmp_path):
+    """A process that waited for it takes the lock of the new file."""
     entered, waits = threading.Event(), threading.Event()
 
     def second():

@@ -1,9 +1,9 @@
-"""The policies of cleaning up on recorded pressures, and what counts as held."""
+"""The policies of cleaning up on recorded pressures, and what counts as private memory."""
 
 import pytest
 
 from qualification.core.protocol import MemoryReport
-from qualification.judging.memory_growth import POLICIES, held_bytes
+from qualification.judging.memory_growth import POLICIES, private_bytes
 
 RECORDED = (41.3, 79.9, 80.0, 80.1, 93.7, 62.0)
 """Per cent of a machine's memory in use, after each of six requests."""
@@ -19,19 +19,19 @@ def test_a_policy_says_after_which_requests_to_clean_up(policy, cleaned):
 
 
 @pytest.mark.parametrize(
-    ("details", "held"),
+    ("details", "private"),
     [
         ({"VmRSS": 300, "RssAnon": 200, "RssFile": 100}, 200),
         ({"phys_footprint": 500, "resident_size": 900}, 500),
         ({"VmRSS": 300}, 300),
     ],
 )
-def test_mapped_files_are_not_held(details, held):
+def test_mapped_files_are_not_private(details, private):
     """Linux: anonymous memory; macOS: the footprint."""
-    assert held_bytes(MemoryReport(1000, "VmHWM", details)) == held
+    assert private_bytes(MemoryReport(1000, "VmHWM", details)) == private
 
 
 def test_a_report_without_any_of_them_is_refused():
     """Another platform must not be judged as if it held nothing."""
     with pytest.raises(ValueError, match="swap"):
-        held_bytes(MemoryReport(1000, "peak", {"swap": 3}))
+        private_bytes(MemoryReport(1000, "peak", {"swap": 3}))

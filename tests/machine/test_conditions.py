@@ -26,22 +26,22 @@ def state(host: RecordedHost) -> dict[str, Condition]:
 
 def test_a_cool_mac_on_mains_is_fit() -> None:
     """Every reading is there, in words, and none is unfit."""
-    found = state(RecordedHost("air_m4_32gb"))
-    assert {name: condition.value for name, condition in found.items()} == {
+    conditions = state(RecordedHost("air_m4_32gb"))
+    assert {name: condition.value for name, condition in conditions.items()} == {
         "load": "1.42 on 10 cores (14%)",
         "power": "mains, 100 %",
         "low_power_mode": "off",
         "thermal": "nominal",
         "memory_pressure": "normal",
-        "swap": "0 MB in use",
+        "swap": "0 B in use",
     }
-    assert all(condition.fit for condition in found.values())
+    assert all(condition.fit for condition in conditions.values())
 
 
 def test_a_hot_mac_on_battery_is_unfit_for_each_reason() -> None:
     """Load, battery, low power, heavy thermal level, critical memory; each says what to do."""
-    found = state(RecordedHost("air_m4_hot_on_battery"))
-    unfit = {name: c.value for name, c in found.items() if not c.fit}
+    conditions = state(RecordedHost("air_m4_hot_on_battery"))
+    unfit = {name: c.value for name, c in conditions.items() if not c.fit}
     assert unfit == {
         "load": "7.80 on 10 cores (78%)",
         "power": "battery, 62 %",
@@ -49,23 +49,23 @@ def test_a_hot_mac_on_battery_is_unfit_for_each_reason() -> None:
         "thermal": "heavy",
         "memory_pressure": "critical",
     }
-    assert all(found[name].note for name in unfit)
-    assert "70% busy" in found["load"].note
+    assert all(conditions[name].note for name in unfit)
+    assert "70% busy" in conditions["load"].note
 
 
 def test_swap_is_read_with_either_decimal_separator() -> None:
-    """sysctl prints the locale's; 1,50G is 1.5 GiB, and swap from before is not held against."""
-    found = state(RecordedHost("air_m4_hot_on_battery"))["swap"]
-    assert (found.value, found.fit) == ("1611 MB in use", True)
-    assert state(RecordedHost("pro_m3_max_30_cores_36gb"))["swap"].value == "1067 MB in use"
+    """sysctl prints the locale's; 1,50G is 1.5 GiB, and swap from before the run is fit."""
+    swap = state(RecordedHost("air_m4_hot_on_battery"))["swap"]
+    assert (swap.value, swap.fit) == ("1.61 GB in use", True)
+    assert state(RecordedHost("pro_m3_max_30_cores_36gb"))["swap"].value == "1.07 GB in use"
 
 
 def test_a_moderate_thermal_level_is_noted_and_a_heavy_one_is_unfit() -> None:
-    """The system says "nominal" too long anyway: the drift test has the last word."""
+    """The system says "nominal" too long anyway: the drift test decides."""
     host = RecordedHost("pro_m3_max_30_cores_36gb")
-    found = state(host)["thermal"]
-    assert (found.value, found.fit) == ("moderate", True)
-    assert found.note
+    thermal = state(host)["thermal"]
+    assert (thermal.value, thermal.fit) == ("moderate", True)
+    assert thermal.note
 
 
 def test_notifyutil_stands_in_where_the_helper_says_nothing() -> None:
@@ -78,7 +78,7 @@ def test_notifyutil_stands_in_where_the_helper_says_nothing() -> None:
 
 
 def test_the_newer_power_setting_is_read_too() -> None:
-    """One "powermode" in place of "lowpowermode": 1 is low, 2 is high."""
+    """``powermode`` replaces ``lowpowermode``: 1 is low, 2 is high."""
     host = RecordedHost("mini_m4_16gb")
     assert state(host)["low_power_mode"].value == "off"
     host = RecordedHost("mini_m4_16gb")
@@ -89,11 +89,11 @@ def test_the_newer_power_setting_is_read_too() -> None:
     assert state(host)["low_power_mode"].fit
 
 
-def test_work_that_has_ended_is_told_from_work_that_runs() -> None:
+def test_work_that_has_ended_does_not_make_the_load_unfit() -> None:
     """Load 6.3 on 14 cores is over the limit, but the cores were idle in the last second."""
-    found = state(RecordedHost("pro_m3_max_30_cores_36gb"))["load"]
-    assert found.fit
-    assert "has ended" in found.note
+    load = state(RecordedHost("pro_m3_max_30_cores_36gb"))["load"]
+    assert load.fit
+    assert "has ended" in load.note
 
 
 def test_the_load_is_shared_by_all_cores_of_the_computer() -> None:
@@ -103,9 +103,9 @@ def test_the_load_is_shared_by_all_cores_of_the_computer() -> None:
 
 
 def test_a_high_load_without_a_sample_is_unfit() -> None:
-    """Nothing says that the work has ended, so it is taken to run."""
-    found = state(RecordedHost("pro_m3_max_30_cores_36gb", cpu_times=""))["load"]
-    assert not found.fit
+    """Nothing shows that the work has ended, so it counts as running."""
+    load = state(RecordedHost("pro_m3_max_30_cores_36gb", cpu_times=""))["load"]
+    assert not load.fit
 
 
 def test_the_load_is_read_before_any_command_runs() -> None:
@@ -115,21 +115,21 @@ def test_the_load_is_read_before_any_command_runs() -> None:
     assert host.asked[0] == "load"
 
 
-def test_a_quiet_linux_machine_is_fit_and_says_what_it_does_not_know() -> None:
+def test_a_quiet_linux_machine_is_fit_and_its_unknowns_are_named() -> None:
     """A virtual machine shows no power supply, no governor and no thermal counter."""
-    found = state(RecordedHost("linux_2_cores_24gb"))
-    assert all(condition.fit for condition in found.values())
-    assert found["power"] == Condition("power", "unknown", True, "no power supply is visible")
+    conditions = state(RecordedHost("linux_2_cores_24gb"))
+    assert all(condition.fit for condition in conditions.values())
+    assert conditions["power"] == Condition("power", "unknown", True, "no power supply is visible")
     for name in ("low_power_mode", "thermal", "governor"):
-        assert found[name].value == "unknown"
-    assert found["steal"].value == "0.0% over 1 s"
-    assert found["cpu_pressure"].value == "0.1 % of the last 10 s waited for a core (PSI)"
+        assert conditions[name].value == "unknown"
+    assert conditions["steal"].value == "0.0% over 1 s"
+    assert conditions["cpu_pressure"].value == "0.1 % of the last 10 s waited for a core (PSI)"
 
 
 def test_a_busy_linux_server_is_unfit_for_each_reason() -> None:
     """Battery, low-power profile, steal, a GPU in use and held down by heat; the other is free."""
-    found = state(RecordedHost("linux_cuda_busy"))
-    unfit = {name: c.value for name, c in found.items() if not c.fit}
+    conditions = state(RecordedHost("linux_cuda_busy"))
+    unfit = {name: c.value for name, c in conditions.items() if not c.fit}
     assert unfit == {
         "power": "battery, 41 %",
         "low_power_mode": "on (low-power)",
@@ -137,10 +137,10 @@ def test_a_busy_linux_server_is_unfit_for_each_reason() -> None:
         "gpu_use_0": "93 %",
         "gpu_throttle_0": "thermal slowdown (software)",
     }
-    assert found["gpu_throttle_1"].value == "none"
-    assert found["governor"].value == "performance, powersave"
-    assert found["thermal"].value == "throttled 7 times since start-up"
-    assert found["swap"].value == "268 MB in use"
+    assert conditions["gpu_throttle_1"].value == "none"
+    assert conditions["governor"].value == "performance, powersave"
+    assert conditions["thermal"].value == "throttled 7 times since start-up"
+    assert conditions["swap"].value == "268 MB in use"
 
 
 def test_a_laptop_that_charges_is_on_mains() -> None:
@@ -159,7 +159,7 @@ def test_the_battery_of_a_mouse_is_not_the_machines() -> None:
 
 
 @pytest.mark.parametrize("name", ["air_m4_32gb", "linux_2_cores_24gb"])
-def test_what_cannot_be_read_is_unknown_and_not_held_against_the_machine(name: str) -> None:
+def test_what_cannot_be_read_is_unknown_and_fit(name: str) -> None:
     """No command, no file, no counter: every value is "unknown" and fit."""
     host = RecordedHost(name, load_average="", cpu_times="")
     host.commands.clear()
@@ -179,8 +179,8 @@ def test_readings_that_are_no_readings_are_unknown(name: str) -> None:
 
 def test_this_computer_has_a_load() -> None:
     """The real host, whatever it is."""
-    found = {condition.name: condition for condition in preconditions()}
-    assert "cores" in found["load"].value
+    conditions = {condition.name: condition for condition in preconditions()}
+    assert "cores" in conditions["load"].value
 
 
 def test_the_thermal_helper_ends_without_a_traceback_on_a_mac_and_is_valid_python() -> None:
@@ -222,13 +222,13 @@ def test_what_happened_during_a_run_makes_it_unfit(
     change: tuple[int, float, int], name: str
 ) -> None:
     """Swap growth over 100 MB, steal over 1 %, a processor that slowed down."""
-    found = between(*change)
-    assert [n for n, condition in found.items() if not condition.fit] == [name]
-    assert found[name].note
+    conditions = between(*change)
+    assert [n for n, condition in conditions.items() if not condition.fit] == [name]
+    assert conditions[name].note
 
 
 def test_counters_of_this_computer_compare_with_themselves() -> None:
-    """No growth between two looks at once, and no exception where nothing is known."""
+    """No growth between two readings at once, and no exception if nothing is known."""
     now = counters()
     assert all(condition.fit for condition in conditions_between(now, now))
     nothing = Counters(None, None, None)

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver gave a process, replayed: there is no such GPU here."""
+"""GPU memory that the NVIDIA driver reports for a process, replayed: there is no such GPU here."""
 
 from types import SimpleNamespace
 
@@ -10,20 +10,20 @@ OURS, THEIRS = 4242, 77
 
 
 class Driver:
-    """Answers as nvidia-ml-py does; ``held`` is GPU -> process -> bytes."""
+    """Answers as nvidia-ml-py does; ``compute`` is GPU -> process -> bytes."""
 
-    def __init__(self, held, graphics=None):
-        self.held = held
+    def __init__(self, compute, graphics=None):
+        self.compute = compute
         self.graphics = graphics
 
     def nvmlDeviceGetCount(self):  # noqa: N802
-        return len(self.held)
+        return len(self.compute)
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         return index
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
-        return self._listed(self.held[handle])
+        return self._listed(self.compute[handle])
 
     def nvmlDeviceGetGraphicsRunningProcesses(self, handle):  # noqa: N802
         if self.graphics is None:
@@ -31,24 +31,24 @@ class Driver:
         return self._listed(self.graphics[handle])
 
     @staticmethod
-    def _listed(held):
-        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in held.items()]
+    def _listed(sizes):
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in sizes.items()]
 
 
-def test_the_peak_stays_when_memory_is_given_back():
+def test_the_peak_stays_when_memory_is_freed():
     """5 GB, then 2 GB: the peak is 5; another process's memory is not ours."""
     driver = Driver([{OURS: 5_000_000_000, THEIRS: 9_000_000_000}])
     peak = DevicePeak(driver, OURS)
-    assert peak.look() == 5_000_000_000
-    driver.held = [{OURS: 2_000_000_000}]
-    assert peak.look() == 2_000_000_000
+    assert peak.sample() == 5_000_000_000
+    driver.compute = [{OURS: 2_000_000_000}]
+    assert peak.sample() == 2_000_000_000
     assert peak.bytes == 5_000_000_000
 
 
 def test_gpus_are_added_and_the_two_lists_of_one_are_not():
     """A process that computes and draws is in both lists with one figure."""
     driver = Driver([{OURS: 3}, {OURS: 4}], graphics=[{OURS: 3}, {}])
-    assert DevicePeak(driver, OURS).look() == 7
+    assert DevicePeak(driver, OURS).sample() == 7
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_gpus_are_added_and_the_two_lists_of_one_are_not():
         SimpleNamespace(nvmlDeviceGetCount=lambda: 1 / 0),
     ],
 )
-def test_what_the_driver_does_not_say_is_no_figure(driver):
+def test_a_process_unknown_to_the_driver_has_no_figure(driver):
     """No GPU, no entry, an entry without a size, a driver that fails."""
     peak = DevicePeak(driver, OURS)
-    assert peak.look() == peak.bytes == 0
+    assert peak.sample() == peak.bytes == 0
 
 
 def test_without_a_driver_nothing_is_measured():
-    """On this machine, or any; and looking again does not hurt."""
+    """On this machine, or any; sampling again does not hurt."""
     peak = DevicePeak()
-    assert peak.look() >= 0
+    assert peak.sample() >= 0
     assert peak.bytes >= 0

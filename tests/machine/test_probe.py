@@ -1,4 +1,4 @@
-"""The probe on recorded computers and on this one; tiers; what is installed."""
+"""The probe on recorded computers and on this one; tiers; library versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from qualification.core.declarations import Chip, MemoryBudget, Tier
 from qualification.core.libraries import LIBRARIES, library_versions
 from qualification.core.protocol import to_json
 from qualification.core.results import Accelerator, Machine
-from qualification.machine import probe as machine_module
 from qualification.machine.host import LocalHost
 from qualification.machine.probe import (
     bandwidth_of,
@@ -25,7 +24,6 @@ from qualification.machine.probe import (
     match_tier,
     probe,
 )
-from qualification.machine.readiness import backend_readiness
 from qualification.models.loading import load_registry
 from tests.support.recorded_host import RecordedHost
 
@@ -42,9 +40,9 @@ CHIPS = (
 )
 
 
-def tier(name: str, low: float, high: float, **rest: object) -> Tier:
+def tier(name: str, low: float, high: float, **limits: object) -> Tier:
     """A tier with memory from ``low`` to ``high`` GiB."""
-    facts = {"system": "macos", "accelerator": "metal", "title": name, "budget": BUDGET, **rest}
+    facts = {"system": "macos", "accelerator": "metal", "title": name, "budget": BUDGET, **limits}
     return Tier(name=name, memory_min=low * GIB, memory_max=high * GIB, **facts)  # type: ignore[arg-type]
 
 
@@ -91,28 +89,28 @@ def test_a_recorded_mac_is_told_with_its_tier_and_bandwidth(
     matched: str,
 ) -> None:
     """Chip, product, cores and memory as recorded; bandwidth by GPU cores; the tier or ''."""
-    found = probe(CHIPS, STRICT, RecordedHost(name))
-    assert (found.chip, found.product) == (chip, product)
-    assert (found.cpu_cores, found.gpu_cores) == (cores, gpu_cores)
-    assert found.memory_bytes == gib * 2**30
-    assert found.accelerators == (Accelerator("metal", chip, gib * 2**30, gpu_cores),)
-    assert (found.bandwidth, found.tier) == (bandwidth, matched)
-    assert re.fullmatch(r"macOS \d+\.\d+ \(\w+\)", found.os_version)
+    machine = probe(CHIPS, STRICT, RecordedHost(name))
+    assert (machine.chip, machine.product) == (chip, product)
+    assert (machine.cpu_cores, machine.gpu_cores) == (cores, gpu_cores)
+    assert machine.memory_bytes == gib * 2**30
+    assert machine.accelerators == (Accelerator("metal", chip, gib * 2**30, gpu_cores),)
+    assert (machine.bandwidth, machine.tier) == (bandwidth, matched)
+    assert re.fullmatch(r"macOS \d+\.\d+ \(\w+\)", machine.os_version)
 
 
 def test_the_recorded_linux_machine_is_told_without_an_accelerator() -> None:
     """No cgroup limit, no GPU: the CPU tier and an unknown bandwidth."""
-    found = probe(CHIPS, TIERS, RecordedHost("linux_2_cores_24gb"))
-    assert found.chip == "Intel(R) Xeon(R) Processor"
-    assert found.os_version == "Debian GNU/Linux 12 (bookworm), kernel 6.18.44"
-    assert found.memory_bytes == 24684084 * 1024
-    assert (found.accelerators, found.bandwidth, found.tier) == ((), None, "linux_cpu")
+    machine = probe(CHIPS, TIERS, RecordedHost("linux_2_cores_24gb"))
+    assert machine.chip == "Intel(R) Xeon(R) Processor"
+    assert machine.os_version == "Debian GNU/Linux 12 (bookworm), kernel 6.18.44"
+    assert machine.memory_bytes == 24684084 * 1024
+    assert (machine.accelerators, machine.bandwidth, machine.tier) == ((), None, "linux_cpu")
 
 
 def test_a_cgroup_limit_on_the_way_to_the_root_is_the_memory_of_the_machine() -> None:
     """The parent group allows 128 GiB of 252; the group itself says "max"."""
-    found = probe(CHIPS, TIERS, RecordedHost("linux_cuda_busy"))
-    assert found.memory_bytes == 128 * 2**30
+    machine = probe(CHIPS, TIERS, RecordedHost("linux_cuda_busy"))
+    assert machine.memory_bytes == 128 * 2**30
 
 
 def test_a_container_with_a_limit_only_at_its_root_has_that_much_memory() -> None:
@@ -124,9 +122,9 @@ def test_a_container_with_a_limit_only_at_its_root_has_that_much_memory() -> Non
 
 def test_a_cuda_device_is_found_through_nvidia_smi_where_nvml_is_missing() -> None:
     """Also with a driver that only knows the old field name; its bandwidth is the GPU's."""
-    found = probe(CHIPS, TIERS, RecordedHost("linux_cuda_busy"))
-    assert found.accelerators == (Accelerator("cuda", "NVIDIA H200", 143771 * 2**20),) * 2
-    assert (found.bandwidth, found.tier) == (4800e9, "cuda")
+    machine = probe(CHIPS, TIERS, RecordedHost("linux_cuda_busy"))
+    assert machine.accelerators == (Accelerator("cuda", "NVIDIA H200", 143771 * 2**20),) * 2
+    assert (machine.bandwidth, machine.tier) == (4800e9, "cuda")
 
 
 def test_nvml_comes_before_nvidia_smi_and_may_lack_functions() -> None:
@@ -138,19 +136,19 @@ def test_nvml_comes_before_nvidia_smi_and_may_lack_functions() -> None:
         nvmlDeviceGetName=lambda handle: b"NVIDIA L4",
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=24 * 2**30),
     )
-    found = probe(CHIPS, TIERS, host)
-    assert found.accelerators == (Accelerator("cuda", "NVIDIA L4", 24 * 2**30),)
-    assert not any("nvidia-smi" in asked for asked in host.asked)
+    machine = probe(CHIPS, TIERS, host)
+    assert machine.accelerators == (Accelerator("cuda", "NVIDIA L4", 24 * 2**30),)
+    assert not any("nvidia-smi" in reading for reading in host.asked)
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_no_serial_number_and_no_machine_id_reaches_a_record(name: str) -> None:
     """Neither as they are nor in the identifier, which is a hash of twelve digits."""
-    found = probe(CHIPS, TIERS, RecordedHost(name))
-    text = json.dumps(to_json(found))
+    machine = probe(CHIPS, TIERS, RecordedHost(name))
+    text = json.dumps(to_json(machine))
     for secret in ("SERIALMUSTNOTSHOW", "BEEF", "00000000-0000", "0123456789abcdef"):
         assert secret not in text
-    assert re.fullmatch(r"[0-9a-f]{12}", found.identifier)
+    assert re.fullmatch(r"[0-9a-f]{12}", machine.identifier)
 
 
 def test_the_identifier_is_stable_and_differs_between_machines() -> None:
@@ -162,10 +160,10 @@ def test_the_identifier_is_stable_and_differs_between_machines() -> None:
 
 def test_two_machines_of_one_model_have_two_identifiers() -> None:
     """Only the hashed machine id tells them apart."""
-    first, second = RecordedHost("air_m4_32gb"), RecordedHost("air_m4_32gb")
-    key = "$ ioreg -rd1 -c IOPlatformExpertDevice".removeprefix("$ ")
-    second.commands[key] = second.commands[key].replace("0001", "0009")
-    assert probe((), (), first).identifier != probe((), (), second).identifier
+    host, twin = RecordedHost("air_m4_32gb"), RecordedHost("air_m4_32gb")
+    key = "ioreg -rd1 -c IOPlatformExpertDevice"
+    twin.commands[key] = twin.commands[key].replace("0001", "0009")
+    assert probe((), (), host).identifier != probe((), (), twin).identifier
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -174,9 +172,9 @@ def test_a_computer_that_answers_nothing_is_probed_without_an_error(name: str) -
     host = RecordedHost(name)
     host.commands.clear()
     host.files.clear()
-    found = probe(CHIPS, STRICT, host)
-    assert (found.memory_bytes, found.bandwidth, found.tier) == (0, None, "")
-    assert describe(found)
+    machine = probe(CHIPS, STRICT, host)
+    assert (machine.memory_bytes, machine.bandwidth, machine.tier) == (0, None, "")
+    assert describe(machine)
 
 
 @pytest.mark.parametrize("text", ["", "null", "[1]", '{"SPDisplaysDataType": 3}', "{"])
@@ -184,18 +182,18 @@ def test_a_damaged_profile_leaves_what_sysctl_says(text: str) -> None:
     """system_profiler may be slow, localised or broken; the chip and the memory are still known."""
     host = RecordedHost("air_m4_32gb")
     host.commands["system_profiler SPHardwareDataType SPDisplaysDataType -json"] = text
-    found = probe(CHIPS, TIERS, host)
-    assert (found.chip, found.product, found.gpu_cores) == ("Apple M4", "Mac16,12", 0)
-    assert found.memory_bytes == 32 * 2**30
-    assert found.accelerators[0].kind == "metal"
+    machine = probe(CHIPS, TIERS, host)
+    assert (machine.chip, machine.product, machine.gpu_cores) == ("Apple M4", "Mac16,12", 0)
+    assert machine.memory_bytes == 32 * 2**30
+    assert machine.accelerators[0].kind == "metal"
 
 
 def test_this_computer_is_probed() -> None:
     """The real host: memory, cores and an identifier, the same twice."""
-    found = probe(CHIPS, TIERS)
-    assert found.memory_bytes > 2**28
-    assert found.cpu_cores >= 1
-    assert found == probe(CHIPS, TIERS)
+    machine = probe(CHIPS, TIERS)
+    assert machine.memory_bytes > 2**28
+    assert machine.cpu_cores >= 1
+    assert machine == probe(CHIPS, TIERS)
 
 
 # ------------------------------------------------------------------- bandwidth and tiers
@@ -227,14 +225,14 @@ def test_an_air_m4_with_less_memory_is_no_air_m4_and_is_told_why(gib: int) -> No
     machine = bare(memory_bytes=gib * 2**30, tier="")
     assert match_tier(machine, STRICT) == ""
     assert explain_no_match(machine, STRICT) == (
-        f"MacBook Air, Apple M4 with 10 GPU cores, {gib} GB, which belongs to no tier"
-        " (the nearest, air_m4, is for 32 GB of memory)"
+        f"MacBook Air, Apple M4 with 10 GPU cores, {gib} GiB, which belongs to no tier"
+        " (the nearest, air_m4, is for 32 GiB of memory)"
     )
 
 
 def test_a_machine_that_matches_is_explained_with_its_tier() -> None:
     """The plugin says it to who asks for another machine's tier."""
-    assert explain_no_match(bare(), STRICT).endswith("32 GB, which belongs to air_m4")
+    assert explain_no_match(bare(), STRICT).endswith("32 GiB, which belongs to air_m4")
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -276,9 +274,9 @@ def test_recorded_machines_belong_to_the_tiers_that_the_project_declares(
 ) -> None:
     """Chip names, products and sizes in tiers.toml are those that the probe reads."""
     registry = load_registry()
-    found = probe(registry.chips, registry.tiers, RecordedHost(name))
-    assert found.tier == matched
-    assert (found.bandwidth is None) == (found.system == "linux")
+    machine = probe(registry.chips, registry.tiers, RecordedHost(name))
+    assert machine.tier == matched
+    assert (machine.bandwidth is None) == (machine.system == "linux")
 
 
 # ------------------------------------------------------------------- libraries
@@ -287,8 +285,9 @@ def test_recorded_machines_belong_to_the_tiers_that_the_project_declares(
 def test_versions_come_from_metadata_and_nothing_is_imported() -> None:
     """In a fresh interpreter: probing, versions and readiness import no library and no scipy."""
     code = (
-        "import sys; from qualification import machine, preconditions, doctor;"
-        "machine.probe((), ()); machine.environment(); machine.backend_readiness();"
+        "import sys; from qualification.cli import doctor;"
+        "from qualification.machine import conditions, probe, readiness;"
+        "probe.probe((), ()); probe.environment(); readiness.backend_readiness();"
         "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'numpy', 'scipy'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
@@ -303,42 +302,6 @@ def test_every_library_has_a_version_or_an_empty_string() -> None:
     assert re.match(r"\d+\.\d+", versions["numpy"])
     assert environment().versions == versions
     assert environment("old").name == "old"
-
-
-def test_a_missing_backend_is_named_with_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """And one whose package is there is ready, with its version."""
-    installed = {"torch", "torchvision", "transformers"}
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name in installed or None)
-    monkeypatch.setattr(
-        machine_module, "installed_version", lambda name: "1.0" if name == "torch" else ""
-    )
-    mlx, torch, llamacpp = backend_readiness(RecordedHost("linux_2_cores_24gb"))
-    assert (torch.ready, torch.version, torch.install_command) == (True, "1.0", "")
-    assert (mlx.ready, mlx.install_command) == (False, ".venv/bin/pip install -e '.[mlx]'")
-    assert mlx.note == "not installed: mlx, mlx-vlm, mlx-cpu"
-    assert (llamacpp.ready, llamacpp.install_command) == (
-        False,
-        ".venv/bin/pip install -e '.[llamacpp]'",
-    )
-
-
-def test_mlx_on_linux_is_not_ready_without_its_cpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package without the build installs, is found, and fails at import."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    monkeypatch.setattr(
-        machine_module, "installed_version", lambda name: "" if "mlx-c" in name else "1.0"
-    )
-    assert backend_readiness(RecordedHost("linux_2_cores_24gb"))[0].note == "not installed: mlx-cpu"
-    assert backend_readiness(RecordedHost("air_m4_32gb"))[0].ready
-
-
-def test_mlx_under_rosetta_is_not_ready_and_no_command_would_help() -> None:
-    """An x86_64 Python on a Mac."""
-    mlx = backend_readiness(RecordedHost("air_m4_32gb", architecture="x86_64"))[0]
-    assert (mlx.ready, mlx.install_command) == (False, "")
-    assert "arm64" in mlx.note
 
 
 # ------------------------------------------------------------------- the real host
@@ -361,11 +324,11 @@ def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 def test_processor_time_only_grows() -> None:
     """And no more is busy than there is."""
     host = LocalHost()
-    first = host.cpu_times()
+    before = host.cpu_times()
     host.pause(0.05)
-    second = host.cpu_times()
-    assert first is not None
-    assert second is not None
-    assert second.total >= first.total
+    after = host.cpu_times()
+    assert before is not None
+    assert after is not None
+    assert after.total >= before.total
     tick = 0.011  # sums of hundredths of a second, and idle time may be counted late
-    assert second.busy + second.stolen >= first.busy + first.stolen - tick
+    assert after.busy + after.stolen >= before.busy + before.stolen - tick

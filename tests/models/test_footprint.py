@@ -1,4 +1,4 @@
-"""Bytes per weight and the roofline, held against the published table and each other."""
+"""Bytes per weight, the roofline and footprints, compared with published figures."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def terms(prediction: Footprint) -> dict[str, float]:
 
 def test_a_footprint_is_the_sum_of_four_parts_counted_by_hand() -> None:
     """Weights, cache, activations and process of the 7B."""
-    found = footprint(SEVEN, BACKEND, context=1000, picture=(280, 280))
-    assert terms(found) == pytest.approx(
+    prediction = footprint(SEVEN, BACKEND, context=1000, image=(280, 280))
+    assert terms(prediction) == pytest.approx(
         {
             "weights": 8_292_166_656 * 0.5625,
             "key/value cache": 2 * 28 * 4 * 128 * 2 * 1000,
@@ -135,14 +135,16 @@ def test_a_footprint_is_the_sum_of_four_parts_counted_by_hand() -> None:
             "process": 4e8,
         }
     )
-    assert found.total_bytes == pytest.approx(sum(terms(found).values()))
+    assert prediction.total_bytes == pytest.approx(sum(terms(prediction).values()))
 
 
 def test_the_sentence_shows_the_sum() -> None:
     """A reader can add it up."""
-    sentence = footprint(SEVEN, BACKEND, context=1000, picture=(280, 280)).sentence
-    total, *parts = [float(size) for size in re.findall(r"([0-9.]+) GB", sentence)]
-    assert total == pytest.approx(sum(parts), abs=0.03)
+    sentence = footprint(SEVEN, BACKEND, context=1000, image=(280, 280)).sentence
+    units = {"GB": 1e9, "MB": 1e6}
+    sizes = re.findall(r"([0-9.]+) ([GM]B)", sentence)
+    total, *parts = [float(size) * units[unit] for size, unit in sizes]
+    assert total == pytest.approx(sum(parts), rel=0.005)
     assert "1,000 tokens at 2 bytes" in sentence
     assert "100 image tokens of 280 x 280 px" in sentence
 
@@ -163,26 +165,26 @@ def test_the_cache_has_the_type_that_a_backend_computes_in(
     backend: BackendName, quantisation: str, size: int
 ) -> None:
     """llama.cpp keeps f16 whatever the weights are."""
-    one = replace(SEVEN, source=Source(backend, quantisation))
-    found = footprint(one, BACKEND, context=10)
-    assert terms(found)["key/value cache"] == 2 * 28 * 4 * 128 * size * 10
+    deployment = replace(SEVEN, source=Source(backend, quantisation))
+    prediction = footprint(deployment, BACKEND, context=10)
+    assert terms(prediction)["key/value cache"] == 2 * 28 * 4 * 128 * size * 10
 
 
-def test_a_family_whose_pictures_are_not_known_says_so() -> None:
+def test_a_family_whose_images_are_not_known_says_so() -> None:
     """It is left out of the sum in words and not silently."""
-    other = replace(SEVEN, model=replace(SEVEN.model, family="other"))
-    found = footprint(other, BACKEND)
-    assert terms(found)["activations"] == 0
-    assert "image tokens of other are not known" in found.sentence
+    unknown = replace(SEVEN, model=replace(SEVEN.model, family="other"))
+    prediction = footprint(unknown, BACKEND)
+    assert terms(prediction)["activations"] == 0
+    assert "image tokens of other are not known" in prediction.sentence
 
 
 @given(st.integers(1, 100_000), st.integers(1, 100_000), st.integers(1, 4000), st.integers(1, 4000))
 def test_a_longer_context_takes_more_and_nothing_is_negative(
     context: int, more: int, width: int, height: int
 ) -> None:
-    """Each part is nought or more; only the cache grows with the context."""
-    small = footprint(SEVEN, BACKEND, context=context, picture=(width, height))
-    large = footprint(SEVEN, BACKEND, context=context + more, picture=(width, height))
+    """Each part is zero or more; only the cache grows with the context."""
+    small = footprint(SEVEN, BACKEND, context=context, image=(width, height))
+    large = footprint(SEVEN, BACKEND, context=context + more, image=(width, height))
     assert all(part.bytes >= 0 for part in small.parts)
     assert large.total_bytes > small.total_bytes
     assert together([small, large]) == pytest.approx(small.total_bytes + large.total_bytes)
@@ -202,9 +204,8 @@ def test_predictions_are_near_the_published_memory(
 ) -> None:
     """The 2025-12-29 recommendations' figures of a Mac, some of them estimates: within 15 %."""
     registry = load_registry()
-    one = registry.deployment(identifier)
-    found = footprint(one, registry.backend("mlx")).total_bytes
-    assert 0.85 * published[0] < found < 1.15 * published[1]
+    prediction = footprint(registry.deployment(identifier), registry.backend("mlx"))
+    assert 0.85 * published[0] < prediction.total_bytes < 1.15 * published[1]
 
 
 # --------------------------------------------------------------------------- the refit
@@ -214,7 +215,7 @@ MEASURED = DECLARATIONS / "memory_measured.toml"
 
 @pytest.mark.parametrize("name", ["torch", "mlx", "llamacpp"])
 def test_declared_constants_are_those_that_fit_what_was_measured(name: str) -> None:
-    """No constant is typed in from nowhere."""
+    """Every constant comes from a measurement."""
     declared = load_registry().backend(name)
     fitted = fit(read_observations(MEASURED), declared)
     assert declared.process == pytest.approx(fitted.process, rel=0.02)
@@ -225,11 +226,12 @@ def test_declared_constants_are_those_that_fit_what_was_measured(name: str) -> N
 
 
 def test_every_measured_worker_is_predicted_within_ten_per_cent() -> None:
-    """Or 40 MB: a canary is smaller than what its process varies by."""
+    """Or 40 MB: a canary is smaller than the variation of its process."""
     registry = load_registry()
-    for one in read_observations(MEASURED):
-        off = abs(predicted_bytes(one, registry.backend(one.backend)) - one.peak)
-        assert off < max(0.1 * one.peak, 40e6), one.what
+    for observation in read_observations(MEASURED):
+        prediction = predicted_bytes(observation, registry.backend(observation.backend))
+        error = abs(prediction - observation.peak)
+        assert error < max(0.1 * observation.peak, 40e6), observation.run
 
 
 @given(
@@ -239,21 +241,21 @@ def test_every_measured_worker_is_predicted_within_ten_per_cent() -> None:
     st.lists(st.tuples(st.floats(1e8, 1e10), st.integers(0, 4000)), min_size=4, max_size=9),
 )
 def test_a_fit_finds_what_made_its_observations(
-    process: float, copies: float, activations: float, seen: list[tuple[float, int]]
+    process: float, copies: float, activations: float, runs: list[tuple[float, int]]
 ) -> None:
     """Observations without noise are predicted again."""
     truth = BackendMemory("mlx", process, copies, activations, "")
-    blank = [Observation("mlx", "", weights, 1e6, tokens, 1.0) for weights, tokens in seen]
-    observations = [replace(one, peak=predicted_bytes(one, truth)) for one in blank]
-    found = fit(observations, replace(truth, process=0.0))
-    for one in observations:
-        assert predicted_bytes(one, found) == pytest.approx(one.peak, rel=1e-3)
+    blank = [Observation("mlx", "", weights, 1e6, tokens, 1.0) for weights, tokens in runs]
+    observations = [replace(run, peak=predicted_bytes(run, truth)) for run in blank]
+    fitted = fit(observations, replace(truth, process=0.0))
+    for observation in observations:
+        assert predicted_bytes(observation, fitted) == pytest.approx(observation.peak, rel=1e-3)
 
 
-def test_what_cannot_be_told_apart_is_kept_as_declared() -> None:
-    """One size of weights and no picture: only the process is fitted; nothing: nothing is."""
+def test_constants_that_observations_do_not_determine_stay_as_declared() -> None:
+    """One size of weights and no image: only the process is fitted; no observation: nothing is."""
     before = BackendMemory("mlx", 4e8, 1.1, 2e8, "")
-    found = fit([Observation("mlx", "", 1e9, 0.0, 0, 1.5e9)], before)
-    assert (found.weights_copies, found.activations_per_1000_image_tokens) == (1.1, 2e8)
-    assert found.process == pytest.approx(4e8)
+    fitted = fit([Observation("mlx", "", 1e9, 0.0, 0, 1.5e9)], before)
+    assert (fitted.weights_copies, fitted.activations_per_1000_image_tokens) == (1.1, 2e8)
+    assert fitted.process == pytest.approx(4e8)
     assert fit([], before) == before

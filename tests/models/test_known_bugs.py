@@ -1,30 +1,43 @@
-"""The shipped known bugs against the shipped suites: each must match what its test really says."""
+"""Known bugs: the shipped ones match real failures, apply in their range, and end by a draft."""
 
 import re
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
+from qualification.core.paths import DECLARATIONS, PACKAGE
+from qualification.models.known_bugs import draft, ended, in_range, known_bugs
 from qualification.models.loading import load_registry
 
-SAID = {
+REGISTRY = load_registry()
+SEVEN = REGISTRY.deployment("qwen2.5-vl-7b-4bit@mlx")
+LLAVA = REGISTRY.deployment("llava-1.6-mistral-7b-4bit@mlx")
+STATE = "test_another_image_between_changes_nothing"
+
+FAILURES = {
     "llava-state-corruption": "BackendFailed: ValueError: input operand has more dimensions than "
     "allowed by the axis remapping",
-    "qwen2.5-vl-two-pictures": "AssertionError: of 5 questions about two pictures, wrong ones: []",
-    "smolvlm-split-pictures": "AssertionError: 50.0% right, first wrong ones: []",
-    "qwen-vl-rotary-in-decoding": "AssertionError: of 8 questions about two pictures, wrong ones: ",
+    "qwen2.5-vl-two-images": "AssertionError: "
+    "of 5 questions about two images, incorrect answers: []",
+    "smolvlm-split-images": "AssertionError: 50.0% correct, first incorrect answers: []",
+    "qwen-vl-rotary-in-decoding": "AssertionError: "
+    "of 8 questions about two images, incorrect answers: ",
     "qwen-vl-prefill-in-chunks": "BackendFailed: ValueError: [broadcast_shapes] Shapes (1,4,16,16) "
     "and (1,1,16,29) cannot be broadcast.",
     "mlx-data-url": "BackendFailed: ValueError: The image data:image/png;base64,iVBORw0KGg must be "
     "a valid URL or existing file.",
     "phi3-runs-past-its-end": "AssertionError: still talking after 64 tokens: 'red<|end|> red'",
-    "qwen2.5-vl-3b-varying-speed": "Failed: decoding speed varies by 75%, twice: 8.8, 34.4 tok/s",
+    "qwen2.5-vl-3b-varying-speed": "Failed: decoding speed has a CV of 75%, twice: 8.8, 34.4 tok/s",
     "qwen2.5-vl-3b-slow-load": "AssertionError: loading took 35.4 s, the limit is 10.0 s",
     "moondream2-no-text-only": "AssertionError: text-only question 'Which digit is five?' -> '', "
     "expected '5'",
     "mlx-bytes": "BackendFailed: AttributeError: '_io.BytesIO' object has no attribute 'size'",
-    "llamacpp-exif": "AssertionError: the picture as exif_rotated: Where is the shape, seen from "
+    "llamacpp-exif": "AssertionError: the image as exif_rotated: Where is the shape, seen from "
     "the dot? -> 'left', expected 'above' (and so it was answered as PNG)",
-    "llama-cpp-server-silent-streams": "AssertionError: about something that is no picture, "
+    "llama-cpp-server-silent-streams": "AssertionError: about data that is not an image, "
     "streamed: 200 ''",
     "llama-cpp-server-interrupts": "Failed: of 12 requests of 4 clients 3 failed: client 2: the "
     "stream ended with finish_reason None",
@@ -32,15 +45,18 @@ SAID = {
     "broke off: APIError: An error occurred during streaming",
     "llama-server-closes-connections": "AssertionError: it closed the connection after a streamed "
     "answer",
-    "llama-server-exif": "AssertionError: the picture as exif_rotated: Where is the shape, seen "
+    "llama-server-exif": "AssertionError: the image as exif_rotated: Where is the shape, seen "
     "from the dot? -> 'left', expected 'above' (and so it was answered as PNG)",
     "llama-server-webp": "BackendFailed: llama-server answered 400: Error code: 400 - Failed to "
     "load image or audio file",
     "llamacpp-webp": "BackendFailed: ValueError: Failed to create bitmap from image bytes",
-    "llava-next-mlx-packing": "AssertionError: 4 of 8 right; What colour is the shape? -> 'black'",
+    "llava-next-mlx-packing": "AssertionError: "
+    "4 of 8 correct; What colour is the shape? -> 'black'",
     "llava-next-llamacpp-packing": "AssertionError: VQA accuracy 18.3% (10.6% to 29.9%, n = 60)",
-    "llava-next-mlx-margins": "AssertionError: the margins of 13 equal answers are 7.7% from those",
-    "llava-next-llamacpp-margins": "AssertionError: the margins of 11 equal answers are 6.6% from",
+    "llava-next-mlx-margins": "AssertionError: "
+    "the logit margins of 13 equal answers are 7.7% from those",
+    "llava-next-llamacpp-margins": "AssertionError: "
+    "the logit margins of 11 equal answers are 6.6% from",
     "transformers-cache-warning": "Failed: hub.py:110: FutureWarning: Using `TRANSFORMERS_CACHE` "
     "is deprecated and will be removed in v5 of Transformers.",
     "fast-processor-warning": "Failed: The image processor of type `Qwen2VLImageProcessor` is now "
@@ -64,7 +80,7 @@ SAID = {
     "llama-cpp-server-error-shape": "refused in another shape: no_body, bad_json, "
     "unknown_path, wrong_method; 500 'Internal Server Error'",
     "mlx-server-stop": "AssertionError: with stop ['triangle']: 200 '{\"id\":\"chatcmpl-4430e2b\"'",
-    "mlx-server-500": "AssertionError: no_picture: answered with 500 "
+    "mlx-server-500": "AssertionError: no_image: answered with 500 "
     '\'{"detail":"An unexpected error occurred: Failed to load image from data:image/png\'',
     "mlx-server-local-files": "AssertionError: file_path: answered with 200 "
     '\'{"id":"chatcmpl-52cc2071","object":"chat.completion"\'',
@@ -86,12 +102,12 @@ SAID = {
     "transformers-serve-error-shape": "refused in another shape: no_body, bad_json, "
     "no_messages, unknown_model, negative_max_tokens, broken_base64; 422 '{\"detail\"'",
 }
-"""What each test says when it fails; the first and the last two as seen in real runs."""
+"""The message of each failing test; the first and the last two are those of real runs."""
 
 WIDE = {
-    "qwen2.5-vl-two-pictures",
+    "qwen2.5-vl-two-images",
     "qwen-vl-rotary-in-decoding",
-    "smolvlm-split-pictures",
+    "smolvlm-split-images",
     "llava-next-mlx-packing",
     "llava-next-llamacpp-packing",
     "llava-next-mlx-margins",
@@ -100,25 +116,130 @@ WIDE = {
 """Wrong answers of a canary fail many tests, each in its own words."""
 
 
-@pytest.mark.parametrize("bug", load_registry().bugs, ids=lambda bug: bug.identifier)
+@pytest.mark.parametrize("bug", REGISTRY.bugs, ids=lambda bug: bug.identifier)
 def test_each_bug_matches_its_own_failure_and_no_other(bug):
     """A regex that fits nothing would never excuse; one that fits others would excuse too much."""
-    assert re.search(bug.failure, SAID[bug.identifier])
-    same = {one.identifier for one in load_registry().bugs if one.failure == bug.failure}
-    for identifier, text in SAID.items():
+    assert re.search(bug.failure, FAILURES[bug.identifier])
+    same = {b.identifier for b in REGISTRY.bugs if b.failure == bug.failure}
+    for identifier, text in FAILURES.items():
         if bug.identifier not in WIDE and identifier not in (*same, *WIDE):
             assert not re.search(bug.failure, text), identifier
     for crash in ("WorkerCrashed: the worker died of SIGSEGV", "WorkerTimedOut: generate took"):
         assert not re.search(bug.failure, crash)
 
 
-@pytest.mark.parametrize("bug", load_registry().bugs, ids=lambda bug: bug.identifier)
+@pytest.mark.parametrize("bug", REGISTRY.bugs, ids=lambda bug: bug.identifier)
 def test_each_bug_names_a_test_that_exists(bug):
     """A renamed test would leave its bug without effect."""
-    from qualification.core.paths import home
-
-    suites = "\n".join(
-        file.read_text() for file in (home() / "qualification/suites").glob("test_*.py")
-    )
+    suites = "\n".join(file.read_text() for file in (PACKAGE / "suites").glob("test_*.py"))
     for test in (*bug.tests, *bug.may_fail):
         assert f"def {test.partition('[')[0]}(" in suites
+
+
+# --------------------------------------------------------------------------- which apply
+
+
+@pytest.mark.parametrize(
+    ("version", "applies"),
+    [("0.0.9", False), ("0.0.10", True), ("0.3.9", True), ("0.4.0", True), ("0.4.1", False)],
+)
+def test_the_llava_bug_applies_in_its_exact_range(version, applies):
+    """Bad from 0.0.10 to 0.4.0, fixed in 0.4.1: docs/regressions.md, row 2."""
+    bugs = known_bugs(REGISTRY.bugs, LLAVA, STATE, {"mlx-vlm": version}, "studio")
+    assert (bugs != ()) is applies
+
+
+def test_a_bug_is_for_its_deployments_and_tests_only():
+    """Another model, another test or no such package: no excuse."""
+    versions = {"mlx-vlm": "0.3.9"}
+    assert known_bugs(REGISTRY.bugs, SEVEN, STATE, versions, "") == ()
+    assert known_bugs(REGISTRY.bugs, LLAVA, "test_loads", versions, "") == ()
+    assert known_bugs(REGISTRY.bugs, LLAVA, STATE, {}, "") == ()
+
+
+def test_a_bug_may_be_for_some_tiers_only():
+    """Where tiers are named, another tier has no excuse."""
+    bugs = [replace(bug, tiers=("studio",)) for bug in REGISTRY.bugs]
+    three = REGISTRY.deployment("qwen2.5-vl-3b-4bit@mlx")
+    versions = {"mlx-vlm": "0.3.9"}
+    assert known_bugs(bugs, three, "test_speed_repeats", versions, "studio") != ()
+    assert known_bugs(bugs, three, "test_speed_repeats", versions, "air_m3") == ()
+
+
+def test_a_bug_of_a_model_holds_with_random_weights_too():
+    """bugs.toml names the real deployment; its synthetic one runs the same code."""
+    random = REGISTRY.with_weights("synthetic").deployment("qwen2.5-vl-3b-4bit-synthetic@mlx")
+    assert random.declared_as == "qwen2.5-vl-3b-4bit@mlx"
+    versions = {"mlx-vlm": "0.3.9"}
+    assert known_bugs(REGISTRY.bugs, random, "test_load_within_limit", versions, "") != ()
+
+
+@pytest.mark.parametrize(
+    ("version", "inside"), [("", False), ("not-a-version", False), ("2", True)]
+)
+def test_a_version_that_cannot_be_read_is_in_no_range(version, inside):
+    """An absent library has no bugs."""
+    assert in_range(version, ">=1") is inside
+
+
+# --------------------------------------------------------------------------- the draft of bugs.toml
+
+TEXT = """# A comment.
+[[bugs]]
+identifier = "one"
+versions = ">=0.4.1"  # measured
+package = "mlx-vlm"
+
+[[bugs]]
+identifier = "two"
+versions = ">=0.4.1,<0.9"
+"""
+RELEASES = st.builds(lambda a, b: f"{a}.{b}", st.integers(0, 5), st.integers(0, 9))
+
+
+@pytest.mark.parametrize(
+    ("versions", "good", "expected"),
+    [
+        (">=0.4.1", "0.7.11", ">=0.4.1,<0.7.11"),
+        (">=0.4.1,<0.9", "0.6.14", ">=0.4.1,<0.6.14"),
+        (">=0.4.1", "0.4.1", ">=0.4.1,!=0.4.1"),
+        (">=4.54,!=4.55,<5.4", "5.3", ">=4.54,!=4.55,<5.3"),
+    ],
+)
+def test_a_range_ends_before_the_release_that_is_good(versions, good, expected):
+    """Its beginning and its exceptions stay."""
+    assert ended(versions, good) == expected
+
+
+@given(RELEASES, RELEASES, RELEASES)
+def test_the_good_release_is_out_and_nothing_new_is_in(lower, good, release):
+    """A release that was outside of the range stays outside."""
+    before = SpecifierSet(f">={lower}")
+    after = SpecifierSet(ended(f">={lower}", good))
+    assert good not in after
+    assert release in before or release not in after
+
+
+def test_the_draft_is_a_diff_of_that_line_alone():
+    """The lowest good version counts, comments stay, other entries are not touched."""
+    text = draft(TEXT, [("two", "0.8"), ("two", "0.6.14"), ("unknown", "1.0")])
+    changed = [
+        line for line in text.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")
+    ]
+    assert changed == ['-versions = ">=0.4.1,<0.9"', '+versions = ">=0.4.1,<0.6.14"']
+    assert draft(TEXT, []) == ""
+
+
+def test_an_entry_without_a_remaining_release_is_removed():
+    """Known for one release only, and that one is good."""
+    text = '[[bugs]]\nidentifier = "one"\nversions = "==0.3.9"\ntitle = "x"\n\n# next\n[[bugs]]\n'
+    diff = draft(text, [("one", "0.3.9")])
+    assert '-title = "x"' in diff
+    assert "-# next" not in diff
+
+
+def test_every_shipped_entry_can_be_drafted():
+    """The file has the form that the draft reads."""
+    text = (DECLARATIONS / "bugs.toml").read_text()
+    for identifier in re.findall(r'^identifier = "(.*)"$', text, re.MULTILINE):
+        assert f'identifier = "{identifier}"' in draft(text, [(identifier, "999.0")])

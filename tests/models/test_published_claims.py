@@ -55,10 +55,10 @@ def figures() -> list[Any]:
 
 def test_five_documents_are_kept_under_their_dates() -> None:
     """Each document has its date in its name and the version of this form."""
-    found = documents()
-    assert len(found) == 5
-    assert len({document.document for document in found.values()}) == 5
-    for name, document in found.items():
+    published = documents()
+    assert len(published) == 5
+    assert len({document.document for document in published.values()}) == 5
+    for name, document in published.items():
         assert name.startswith(date.fromisoformat(document.date).isoformat())
         assert document.schema_version == 1
         assert document.figures
@@ -67,13 +67,13 @@ def test_five_documents_are_kept_under_their_dates() -> None:
 @pytest.mark.parametrize("figure", figures())
 def test_figure_is_a_number_that_its_printed_text_shows(figure: Figure) -> None:
     """Exactly one of value, values and range, each number readable in the printed text."""
-    given = [each for each in (figure.value, figure.values, figure.range) if each is not None]
-    assert len(given) == 1
-    numbers = given[0] if isinstance(given[0], list) else [given[0]]
+    forms = [form for form in (figure.value, figure.values, figure.range) if form is not None]
+    assert len(forms) == 1
+    numbers = forms[0] if isinstance(forms[0], list) else [forms[0]]
     assert figure.range is None or (len(numbers) == 2 and numbers[0] <= numbers[1])
     for number in numbers:
-        shown = {f"{number:g}", f"{number:.1f}", f"{number:.2f}", f"{number:.3f}"}
-        assert any(text in figure.stated_as for text in shown)
+        texts = {f"{number:g}", f"{number:.1f}", f"{number:.2f}", f"{number:.3f}"}
+        assert any(text in figure.stated_as for text in texts)
     assert figure.unit in UNITS
     assert figure.line >= 1
     assert figure.last_line is None or figure.last_line > figure.line
@@ -103,7 +103,7 @@ def test_three_runs_are_kept_where_three_are_given() -> None:
     }
 
 
-def test_wrong_claims_are_kept_unchanged_and_said_to_be_claims() -> None:
+def test_wrong_claims_stay_unchanged_and_are_marked_as_claims() -> None:
     """The impossible figures stay as published, with the reason beside them."""
     every = [json.dumps(json.loads(path.read_text())) for path in PUBLISHED.glob("*.json")]
     assert any(
@@ -116,15 +116,15 @@ def test_wrong_claims_are_kept_unchanged_and_said_to_be_claims() -> None:
 # --------------------------------------------------------------------------- the lint
 
 
-def found() -> list[Contradiction]:
-    """Return what arithmetic contradicts in the documents that are kept."""
+def contradicted() -> list[Contradiction]:
+    """Return the figures of the stored documents that arithmetic contradicts."""
     return contradictions(documents(), load_registry())
 
 
 @pytest.mark.parametrize(
     ("file", "line", "rule", "words"),
     [
-        ("2025-07-28", 8, "sign", "memory of -1.15 GB is under nought"),
+        ("2025-07-28", 8, "sign", "memory of -1.15 GB is under zero"),
         ("2025-07-29", 174, "sign", "memory of -0.09 GB"),
         ("2025-07-28", 12, "weights", "7.57 billion at 0.5625 bytes are 4.26 GB"),
         ("2025-12-29", 126, "roofline", "takes 374 GB/s and it has 120 GB/s"),
@@ -144,23 +144,23 @@ def test_a_known_contradiction_is_found_with_its_arithmetic(
 ) -> None:
     """The figures that an expert would not trust, each with the sum that says why."""
     sentences = [
-        one.sentence for one in found() if (one.file[:10], one.line, one.rule) == (file, line, rule)
+        c.sentence for c in contradicted() if (c.file[:10], c.line, c.rule) == (file, line, rule)
     ]
     assert any(words in sentence for sentence in sentences), sentences
 
 
-def test_what_holds_is_not_contradicted() -> None:
+def test_a_possible_figure_is_not_contradicted() -> None:
     """Both averages are the means of their runs, and the M4 Max can do 94 tok/s."""
-    seen = {(one.file[:10], one.line, one.rule) for one in found()}
-    assert ("2025-12-29", 39, "mean") not in seen
-    assert ("2025-12-29", 67, "mean") not in seen
-    assert not any(line == 32 and rule == "roofline" for _, line, rule in seen)
-    assert not any(line == 42 for _, line, _ in seen)
+    rules = {(c.file[:10], c.line, c.rule) for c in contradicted()}
+    assert ("2025-12-29", 39, "mean") not in rules
+    assert ("2025-12-29", 67, "mean") not in rules
+    assert not any(line == 32 and rule == "roofline" for _, line, rule in rules)
+    assert not any(line == 42 for _, line, _ in rules)
 
 
 def test_every_contradiction_is_recorded_and_every_record_is_found() -> None:
-    """The list is kept as a file, so that a new one is seen."""
-    assert {one.key for one in found()} == read_known(PUBLISHED)
+    """The list is a file, so that a new contradiction is noticed."""
+    assert {contradiction.key for contradiction in contradicted()} == read_known(PUBLISHED)
 
 
 def planted(tmp_path: Path, **changes: Any) -> Any:
@@ -209,25 +209,25 @@ def test_a_new_contradiction_fails_the_lint(
     changes: dict[str, Any], rule: str, tmp_path: Path
 ) -> None:
     """Exit code 1, and the rule is named."""
-    done = planted(tmp_path, **changes)
-    assert done.exit_code == 1, done.output
-    assert f"[{rule}, NEW]" in done.output
+    result = planted(tmp_path, **changes)
+    assert result.exit_code == 1, result.output
+    assert f"[{rule}, NEW]" in result.output
 
 
-def test_what_adds_up_passes_the_lint(tmp_path: Path) -> None:
+def test_consistent_figures_pass_the_lint(tmp_path: Path) -> None:
     """The true mean of the runs, under the roofline: nothing to say."""
-    done = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
-    assert done.exit_code == 0, done.output
-    assert "0 figures contradicted" in done.output
+    result = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
+    assert result.exit_code == 0, result.output
+    assert "0 figures contradicted" in result.output
 
 
-def test_a_record_that_is_found_no_more_fails_the_lint(tmp_path: Path) -> None:
+def test_a_record_without_its_contradiction_fails_the_lint(tmp_path: Path) -> None:
     """So the list never outlives its reasons."""
     entry = 'file = "x.json"\nline = 1\nmodel = ""\nmetric = "m"\nrule = "sign"'
     (tmp_path / "contradictions.toml").write_text(f"[[known]]\n{entry}\n")
-    done = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
-    assert done.exit_code == 1
-    assert "not found any more" in done.output
+    result = planted(tmp_path, value=91.0, stated_as="Average: 91.0")
+    assert result.exit_code == 1
+    assert "no longer found" in result.output
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema_version": 1}'])
@@ -236,6 +236,6 @@ def test_a_malformed_document_is_one_sentence(text: str, tmp_path: Path) -> None
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(BaselineError, match=r"a\.json: is no published document"):
         read_published(tmp_path)
-    done = CliRunner().invoke(main, ["lint-published", "--folder", str(tmp_path)])
-    assert done.exit_code == 2
-    assert len(done.output.strip().splitlines()) == 1
+    result = CliRunner().invoke(main, ["lint-published", "--folder", str(tmp_path)])
+    assert result.exit_code == 2
+    assert len(result.output.strip().splitlines()) == 1

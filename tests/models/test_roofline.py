@@ -51,7 +51,7 @@ def test_a_mixture_of_experts_is_declared_by_what_one_token_reads():
     assert roofline(experts, AIR).bound_tps > roofline(SEVEN, AIR).bound_tps
 
 
-def test_a_low_share_speaks_of_the_software_only_where_the_bus_is_full():
+def test_a_low_share_points_to_the_software_only_where_the_bus_is_full():
     """3B or more, on one die."""
     small = REGISTRY.deployment("smolvlm2-500m-video-bf16@mlx")
     assert fills_the_bus(THREE, MAX)
@@ -61,25 +61,25 @@ def test_a_low_share_speaks_of_the_software_only_where_the_bus_is_full():
 
 @given(
     st.floats(0.01, 1.0),
-    st.sampled_from([one for one in REGISTRY.tiers if one.chips]),
+    st.sampled_from([tier for tier in REGISTRY.tiers if tier.chips]),
     st.sampled_from([68e9, 120e9, 546e9, 819e9]),
 )
 def test_a_projection_never_exceeds_the_bound_of_its_target(share, tier, bandwidth):
     """Whatever was measured below its own bound."""
     machine = replace(MAX, bandwidth=bandwidth)
     speed = share * roofline(SEVEN, machine).bound_tps
-    found = project(SEVEN, [speed], machine, tier, REGISTRY)
-    assert found.low_tps <= found.low_bound_tps * (1 + 1e-9)
-    assert found.high_tps <= found.high_bound_tps * (1 + 1e-9)
-    assert found.share == pytest.approx(share)
+    projection = project(SEVEN, [speed], machine, tier, REGISTRY)
+    assert projection.low_tps <= projection.low_bound_tps * (1 + 1e-9)
+    assert projection.high_tps <= projection.high_bound_tps * (1 + 1e-9)
+    assert projection.share == pytest.approx(share)
 
 
 def test_a_projection_names_the_measured_machine_and_says_what_it_is():
     """The recommendations gave 94 tok/s; the same share of an Air's bound is 21."""
-    found = project(SEVEN, [94.58, 95.37, 96.26], MAX, REGISTRY.tier("air_m4"), REGISTRY)
-    assert found.sentence.startswith("Projection, not measured: ")
-    assert "at 21.0 tok/s" in found.sentence
-    assert "Apple M4 Max (95.4 tok/s measured)" in found.sentence
+    projection = project(SEVEN, [94.58, 95.37, 96.26], MAX, REGISTRY.tier("air_m4"), REGISTRY)
+    assert projection.sentence.startswith("Projection, not measured: ")
+    assert "at 21.0 tok/s" in projection.sentence
+    assert "Apple M4 Max (95.4 tok/s measured)" in projection.sentence
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_a_projection_names_the_measured_machine_and_says_what_it_is():
     ],
 )
 def test_what_cannot_be_projected_is_one_sentence(speeds, machine, tier, why):
-    """Nothing measured, an impossible record, an unknown bound on either side."""
+    """Nothing measured, an impossible record, an unknown bound of either machine."""
     with pytest.raises(SelectionError, match=why):
         project(SEVEN, speeds, machine, REGISTRY.tier(tier), REGISTRY)

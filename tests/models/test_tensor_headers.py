@@ -63,10 +63,10 @@ def test_a_gguf_has_the_tensors_that_its_library_lists(path):
     from gguf import GGUFReader
 
     listed = {
-        (one.name, one.tensor_type.name, int(one.n_bytes), tuple(map(int, one.shape))[::-1])
-        for one in GGUFReader(path).tensors
+        (t.name, t.tensor_type.name, int(t.n_bytes), tuple(map(int, t.shape))[::-1])
+        for t in GGUFReader(path).tensors
     }
-    assert {(one.name, one.dtype, one.bytes, one.shape) for one in read_file(path)} == listed
+    assert {(t.name, t.dtype, t.bytes, t.shape) for t in read_file(path)} == listed
 
 
 def test_a_safetensors_file_has_the_tensors_that_its_library_loads():
@@ -75,7 +75,7 @@ def test_a_safetensors_file_has_the_tensors_that_its_library_loads():
 
     path = CANARIES / "smolvlm/model.safetensors"
     loaded = load_file(path)
-    assert {one.name: (one.shape, one.bytes) for one in read_file(path)} == {
+    assert {t.name: (t.shape, t.bytes) for t in read_file(path)} == {
         name: (value.shape, value.nbytes) for name, value in loaded.items()
     }
 
@@ -186,14 +186,14 @@ def test_the_longest_lies_are_refused_in_little_memory(tmp_path):
     )
     lies = {"safetensors": HOSTILE_SAFETENSORS, "gguf": HOSTILE_GGUF}
     files = []
-    for suffix, some in lies.items():
-        for number, data in enumerate(some.values()):
+    for suffix, contents in lies.items():
+        for number, data in enumerate(contents.values()):
             if len(data) > 1_000_000:
                 file = tmp_path / f"{number}.{suffix}"
                 file.write_bytes(data)
                 files.append(str(file))
     environment = {**os.environ, "PYTHONPATH": str(home()), "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *files],
         capture_output=True,
         text=True,
@@ -201,7 +201,7 @@ def test_the_longest_lies_are_refused_in_little_memory(tmp_path):
         env=environment,
         timeout=120,
     )
-    assert done.stdout.split() == ["refused"] * len(files)
+    assert process.stdout.split() == ["refused"] * len(files)
 
 
 def test_a_header_of_100_mb_is_not_read(tmp_path):
@@ -215,10 +215,10 @@ def test_a_header_of_100_mb_is_not_read(tmp_path):
 
 
 def test_a_whole_small_gguf_is_read(tmp_path):
-    """The same maker as of the damaged ones makes one that is not."""
+    """The builder of the damaged files can also build a sound one."""
     file = tmp_path / "model.gguf"
     file.write_bytes(whole(described(b"a", (8, 1)), described(b"b", (8,), offset=32)))
-    assert [(one.name, one.shape, one.bytes) for one in read_file(file)] == [
+    assert [(t.name, t.shape, t.bytes) for t in read_file(file)] == [
         ("a", (1, 8), 32),
         ("b", (8,), 32),
     ]
@@ -242,13 +242,13 @@ def test_a_changed_header_is_read_or_refused(data, tmp_path_factory):
         tensors = read_file(file)
     except WeightsError:
         return
-    assert 0 < sum(one.bytes for one in tensors) <= len(changed)
+    assert 0 < sum(tensor.bytes for tensor in tensors) <= len(changed)
 
 
 @given(length=st.integers(0, len(GGUF) - 1))
 @example(length=24)
 @settings(max_examples=60, deadline=None)
-def test_a_gguf_that_was_cut_anywhere_is_refused(length, tmp_path_factory):
+def test_a_gguf_that_is_truncated_anywhere_is_refused(length, tmp_path_factory):
     """Within the header or within the data."""
     file = tmp_path_factory.mktemp("cut") / "model.gguf"
     file.write_bytes(GGUF[:length])
@@ -271,7 +271,7 @@ def test_shards_are_read_as_one(tmp_path):
     folder = shards(
         tmp_path, {"a": "one.safetensors", "b": "two.safetensors"}, one="a", two="b", stray="c"
     )
-    assert [one.name for one in read_folder(folder)] == ["a", "b"]
+    assert [tensor.name for tensor in read_folder(folder)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -299,4 +299,4 @@ def test_the_projector_is_listed_with_the_text_model():
     folder = CANARIES / "smolvlm/gguf"
     both = read_gguf(folder / "model.gguf", folder / "mmproj.gguf")
     sizes = sum((folder / name).stat().st_size for name in ("model.gguf", "mmproj.gguf"))
-    assert sum(one.bytes for one in both) == pytest.approx(sizes, rel=0.05)
+    assert sum(tensor.bytes for tensor in both) == pytest.approx(sizes, rel=0.05)

@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from qualification.core.errors import WeightsError
 from qualification.core.paths import home
 from qualification.core.protocol import LoadRequest
-from qualification.models.weights import check_file, check_files, check_manifest
+from qualification.models.loading import load_registry
+from qualification.models.tensor_headers import read_file
+from qualification.models.weights import check_file, check_files, check_manifest, tensors_here
 
 CANARIES = home() / "fixtures/canaries"
 SAFETENSORS = CANARIES / "smolvlm/model.safetensors"
@@ -84,3 +87,33 @@ def test_a_malformed_manifest_is_one_error(text, tmp_path):
     (tmp_path / "smolvlm").mkdir()
     with pytest.raises(WeightsError, match=r"manifest\.json"):
         check_manifest(tmp_path, tmp_path / "smolvlm")
+
+
+@pytest.mark.parametrize("revision", ["main", "0123abcd"])
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("XDG_CACHE_HOME", "huggingface/hub"),
+        ("HF_HOME", "hub"),
+        ("HF_HUB_CACHE", "."),
+        ("HUGGINGFACE_HUB_CACHE", "."),
+    ],
+)
+def test_downloaded_weights_are_found_where_the_hub_keeps_them(
+    variable, folder, revision, tmp_path, monkeypatch
+):
+    """Wherever its variables put the cache, and by branch or by commit."""
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    deployment = load_registry().deployment("smolvlm2-500m-video-bf16@mlx")
+    source = replace(deployment.source, repository="owner/name", revision=revision)
+    deployment = replace(deployment, source=source)
+    assert tensors_here(deployment, tmp_path) == ()
+    repository = tmp_path / folder / "models--owner--name"
+    snapshot = repository / "snapshots/0123abcd"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("0123abcd")
+    shutil.copy(SAFETENSORS, snapshot)
+    assert tensors_here(deployment, tmp_path) == read_file(SAFETENSORS)

@@ -27,13 +27,13 @@ def test_each_cell_says_what_came_of_it():
 
 
 @pytest.mark.parametrize(
-    ("test", "shown"),
+    ("test", "row"),
     [
         ("test_given_as[data_url]", "given as: data url"),
         ("test_recall", "recall"),
         ("something[\n]", "something[\n]"),
     ],
 )
-def test_a_row_is_named_for_a_reader(test, shown):
+def test_a_row_is_named_for_a_reader(test, row):
     """Without the words of pytest."""
-    assert title(test) == shown
+    assert title(test) == row

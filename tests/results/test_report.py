@@ -1,7 +1,8 @@
-"""The documents show stored figures only, and whatever a model said stays text."""
+"""The documents show stored figures only, and the answer of a model stays text."""
 
 import json
 import re
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.core.files import write
+from qualification.core.files import write_documents
 from qualification.core.results import Check, Verdict
 from qualification.models.loading import load_registry
 from qualification.results.markdown import plain
-from qualification.results.report import NAMES, render, seconds, size
+from qualification.results.report import NAMES, render
 from qualification.results.rows import Row, rows
 from tests.support.session_sample import DEPLOYMENT, HOSTILE, results, session, trials
 
@@ -41,7 +42,7 @@ class Elements(HTMLParser):
 
 
 def test_both_documents_carry_the_figures(registry):
-    """The median, the range and the variation of the raw trials are shown."""
+    """The median, the range and the variation of the raw trials are record."""
     documents = render(results(), registry)
     assert set(documents) == set(NAMES)
     for text in documents.values():
@@ -51,7 +52,7 @@ def test_both_documents_carry_the_figures(registry):
         assert "0.9%" in text
 
 
-def test_html_escapes_what_a_model_said(registry):
+def test_html_escapes_the_answer_of_a_model(registry):
     """No element or handler comes from a hostile answer; the text is still legible."""
     parser = Elements()
     parser.feed(render(results(), registry)["recommendations.html"])
@@ -60,7 +61,7 @@ def test_html_escapes_what_a_model_said(registry):
     assert "<script>alert('x')</script>" in parser.text
 
 
-def test_markdown_disarms_what_a_model_said(registry):
+def test_markdown_disarms_the_answer_of_a_model(registry):
     """No tag, link, table cell or heading comes from a hostile answer."""
     text = render(results(), registry)["recommendations.md"]
     assert "<script>" not in text
@@ -69,7 +70,7 @@ def test_markdown_disarms_what_a_model_said(registry):
     assert plain(HOSTILE) in text
 
 
-def test_the_parts_of_a_request_are_shown_where_they_were_measured(registry):
+def test_the_phases_of_a_request_are_shown_where_they_were_measured(registry):
     """Each in its unit; a dash where a backend could not be hooked; no table without any."""
     measured = (
         trials("preprocess_s", 0.0351)
@@ -79,14 +80,14 @@ def test_the_parts_of_a_request_are_shown_where_they_were_measured(registry):
         + trials("sustained_decode_tps", 61.5)
     )
     (row,) = rows(results(trials=measured), registry)
-    assert row.parts["prefill_tps"] == (1715.0, 1725.0)
-    assert "vision_encode_s" not in row.parts
+    assert row.phases["prefill_tps"] == (1715.0, 1725.0)
+    assert "vision_encode_s" not in row.phases
     documents = render(results(trials=measured), registry)
     for text in documents.values():
-        for shown in ("In parts", "35.1 ms", "1,720", "972", "+12.0%", "61.5"):
-            assert shown in text
+        for figure in ("Phases and details", "35.1 ms", "1,720", "972", "+12.0%", "61.5"):
+            assert figure in text
     for text in render(results(), registry).values():
-        assert "In parts" not in text
+        assert "Phases and details" not in text
 
 
 @given(st.text(max_size=300))
@@ -104,34 +105,34 @@ def test_nothing_measured_is_a_dash_and_not_a_zero(registry):
     """A figure that was not measured is not invented."""
     (row,) = rows(results(trials=(), load_reports={}), registry)
     assert row.variation is None
-    assert row.share_of_bound is None
+    assert row.share_of_roofline is None
     text = render(results(trials=(), load_reports={}), registry)["recommendations.md"]
     (line,) = [line for line in text.splitlines() if line.startswith(f"| `{DEPLOYMENT}` | – ")]
     assert line.count("| – ") == 9
 
 
-def test_a_share_of_nought_is_shown_and_what_is_no_figure_is_not(registry):
-    """0 % right is a figure; -5 s and NaN are none."""
-    shown = trials("accuracy", 0.0) + trials("load_s", -5.0, float("nan"))
-    (row,) = rows(results(trials=shown), registry)
+def test_a_share_of_zero_is_shown_and_an_invalid_figure_is_not(registry):
+    """An accuracy of 0 % is a figure; -5 s and NaN are none."""
+    recorded = trials("accuracy", 0.0) + trials("load_s", -5.0, float("nan"))
+    (row,) = rows(results(trials=recorded), registry)
     assert row.accuracy == (0.0,)
     assert row.load_s == ()
 
 
 def test_a_speed_is_shown_as_share_of_the_roofline(registry):
-    """With a known bandwidth the bound is derived from the declared shape."""
+    """With a known bandwidth the roofline is derived from the declared shape."""
     name = "qwen2.5-vl-7b-4bit@mlx"
-    shown = results(
+    record = results(
         session=session(bandwidth=120e9, tier="air_m4"),
         verdicts=(results().verdicts[0].__class__(name, "pass", "recommended"),),
         trials=trials("decode_tps", 15.0, deployment=name),
         checks=(),
         load_reports={},
     )
-    (row,) = rows(shown, registry)
-    assert row.bound_tps == pytest.approx(30, abs=0.5)
-    assert row.share_of_bound == pytest.approx(15 / row.bound_tps)
-    text = render(shown, registry)["recommendations.md"]
+    (row,) = rows(record, registry)
+    assert row.roofline_tps == pytest.approx(30, abs=0.5)
+    assert row.share_of_roofline == pytest.approx(15 / row.roofline_tps)
+    text = render(record, registry)["recommendations.md"]
     assert "canary" not in text.split("## Known bugs")[0]
     assert "## Untested" in text
 
@@ -150,12 +151,12 @@ def measured(*speeds, **machine):
     )
 
 
-def test_a_speed_over_the_bound_is_never_shown_as_a_figure(registry):
+def test_a_speed_over_the_roofline_is_never_shown_as_a_figure(registry):
     """One impossible repetition rejects the record: a sentence instead of its speeds."""
-    shown = measured(20.5, 94.13, chip="Apple M4", bandwidth=120e9, tier="air_m4")
-    (row,) = rows(shown, registry)
+    record = measured(20.5, 94.13, chip="Apple M4", bandwidth=120e9, tier="air_m4")
+    (row,) = rows(record, registry)
     assert row.decode_tps == ()
-    for text in render(shown, registry).values():
+    for text in render(record, registry).values():
         assert "20.5" not in text
         assert "94.1 tok/s is over 30.2 tok/s" in text
         assert "Projection, not measured" not in text
@@ -163,17 +164,17 @@ def test_a_speed_over_the_bound_is_never_shown_as_a_figure(registry):
 
 def test_a_measured_speed_is_projected_and_called_a_projection(registry):
     """To the deployment's other tiers, with the machine that was measured."""
-    shown = measured(95.4, chip="Apple M4 Max", bandwidth=546e9, tier="max_m4")
-    for text in render(shown, registry).values():
+    record = measured(95.4, chip="Apple M4 Max", bandwidth=546e9, tier="max_m4")
+    for text in render(record, registry).values():
         plain_text = text.replace("\\_", "_")
         assert f"Projection, not measured: {SEVEN} on air_m4 at 21.0 tok/s" in plain_text
         assert "Apple M4 Max (95.4 tok/s measured)" in plain_text
 
 
-def test_the_documents_show_what_fits_where_with_the_sums(registry):
+def test_the_documents_show_the_memory_fit_with_the_sums(registry):
     """Every real deployment and combination; a machine of unknown memory has no column."""
     for text in render(results(), registry).values():
-        assert "What fits where" in text
+        assert "Memory fit" in text
         assert "key/value cache" in text
         assert "this machine" in text
         assert "7B and 32B" in text
@@ -183,27 +184,10 @@ def test_the_documents_show_what_fits_where_with_the_sums(registry):
 
 def test_documents_are_written_whole(tmp_path):
     """A second rendering replaces the first and leaves no draft."""
-    write({"recommendations.md": "one"}, tmp_path / "latest")
-    (file,) = write({"recommendations.md": "two"}, tmp_path / "latest")
+    write_documents({"recommendations.md": "one"}, tmp_path / "latest")
+    (file,) = write_documents({"recommendations.md": "two"}, tmp_path / "latest")
     assert file.read_text() == "two"
     assert list(file.parent.iterdir()) == [file]
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(None, "–"), (0.0351, "35.1 ms"), (5.8, "5.8 s"), (35.39, "35.4 s")],
-)
-def test_times_are_shown_with_three_digits(value, shown):
-    """Milliseconds below a second."""
-    assert seconds(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(None, "–"), (5_790_000_000, "5.79 GB"), (440_589_912, "441 MB")]
-)
-def test_sizes_are_decimal(value, shown):
-    """GB is 10^9 bytes."""
-    assert size(value) == shown
 
 
 def test_results_are_plain_json():
@@ -213,10 +197,36 @@ def test_results_are_plain_json():
     assert json.loads(json.dumps(to_json(results())))["session"]["machine"]["cpu_cores"] == 2
 
 
-def test_what_answers_wrongly_for_a_known_reason_is_not_called_usable():
+def test_wrong_answers_for_a_known_reason_are_not_called_usable():
     """The summary has it in a line of its own."""
     verdict = Verdict("a@mlx", "unfit", "usable", ())
     check = Check("a@mlx", "quality", "test_answers_held_out_questions", "xfailed")
     row = Row("a@mlx", True, False, verdict, None, (), (), (), (), (), None, (check,), {})
     assert row.advice == "answers wrongly, a known bug"
     assert replace(row, checks=()).advice == "usable"
+
+
+def test_a_known_bug_is_shown_with_its_workaround_and_issue(registry):
+    """A reader's next question is how to avoid it; a dash where none is declared."""
+    for name, text in render(results(), registry).items():
+        line = next(line for line in text.splitlines() if "llava-state-corruption" in line)
+        assert "use mlx-vlm 0.4.1 or later" in line
+        assert "mlx-vlm#821" in line
+        line = next(line for line in text.splitlines() if "qwen2.5-vl-two-images" in line)
+        assert line.endswith("<td>–</td></tr>" if name.endswith("html") else " | – |")
+
+
+def test_a_report_of_many_trials_takes_no_time(registry):
+    """Its rows do not search all trials for each deployment and metric."""
+    deployments = [deployment.identifier for deployment in registry.deployments()]
+    record = results(
+        verdicts=tuple(Verdict(name, "pass", "usable") for name in deployments),
+        trials=tuple(
+            trial
+            for name in deployments
+            for trial in trials("decode_tps", *[1.0] * 500, deployment=name)
+        ),
+    )
+    begin = time.process_time()
+    assert len(rows(record, registry)) == len(deployments)
+    assert time.process_time() - begin < 5

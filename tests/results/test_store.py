@@ -28,9 +28,9 @@ def test_what_is_kept_comes_back_equal(store):
 def test_every_finite_trial_comes_back_to_the_bit(values, tmp_path_factory):
     """Raw numbers are not rounded."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('store') / 'r.sqlite'}")
-    kept = results(trials=trials("decode_tps", *values))
-    store.keep(kept)
-    assert store.results(store.latest()).trials == kept.trials
+    record = results(trials=trials("decode_tps", *values))
+    store.keep(record)
+    assert store.results(store.latest()).trials == record.trials
 
 
 def test_the_newest_session_is_found_per_machine(store):
@@ -45,7 +45,7 @@ def test_the_newest_session_is_found_per_machine(store):
 def test_a_session_is_kept_whole_or_not_at_all(store):
     """A second session of the same name changes nothing of the first."""
     store.keep(results())
-    with pytest.raises(StoreError, match="could not be kept"):
+    with pytest.raises(StoreError, match="could not be written"):
         store.keep(results(trials=()))
     assert store.results(store.latest()) == results()
 

@@ -1,4 +1,4 @@
-"""A server is started, believed only when it is ours, seen from outside, and stopped whole."""
+"""A server is started, trusted only if it is its own, observed from outside, and fully stopped."""
 
 import os
 import signal
@@ -23,32 +23,32 @@ from qualification.core.errors import (
 )
 from qualification.core.paths import home
 from qualification.machine.gpu_memory import DevicePeak
-from qualification.servers import ports as port_owner
+from qualification.servers import ports
 from qualification.servers.process import ServerCommand, ServerProcess
 
 TOY = home() / "tests/support/toy_server.py"
 
 
 def toy(*options, **environment):
-    """The command of a stand-in that misbehaves as told."""
+    """The command of a stand-in with chosen faults."""
     argv = (sys.executable, "-S", str(TOY), "--port", "{port}", *options)
     return ServerCommand("toy", argv, environment)
 
 
 def processes_of(folder):
     """Processes whose temporary folder is that one."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("TMPDIR") == str(folder):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def runs(pid):
-    """Whether a process is there and is more than an entry that nobody has collected."""
+    """Whether a process runs; an ended one that was not collected does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -57,7 +57,7 @@ def runs(pid):
 
 @pytest.fixture
 def scratch():
-    """A folder for one server, in which nothing may be left and of which nobody may live on."""
+    """A folder for one server, which must be empty at the end, without a process that uses it."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
         assert not processes_of(name)
@@ -66,7 +66,7 @@ def scratch():
 
 @pytest.fixture
 def start(scratch):
-    """Start a server that is stopped at the end, whatever happens."""
+    """Start a server that is stopped at the end in any case."""
     started = []
 
     def _start(command, **settings):
@@ -82,7 +82,7 @@ def start(scratch):
 
 @pytest.fixture
 def stranger():
-    """Somebody else's server: a process that listens on a port of its own."""
+    """Another process that listens on a port."""
     code = (
         "import socket, time\ns = socket.socket()\ns.bind(('127.0.0.1', 0))\ns.listen()\n"
         "print(s.getsockname()[1], flush=True)\nc, _ = s.accept()\nprint('visited', flush=True)\n"
@@ -96,7 +96,7 @@ def stranger():
 
 
 def test_it_is_ready_once_its_health_says_so(start, scratch):
-    """503 is not yet; the temporary folder and the log are the scratch folder's."""
+    """Not while it answers 503; its log and temporary files are in the scratch folder."""
     started = time.monotonic()
     server = start(toy("--start-after", "0.4", "--print", "hello"))
     assert time.monotonic() - started >= 0.4
@@ -107,12 +107,12 @@ def test_it_is_ready_once_its_health_says_so(start, scratch):
     server.stop()
     assert not server.alive
     assert not runs(server.pid)
-    assert port_owner.is_free(server.port)
+    assert ports.is_free(server.port)
     assert server.log().strip() == "hello"
 
 
-def test_a_proxy_of_the_user_is_not_asked(start, monkeypatch):
-    """Loopback is loopback, whatever the environment says."""
+def test_a_proxy_of_the_user_is_not_used(start, monkeypatch):
+    """Not for the loopback address, even if the environment names one."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -121,35 +121,35 @@ def test_a_proxy_of_the_user_is_not_asked(start, monkeypatch):
 
 
 def test_a_folder_of_its_own_is_gone_after_the_stop(tmp_path, monkeypatch):
-    """Without a scratch folder there is one only as long as the server."""
+    """Without a scratch folder a folder exists only as long as the server."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ServerProcess(toy(), grace_s=5):
         assert len(list(tmp_path.iterdir())) == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_a_death_at_the_start_is_told_with_what_it_printed(start):
-    """The exit code in the sentence, the log beside it, its terminal escapes disarmed."""
+def test_a_death_at_the_start_is_reported_with_its_output(start):
+    """The sentence has the exit code; the log is beside it, its terminal escapes disarmed."""
     with pytest.raises(BackendFailed, match="toy left with exit code 3 before it was ready") as hit:
         start(toy("--never-ready", "--die-after", "0.1", "--print", "no \x1b[31mfile"))
     assert "no \\x1b[31mfile" in hit.value.stderr_tail
 
 
-def test_one_that_is_never_ready_is_ended_at_its_deadline(start):
-    """The sentence says what it answered last."""
+def test_a_server_that_is_never_ready_is_ended_at_its_deadline(start):
+    """The sentence has its latest answer."""
     with pytest.raises(WorkerTimedOut, match=r"deadline of 1 s .* /health last answered 503"):
         start(toy("--never-ready"), deadline_s=1)
 
 
 @pytest.mark.parametrize("program", ["no-such-program", "/etc/hostname", "/"])
-def test_a_program_that_is_none_is_unavailable(start, program):
+def test_a_file_that_is_no_program_is_unavailable(start, program):
     """Missing, not executable, a folder: one sentence with its name."""
     with pytest.raises(BackendUnavailable, match=f"the program {program} cannot be started"):
         start(ServerCommand("llama-server", (program, "--port", "{port}")))
 
 
-def test_one_that_ignores_sigterm_is_killed_after_the_grace(start):
-    """The grace is given, and no more."""
+def test_a_server_that_ignores_sigterm_is_killed_after_the_grace(start):
+    """Not before the grace is over."""
     server = start(toy("--ignore-sigterm"), grace_s=0.5)
     started = time.monotonic()
     server.stop()
@@ -158,8 +158,8 @@ def test_one_that_ignores_sigterm_is_killed_after_the_grace(start):
 
 
 @pytest.mark.parametrize("kind", ["session", "daemon"])
-def test_what_it_started_is_seen_and_ended_with_it(start, kind):
-    """A child in a session of its own; on Linux a daemon too, which no environment gives away."""
+def test_its_descendants_are_seen_and_ended_with_it(start, kind):
+    """A child in a session of its own; on Linux also a daemon without the marked environment."""
     if kind == "daemon" and sys.platform != "linux":
         pytest.skip("the kernel gives orphans to the guard on Linux only")
     server = start(toy("--grandchild", kind))
@@ -171,7 +171,7 @@ def test_what_it_started_is_seen_and_ended_with_it(start, kind):
 
 
 def test_memory_is_read_from_outside_over_the_tree(start):
-    """Each one's own peak, added up; nothing once it has ended."""
+    """The peaks of its processes are added; none once it has ended."""
     server = start(toy("--grandchild", "session"))
     report = server.peak_memory()
     assert report.peak_memory_bytes >= server.held_bytes() > 1_000_000
@@ -184,11 +184,11 @@ def test_memory_is_read_from_outside_over_the_tree(start):
 
 
 def test_device_memory_is_of_the_whole_tree():
-    """Each process once on each GPU, strangers not; what was given back stays in the peak."""
-    held = {11: 4, 12: 3, 77: 100}
+    """Each of its processes once on each GPU, no other; freed memory stays in the peak."""
+    used = {11: 4, 12: 3, 77: 100}
 
     def listed(_handle):
-        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in held.items()]
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in used.items()]
 
     driver = SimpleNamespace(
         nvmlDeviceGetCount=lambda: 2,
@@ -198,22 +198,22 @@ def test_device_memory_is_of_the_whole_tree():
     )
     tree = [11, 12]
     peak = DevicePeak(driver, pids=lambda: tree)
-    assert peak.look() == 14
+    assert peak.sample() == 14
     tree.remove(12)
-    assert peak.look() == 8
+    assert peak.sample() == 8
     assert peak.bytes == 14
 
 
-def test_a_wished_port_is_taken_if_it_is_free(start):
-    """8080 is a wish; here any that is free just now."""
-    port = port_owner.free_port()
-    server = start(toy(), wished_port=port)
+def test_a_requested_port_is_used_if_it_is_free(start):
+    """Any port that is free just now, in place of 8080."""
+    port = ports.free_port()
+    server = start(toy(), requested_port=port)
     assert (server.port, server.notes) == (port, ())
 
 
-def test_a_stranger_on_the_wished_port_is_named_and_left_alone(start, stranger):
+def test_a_stranger_on_the_requested_port_is_named_and_left_alone(start, stranger):
     """Never killed, never connected to; another port is used."""
-    server = start(toy(), wished_port=stranger.port)
+    server = start(toy(), requested_port=stranger.port)
     assert server.port != stranger.port
     name = psutil.Process(stranger.pid).name()
     assert server.notes == (
@@ -223,12 +223,12 @@ def test_a_stranger_on_the_wished_port_is_named_and_left_alone(start, stranger):
     server.stop()
     assert stranger.poll() is None
     with socket.create_connection(("127.0.0.1", stranger.port), timeout=10):
-        assert stranger.stdout.readline() == b"visited\n"  # the first one who came is the test
+        assert stranger.stdout.readline() == b"visited\n"  # the test was its first visitor
 
 
 @pytest.mark.parametrize("sharing", [False, True])
-def test_a_port_that_somebody_takes_in_between_is_left_to_him(scratch, sharing):
-    """It dies because it cannot bind; or, sharing the port, it would get half of the requests."""
+def test_a_port_that_another_process_takes_in_between_is_left_to_it(scratch, sharing):
+    """The server dies because it cannot bind; or it shares the port and gets half the requests."""
     option = ("--reuse-port",) if sharing else ()
     server = ServerProcess(toy("--listen-after", "0.7", *option), scratch=scratch, grace_s=5)
 
@@ -245,10 +245,10 @@ def test_a_port_that_somebody_takes_in_between_is_left_to_him(scratch, sharing):
         thread.start()
         with server:
             thread.join()
-            taken = taker.getsockname()[1]
-            assert server.port != taken
+            lost = taker.getsockname()[1]
+            assert server.port != lost
             assert len(server.notes) == 1
-            assert f"port {taken} is taken by" in server.notes[0]
+            assert f"port {lost} is taken by" in server.notes[0]
             assert f"(pid {os.getpid()})" in server.notes[0]
             taker.settimeout(0.1)
             if not sharing:
@@ -257,7 +257,7 @@ def test_a_port_that_somebody_takes_in_between_is_left_to_him(scratch, sharing):
 
 
 def test_both_guards_killed_at_once_leave_nothing_after_the_stop(start):
-    """The stop itself notices."""
+    """The stop itself notices that they are gone."""
     server = start(toy("--grandchild", "session"))
     tree = server.tree()
     for guard in server.guards:
@@ -266,12 +266,12 @@ def test_both_guards_killed_at_once_leave_nothing_after_the_stop(start):
     assert not any(map(runs, tree))
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_guard_that_is_killed_takes_the_server_with_it(start, which):
+@pytest.mark.parametrize("guard", [0, 1])
+def test_a_guard_that_is_killed_takes_the_server_with_it(start, guard):
     """Either of the two; a descendant in a session of its own is ended too."""
     server = start(toy("--grandchild", "session"))
     tree = server.tree()
-    os.kill(server.guards[which], signal.SIGKILL)
+    os.kill(server.guards[guard], signal.SIGKILL)
     end = time.monotonic() + 10
     while server.alive and time.monotonic() < end:
         time.sleep(0.02)
@@ -281,7 +281,7 @@ def test_a_guard_that_is_killed_takes_the_server_with_it(start, which):
 
 
 def test_both_guards_killed_at_once_leave_nothing_once_it_is_noticed(start):
-    """The kernel ends the server; who asks whether it is alive ends what it started."""
+    """The kernel ends the server; the check whether it is alive ends its descendants."""
     server = start(toy("--grandchild", "session"))
     tree = server.tree()
     for guard in server.guards:
@@ -308,7 +308,7 @@ def test_a_server_that_is_killed_is_not_alive_and_stops_clean(start):
 
 @pytest.fixture
 def interruptible():
-    """Ctrl-C is a KeyboardInterrupt here too: a process of pytest-xdist ignores it."""
+    """Ctrl-C raises KeyboardInterrupt here too: a process of pytest-xdist ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -326,7 +326,7 @@ def test_an_interruption_while_it_starts_leaves_nothing(start):
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform != "linux", reason="a daemon is known by its descent there only")
 def test_an_interruption_of_the_stop_leaves_nothing(start):
-    """Ctrl-C during the grace: a daemon that no environment gives away is ended too."""
+    """Ctrl-C during the grace: a daemon without the marked environment is ended too."""
     server = start(toy("--ignore-sigterm", "--grandchild", "daemon"), grace_s=60)
     tree = server.tree()
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
@@ -345,14 +345,14 @@ def test_one_server_is_started_once(start):
 
 
 @pytest.mark.parametrize("folder", [Path("/"), Path.home(), Path(tempfile.gettempdir()), Path()])
-def test_a_folder_that_others_need_is_no_scratch_folder(folder):
+def test_a_shared_folder_is_refused_as_scratch_folder(folder):
     """It would be removed if the run died."""
     with pytest.raises(SelectionError, match="made for the run"):
         ServerProcess(toy(), scratch=folder)
 
 
 def test_a_command_without_a_port_is_refused():
-    """The port is ours to pick."""
+    """The harness picks the port."""
     with pytest.raises(SelectionError, match=r"write \{port\} where the port goes"):
         ServerProcess(ServerCommand("llama-server", ("llama-server", "--port", "8080")))
 
@@ -360,4 +360,4 @@ def test_a_command_without_a_port_is_refused():
 def test_a_port_that_is_none_is_refused():
     """Ports end at 65535."""
     with pytest.raises(SelectionError, match="70000 is no port"):
-        ServerProcess(toy(), wished_port=70000)
+        ServerProcess(toy(), requested_port=70000)

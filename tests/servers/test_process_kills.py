@@ -1,4 +1,4 @@
-"""However the parent of a server ends, no process, no port and no file of the server is left."""
+"""However the parent of a server ends, no process, port or file of the server remains."""
 
 import signal
 import subprocess
@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import server_cycles
+from benchmarks.servers import cycles as server_cycles
 from qualification.core.paths import home
-from qualification.servers import ports as port_owner
+from qualification.servers import ports
 
 ROOT = home()
 TOY = home() / "tests/support/toy_server.py"
@@ -28,14 +28,14 @@ scratch = Path(tempfile.mkdtemp())
 (scratch / "of the caller").touch()
 server = ServerProcess(ServerCommand("toy", argv), scratch=scratch, grace_s=2)
 
-def tell():
+def report():
     while not (server.pid if {starting!r} else server.alive and ready):
         time.sleep(0.01)
     print(server.pid, server.port, flush=True)
     {then}
 
 ready = False
-threading.Thread(target=tell, daemon=True).start()
+threading.Thread(target=report, daemon=True).start()
 server.start()
 ready = True
 time.sleep(60)
@@ -57,20 +57,20 @@ def parent_of(base, *options, starting=False, then="pass"):
     return process, server, port
 
 
-def left_of(base, port):
-    """What is left once nothing is, or the time is over."""
+def remains_of(base, port):
+    """Its remaining files, processes and port; returns early once there are none."""
     end = time.monotonic() + ALLOWED_S
     while True:
-        left = [entry.name for entry in base.iterdir()]
+        remains = [entry.name for entry in base.iterdir()]
         for process in psutil.process_iter():
             try:
                 if process.environ().get("TMPDIR", "").startswith(str(base)):
-                    left.append(process.cmdline())
+                    remains.append(process.cmdline())
             except psutil.Error:
                 continue
-        left += [] if port_owner.is_free(port) else [port_owner.owner(port)]
-        if not left or time.monotonic() > end:
-            return left
+        remains += [] if ports.is_free(port) else [ports.owner(port)]
+        if not remains or time.monotonic() > end:
+            return remains
         time.sleep(0.05)
 
 
@@ -84,7 +84,7 @@ def base():
 @pytest.mark.parametrize("state", ["starting", "running"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, "crash"])
 def test_a_parent_that_ends_takes_its_server_with_it(base, state, how):
-    """Killed, ended or crashed; its scratch folder goes too, since nobody else would remove it."""
+    """Killed, ended or crashed; its scratch folder is removed too, as the parent cannot do it."""
     starting = state == "starting"
     options = ("--grandchild", "session", *(["--never-ready"] if starting else []))
     then = "os._exit(7)" if how == "crash" else "pass"
@@ -93,22 +93,22 @@ def test_a_parent_that_ends_takes_its_server_with_it(base, state, how):
         if how != "crash":
             process.send_signal(how)
         process.wait(timeout=20)
-    assert left_of(base, port) == []
+    assert remains_of(base, port) == []
 
 
 def test_a_server_that_ignores_sigterm_does_not_outlive_its_parent(base):
-    """The grace, then SIGKILL, though nobody is left to ask for it."""
+    """The grace, then SIGKILL, although no parent asks for it."""
     process, server, port = parent_of(base, "--ignore-sigterm")
     with process:
         process.kill()
-    assert left_of(base, port) == []
+    assert remains_of(base, port) == []
     assert not psutil.pid_exists(server) or psutil.Process(server).status() == "zombie"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="an unseen end of the parent: /proc only")
 def test_a_channel_that_another_process_holds_open_does_not_hide_the_end(base):
-    """A fork of the parent keeps its files open; the guard looks for the parent itself."""
-    # The forked one keeps all, even as another program (which the guard has no reason to end).
+    """A fork of the parent keeps its files open; the guard checks the parent itself."""
+    # The fork keeps them open, even as another program (which the guard has no reason to end).
     then = "[os.set_inheritable(n, True) for n in map(int, os.listdir('/proc/self/fd')) " + (
         "if os.path.exists(f'/proc/self/fd/{n}')]; child = os.fork(); "
         "child or os.execve('/bin/sleep', ['sleep', '60'], {}); print(child, flush=True)"
@@ -120,38 +120,38 @@ def test_a_channel_that_another_process_holds_open_does_not_hide_the_end(base):
         process.stdout.close()
         process.wait(timeout=20)
     try:
-        assert left_of(base, port) == []
+        assert remains_of(base, port) == []
         assert psutil.pid_exists(child)
     finally:
         psutil.Process(child).kill()
 
 
 @pytest.mark.slow
-def test_a_guard_that_hangs_is_killed_by_the_other_one(base):
-    """Stopped by somebody, or waiting for a child that was stopped before it became the server."""
+def test_an_inner_guard_that_hangs_is_killed_by_the_outer_guard(base):
+    """It was stopped, or waits for a child that was stopped before it became the server."""
     process, server, port = parent_of(base)
     with process:
         psutil.Process(server).parent().suspend()
         process.kill()
-    assert left_of(base, port) == []
+    assert remains_of(base, port) == []
 
 
 def cycles(count, seed):
     """Cycles of the benchmark with the stand-in; what they left behind."""
-    told = []
+    reports = []
     argv = server_cycles.TOY.split()
-    rows = server_cycles.run(argv, count, seed, told.append, server_cycles.TOY_WAYS)
+    rows = server_cycles.run(argv, count, seed, reports.append, server_cycles.TOY_WAYS)
     assert sum(row.cycles for row in rows.values()) == count
-    return told
+    return reports
 
 
 @pytest.mark.slow
 def test_some_starts_and_stops_with_kills_leave_nothing():
-    """Every kill about once."""
+    """Each kind of kill about once."""
     assert cycles(12, seed=12) == []
 
 
 @pytest.mark.long
 def test_two_hundred_starts_and_stops_with_kills_leave_nothing():
-    """As the issue asks."""
+    """Each kind of kill many times."""
     assert cycles(200, seed=200) == []

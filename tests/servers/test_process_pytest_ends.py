@@ -1,4 +1,4 @@
-"""However a pytest run ends, the server that it had started is gone: no process, port or folder."""
+"""However a pytest run ends, nothing of its server remains: no process, port or folder."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def _listens(port: int) -> bool:
 
 
 def _processes(folder: Path) -> list[int]:
-    """Those with a temporary folder in ours: worker, guard, server and whatever they started."""
-    found = []
+    """Processes whose temporary folder is inside: worker, guard, server and descendants."""
+    pids = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("TMPDIR", "").startswith(str(folder)):
-                found.append(process.pid)
+                pids.append(process.pid)
         except psutil.Error:
             continue
-    return found
+    return pids
 
 
 def _wait(holds, limit_s, run):

@@ -33,14 +33,14 @@ def fake(**options):
 
 def processes_of(scratch):
     """Processes whose temporary folder is ``scratch``."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("TMPDIR") == str(scratch):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_loads_and_answers(worker):
         ("segfault", WorkerCrashed, "SIGSEGV"),
         ("exit", WorkerCrashed, "exit code 7"),
         ("garbage", InvalidOutput, "not JSON"),
-        ("eat_memory", WorkerOutOfMemory, "more than its limit of 0.40 GB"),
+        ("eat_memory", WorkerOutOfMemory, "more than its limit of 400 MB"),
         ("refuse_memory", WorkerOutOfMemory, "cannot allocate 80 GB"),
         ("raise", BackendFailed, "the library refused"),
         ("missing", BackendFailed, "fake_library"),
@@ -124,11 +124,11 @@ def test_a_library_that_prints_does_not_disturb_the_answers(worker):
 
 def test_the_worker_can_be_asked_again_after_an_exception(worker):
     """A library that raised has not ended the worker."""
-    worker.load(fake(second_picture="axis remapping"), deadline_s=30)
-    picture = GenerateRequest((Message("user", (Part("image", "/none.png"),)),), max_tokens=2)
-    worker.generate(picture, deadline_s=30)
+    worker.load(fake(second_image="axis remapping"), deadline_s=30)
+    image = GenerateRequest((Message("user", (Part("image", "/none.png"),)),), max_tokens=2)
+    worker.generate(image, deadline_s=30)
     with pytest.raises(BackendFailed, match="axis remapping"):
-        worker.generate(picture, deadline_s=30)
+        worker.generate(image, deadline_s=30)
     assert worker.generate(HELLO, deadline_s=30).text == "red"
 
 
@@ -154,7 +154,7 @@ def test_a_parent_that_is_killed_leaves_nothing():
     script = (
         "import sys, time\n"
         "from qualification.session.worker import Worker\n"
-        "from qualification.core.results import LoadRequest\n"
+        "from qualification.core.protocol import LoadRequest\n"
         "worker = Worker()\n"
         "worker.load(LoadRequest('fake', 'canary', 'none'), deadline_s=30)\n"
         "print(worker.pid, worker.scratch, flush=True)\n"
@@ -176,8 +176,9 @@ def test_the_parent_imports_no_model_library():
     """The whole harness, the command line included, is free of torch, mlx and llama_cpp."""
     script = (
         "import sys\n"
-        "import qualification.cli, qualification.pytest_plugin, qualification.session.session\n"
-        "import qualification.results.report, qualification.results.conclude, qualification.cli.doctor\n"
+        "import qualification.cli, qualification.cli.doctor, qualification.pytest_plugin\n"
+        "import qualification.session.session\n"
+        "import qualification.results.report, qualification.results.conclude\n"
         "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'torchvision'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )

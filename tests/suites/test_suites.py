@@ -1,4 +1,4 @@
-"""The suites that judge figures, on figures that are known."""
+"""The suites that judge figures, on known figures."""
 
 import random
 from types import SimpleNamespace
@@ -7,23 +7,24 @@ import pytest
 
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.protocol import Generation
-from qualification.suites import conftest, test_memory, test_parity, test_sustained
+from qualification.suites import test_memory, test_parity, test_sustained
+from qualification.suites.support.answers import Answer, Cache, Series
 from qualification.tasks.questions import Question
 
 LIMIT = 64_000
 
 
 class Recorder:
-    """Stands for a deployment that only keeps what is recorded."""
+    """Stands for a deployment and stores the recorded figures."""
 
     def __init__(self):
-        self.kept = {}
+        self.recorded = {}
 
     def record(self, metric, *values):
-        self.kept.setdefault(metric, []).extend(values)
+        self.recorded.setdefault(metric, []).extend(values)
 
 
-def held(leak, *, seed=1, count=50):
+def private_bytes(leak, *, seed=1, count=50):
     """Bytes as measured on canaries: caches fill, an allocator takes a step now and then."""
     rng = random.Random(seed)
     total, values = 300_000_000, []
@@ -35,41 +36,41 @@ def held(leak, *, seed=1, count=50):
     return tuple(values)
 
 
-def rows(*measured):
-    left = list(measured)
-    return lambda policy, again=False: conftest.Row((), left.pop(0))
+def in_turn(*sizes):
+    """The fixture ``series``, whose calls give these sizes in turn."""
+    measured = iter(sizes)
+    return lambda policy, again=False: Series((), next(measured))
 
 
 def test_an_allocators_steps_are_no_leak():
     """Early growth and a single late step pass, and the slope is recorded."""
     deployed = Recorder()
-    test_memory.test_memory_does_not_grow(deployed, rows(held(0)), LIMIT)
-    (slope,) = deployed.kept["growth_bytes_per_request"]
+    test_memory.test_memory_does_not_grow(deployed, in_turn(private_bytes(0)), LIMIT)
+    (slope,) = deployed.recorded["growth_bytes_per_request"]
     assert 0 <= slope < 10_000
 
 
 @pytest.mark.parametrize("leak", [100_000, 200_000, 4_200_000])
-def test_a_leak_of_a_picture_is_a_failure_with_its_slope(leak):
-    """Seen twice, it is said how much is lost with each request."""
-    with pytest.raises(AssertionError, match=r"memory grows by \d+ KB with each request"):
-        test_memory.test_memory_does_not_grow(
-            Recorder(), rows(held(leak), held(leak, seed=2)), LIMIT
-        )
+def test_a_leak_of_an_image_is_a_failure_with_its_slope(leak):
+    """A leak that is measured twice is reported with the memory that each request loses."""
+    series = in_turn(private_bytes(leak), private_bytes(leak, seed=2))
+    with pytest.raises(AssertionError, match=r"memory grows by [\d.]+ [KM]B .* with each request"):
+        test_memory.test_memory_does_not_grow(Recorder(), series, LIMIT)
 
 
-def test_growth_that_does_not_come_again_is_no_leak():
-    """One row that grew is measured again."""
-    test_memory.test_memory_does_not_grow(Recorder(), rows(held(100_000), held(0)), LIMIT)
+def test_growth_that_is_not_repeated_is_no_leak():
+    """A series that grew is measured again."""
+    series = in_turn(private_bytes(100_000), private_bytes(0))
+    test_memory.test_memory_does_not_grow(Recorder(), series, LIMIT)
 
 
-def test_a_leak_that_cleaning_up_does_not_mend_is_a_failure_too():
-    """With the slope of the cleaned-up row recorded as such."""
+def test_a_leak_in_spite_of_clean_up_is_a_failure_too():
+    """The slope is recorded as that of the series with clean-up."""
     deployed = Recorder()
+    series = in_turn(private_bytes(150_000, count=8), private_bytes(150_000, count=8))
     with pytest.raises(AssertionError, match="and again by"):
-        test_memory.test_memory_does_not_grow_when_cleaned_up(
-            deployed, rows(held(150_000, count=8), held(150_000, count=8)), LIMIT
-        )
-    assert list(deployed.kept) == ["growth_with_clean_up_bytes_per_request"]
+        test_memory.test_memory_does_not_grow_when_cleaned_up(deployed, series, LIMIT)
+    assert list(deployed.recorded) == ["growth_with_clean_up_bytes_per_request"]
 
 
 def deployment(backend, quantisation="f32", model="toy"):
@@ -77,42 +78,42 @@ def deployment(backend, quantisation="f32", model="toy"):
     return Deployment(Model(model, "toy", 1000, "MIT", ("vision",), (source,)), source)
 
 
-def answers(*texts):
-    """Answers of as many questions; the token ids are the letters."""
-    made = []
-    for number, text in enumerate(texts):
+def answers(*texts, margin=2.0):
+    """Answers to as many questions; the token ids are the letters."""
+
+    def answer(number, text):
         times = tuple(0.1 * (n + 1) for n in range(len(text)))
-        generation = Generation(text, times, 1.0, 9, 0, "stop", tuple(map(ord, text)), (2.0,))
+        tokens = tuple(map(ord, text))
+        generation = Generation(text, times, 1.0, 9, 0, "stop", tokens, (margin,))
         question = Question(f"q{number}", "colour", f"Question {number}?", "red")
-        made.append(conftest.Answered(question, generation, text == "red"))
-    return tuple(made)
+        return Answer(question, generation, text == "red")
+
+    return tuple(answer(number, text) for number, text in enumerate(texts))
 
 
-def hold(ours, theirs):
-    """Run the parity test: two pairs of a deployment and what it answered."""
-    kept = {
-        of.identifier: conftest.Kept(of, {"colour": things} if things else {})
-        for of, things in (theirs, ours)
+def compare(ours, theirs, test=test_parity.test_answers_as_its_other_deployments_do, limit=0.99):
+    """Run a parity test on two pairs of a deployment and its answers."""
+    caches = {
+        deployment.identifier: Cache(deployment, {"colour": colours} if colours else {})
+        for deployment, colours in (theirs, ours)
     }
     deployed = SimpleNamespace(identifier=ours[0].identifier, deployment=ours[0], is_canary=True)
-    test_parity.test_answers_as_its_other_deployments_do(
-        deployed, lambda _skill: ours[1], ("colour",), kept, 0.99
-    )
+    test(deployed, lambda _skill: ours[1], ("colour",), caches, limit)
 
 
 RED = ["red"] * 60
 
 
 def test_equal_answers_are_parity():
-    """Two backends that say the same."""
-    hold((deployment("mlx"), answers(*RED)), (deployment("torch"), answers(*RED)))
+    """Two backends with the same answers."""
+    compare((deployment("mlx"), answers(*RED)), (deployment("torch"), answers(*RED)))
 
 
 def test_different_answers_are_named_with_their_first_token():
-    """Three of sixty: the share, and where they part."""
+    """Three of sixty differ: the share, and the token where they diverge."""
     ours = answers(*RED[3:], "rod", "rod", "rod")
     with pytest.raises(AssertionError) as failure:
-        hold((deployment("mlx"), ours), (deployment("torch"), answers(*RED)))
+        compare((deployment("mlx"), ours), (deployment("torch"), answers(*RED)))
     text = str(failure.value)
     assert "95.0%" in text
     assert "of the answers equal those of toy-f32@torch" in text
@@ -122,36 +123,47 @@ def test_different_answers_are_named_with_their_first_token():
 
 
 @pytest.mark.parametrize("wrong", [0, 2])
-def test_a_quantised_model_need_only_be_right_as_often(wrong):
+def test_a_quantised_model_need_only_be_as_accurate(wrong):
     """Its words may differ from those at full precision."""
     ours = answers(*["rood"] * wrong, *RED[wrong:])
-    hold((deployment("mlx", "4bit"), ours), (deployment("mlx"), answers(*RED)))
+    compare((deployment("mlx", "4bit"), ours), (deployment("mlx"), answers(*RED)))
 
 
 def test_a_quantised_model_that_loses_too_much_is_named():
-    """A fifth of the right answers gone."""
+    """A fifth of the correct answers is lost."""
     ours = answers(*["rod"] * 12, *RED[12:])
-    with pytest.raises(AssertionError, match="48 of 60 right, 60 from toy-f32@mlx"):
-        hold((deployment("mlx", "4bit"), ours), (deployment("mlx"), answers(*RED)))
+    with pytest.raises(AssertionError, match="48 of 60 correct, 60 from toy-f32@mlx"):
+        compare((deployment("mlx", "4bit"), ours), (deployment("mlx"), answers(*RED)))
 
 
-def test_other_models_and_what_was_not_asked_are_left_alone():
-    """Another model's answers, or none, are nothing to compare with."""
+def test_other_models_and_unasked_questions_are_ignored():
+    """Another model's answers, or none, are no basis for a comparison."""
     ours = (deployment("mlx"), answers(*["rod"] * 60))
-    hold(ours, (deployment("torch", model="other"), answers(*RED)))
-    hold(ours, (deployment("torch"), ()))
+    compare(ours, (deployment("torch", model="other"), answers(*RED)))
+    compare(ours, (deployment("torch"), ()))
+
+
+def test_equal_answers_with_other_margins_are_named():
+    """Margins that are 10 % larger exceed a limit of 3 %, unless the precision differs too."""
+    ours, theirs = answers(*RED, margin=2.2), answers(*RED)
+    test = test_parity.test_is_as_sure_as_its_other_deployments
+    reference = (deployment("torch"), theirs)
+    with pytest.raises(AssertionError, match=r"margins of 60 equal answers are 9\.5% from"):
+        compare((deployment("mlx"), ours), reference, test, limit=0.03)
+    compare((deployment("mlx", "bf16"), ours), reference, test, limit=0.03)
+    compare((deployment("mlx"), answers(*RED, margin=2.02)), reference, test, limit=0.03)
 
 
 @pytest.mark.parametrize(
-    ("each", "first", "count"), [(1.0, 240, 60), (50.0, 250, 1), (400.0, 0, 1)]
+    ("duration", "start", "count"), [(1.0, 240, 60), (50.0, 250, 1), (400.0, 0, 1)]
 )
-def test_a_sustained_speed_is_that_of_the_last_minute(each, first, count):
-    """What ran before it is the way there; a request longer than all of it counts too."""
+def test_a_sustained_speed_is_that_of_the_last_minute(duration, start, count):
+    """Earlier requests only warm up; a request longer than the whole load counts too."""
     now = [0.0]
 
     def ask():
-        now[0] += each
-        return now[0] - each
+        now[0] += duration
+        return now[0] - duration
 
-    kept = test_sustained.last_of(ask, 300.0, clock=lambda: now[0])
-    assert (kept[0], len(kept)) == (first, count)
+    runs = test_sustained.last_minute(ask, 300.0, clock=lambda: now[0])
+    assert (runs[0], len(runs)) == (start, count)

@@ -5,47 +5,32 @@ import textwrap
 from pathlib import Path
 
 from qualification.models.loading import load_registry
+from qualification.session.context import RunContext
+from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import EnvironmentSpec
-from qualification.upgrade.gate import journal as journals
-from qualification.upgrade.gate.records import EnvironmentRecord, GatePlan
-from qualification.upgrade.gate.run import Gate, Sides
+from qualification.upgrade.gate.journal import Journal
+from qualification.upgrade.gate.records import DeploymentRef, EnvironmentRecord, GatePlan
+from qualification.upgrade.gate.run import Gate
 from tests.support.session_sample import session
+from tests.support.toy_project import NAME, write_declarations
 
-MODELS = """
-[[models]]
-name = "toy"
-family = "toy"
-parameters = 1000
-licence = "MIT"
-capabilities = ["text_only"]
-
-[[models.sources]]
-backend = "fake"
-quantisation = "bf16"
-weights = "synthetic"
-options = { library = "toy_library" }
-"""
-TOY = "toy-bf16-synthetic@fake"
+# A request takes so long that a pause of the scheduler does not double the median latency.
 GOOD = """
-    TOKEN_S = 0.0
+    TOKEN_S = 0.005
     DIGITS = "zero one two three four five six seven eight nine".split()
     def answer(question):
         return next((str(n) for n, digit in enumerate(DIGITS) if digit in question), "?")
 """
 BAD = """
-    TOKEN_S = 0.0
+    TOKEN_S = 0.005
     def answer(question):
         return "garbage"
 """
 
 
 def declarations(folder):
-    """A folder with the toy and nothing else."""
-    folder.mkdir(parents=True)
-    (folder / "models.toml").write_text(MODELS)
-    for name in ("tiers", "chips", "bugs"):
-        (folder / f"{name}.toml").write_text(f"{name} = []\n")
-    return folder
+    """A folder that declares the toy, whose library is the interpreter's, and nothing else."""
+    return write_declarations(folder, options={"library": "toy_library"})
 
 
 def interpreter(folder, library):
@@ -59,14 +44,14 @@ def interpreter(folder, library):
 
 
 def plan(**changes):
-    """Of the toy's behaviour alone."""
+    """A plan of the toy's behaviour alone."""
     facts = {
         "identifier": "toy",
         "started": "2026-01-01T00:00:00+00:00",
         "a": EnvironmentRecord("a", "3.11"),
         "b": EnvironmentRecord("b", "3.11"),
         "machine": session().machine,
-        "deployments": (TOY,),
+        "deployments": (DeploymentRef(NAME, "synthetic"),),
         "timed": (),
         "metrics": (),
         "seed": 1,
@@ -75,26 +60,21 @@ def plan(**changes):
     return GatePlan(**(facts | changes))
 
 
-def begin(folder, made):
+def begin(folder, planned):
     """The folder of a gate that has only its first line."""
     specs = [EnvironmentSpec(name, "", ()) for name in "ab"]
-    with journals.Journal.begin(folder, made, *specs):
+    with Journal.begin(folder, planned, *specs):
         pass
     return folder
 
 
-def run(folder, declared, a, b, *, shown=None):
-    """Go on with the gate of a folder."""
-    journal, recorded = journals.Journal.again(folder)
+def run(folder, declared, a, b):
+    """Continue the gate of a folder under two interpreters."""
+    journal, recorded = Journal.again(folder)
+    environments = tuple(
+        Built(spec, python, "", {}, "3.11") for spec, python in ((recorded.a, a), (recorded.b, b))
+    )
     registry = load_registry(declared).with_weights("synthetic")
-    with journal:
-        return Gate(
-            recorded,
-            journal,
-            {TOY: registry.deployment(TOY)},
-            Sides(str(a), str(b)),
-            machine=recorded.plan.machine,
-            tier=None,
-            fixtures=Path("none"),
-            shown=shown,
-        ).run()
+    context = RunContext(recorded.plan.machine, None, Path("none"), folder / "scratch")
+    with Gate(recorded, journal, [registry.deployment(NAME)], environments, context) as gate:
+        return gate.run()

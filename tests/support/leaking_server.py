@@ -1,11 +1,11 @@
 """A stand-in for an OpenAI-compatible server that can leak, slow down, fail, die and lie.
 
-Only the standard library, so that its own memory is still. Run it as a program; the first line that
-it prints is its base URL. ``/v1/chat/completions`` streams or not, ``/v1/models`` and ``/health``
-answer, and so does the seeds' ``/v1/admin/status`` by POST and GET.
+Only the standard library, so that its own memory is constant. Run as a program, it first prints its
+base URL. ``/v1/chat/completions`` streams or not; ``/v1/models``, ``/health`` and (by POST and GET)
+``/v1/admin/status`` answer too.
 
-With ``--right-of SEED`` the questions are taken for those of ``qualify watch`` with that seed,
-asked by one client from the beginning, and answered rightly; else each answer begins with "red".
+With ``--right-of SEED`` it gives the correct answers to the questions of ``qualify watch`` for that
+seed, asked by one client from the beginning; otherwise each answer begins with "red".
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MODEL = "leaking"
 
 
 class Server(ThreadingHTTPServer):
-    """Holds what the requests share."""
+    """What the requests share."""
 
     daemon_threads = True
 
     def __init__(self, options):
         super().__init__(("127.0.0.1", options.port), Handler)
         self.options = options
-        self.kept = []
+        self.leaked = []
         self.answered = 0
         self.lock = threading.Lock()
         self.questions = None
-        self.first = {}
+        self.repeatable = {}
         self.tps = 0.0
         if options.right_of is not None:
             sys.path.insert(
@@ -46,36 +46,36 @@ class Server(ThreadingHTTPServer):
             self.questions = stream(options.right_of, options.skills.split(","))
 
     def handle_error(self, *_):
-        """A client that went away is no news."""
+        """Ignore a client that went away."""
 
     def take(self):
-        """Number the request, and keep the memory that is to be kept of it."""
+        """Number the request, and leak as much memory as chosen."""
         with self.lock:
             self.answered += 1
             if self.options.keep:
-                # Written, so that the pages are there and not only promised.
-                self.kept.append(bytearray(os.urandom(64)) * (self.options.keep // 64))
+                # Written, so that the pages are really allocated.
+                self.leaked.append(bytearray(os.urandom(64)) * (self.options.keep // 64))
             return self.answered
 
-    def answer(self, prompt, pictures):
-        """What is right for the question, of those that ``qualify watch`` asks, in order."""
+    def answer(self, prompt, images):
+        """The correct answer to the next question of ``qualify watch``."""
         if self.questions is None:
             return "red"
-        if (prompt, *pictures) in self.first:
-            return self.first[(prompt, *pictures)]
+        if (prompt, *images) in self.repeatable:
+            return self.repeatable[(prompt, *images)]
         for _ in range(500):
             question = next(self.questions)
-            shown = [drawn(one) for one in question.images()]
-            if len(self.first) < 50:  # of these some are asked again
-                self.first[(question.prompt, *shown)] = question.answer
-            if question.prompt == prompt and shown == pictures:
+            expected = [digest(image) for image in question.images()]
+            if len(self.repeatable) < 50:  # some of the early questions are asked again
+                self.repeatable[(question.prompt, *expected)] = question.answer
+            if question.prompt == prompt and expected == images:
                 return question.answer
         return "no such question"
 
 
-def drawn(picture):
-    """Of a picture what its PNG shows, whatever wrote it."""
-    return hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()
+def digest(image):
+    """A hash of the pixels of an image, independent of its encoding."""
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -114,16 +114,16 @@ class Handler(BaseHTTPRequestHandler):
         if options.status_body:
             self._send(options.status_code, options.status_body.encode())
             return
-        kept = sum(map(len, self.server.kept))
-        worker = {"model": MODEL, "tps": self.server.tps, "memory_gb": kept / 1e9}
+        leaked = sum(map(len, self.server.leaked))
+        worker = {"model": MODEL, "tps": self.server.tps, "memory_gb": leaked / 1e9}
         self._json(200, {"workers": [worker | {"pid": os.getpid()}], "version": "stand-in"})
 
     def _complete(self, body):
         server, options = self.server, self.server.options
         try:
-            asked = json.loads(body)
-            messages = [one for one in asked["messages"] if one["role"] == "user"]
-            prompt, pictures = read(messages) if server.questions is not None else ("", [])
+            request = json.loads(body)
+            messages = [turn for turn in request["messages"] if turn["role"] == "user"]
+            prompt, images = read(messages) if server.questions is not None else ("", [])
         except (ValueError, KeyError, IndexError, TypeError):
             self._json(400, {"error": {"message": "not a request", "code": 400}})
             return
@@ -133,19 +133,18 @@ class Handler(BaseHTTPRequestHandler):
         if options.fail_after and number > options.fail_after:
             self._json(500, {"error": {"message": "out of \x1b[31mluck", "code": 500}})
             return
-        answer = server.answer(prompt, pictures) if server.questions is not None else "red"
+        answer = server.answer(prompt, images) if server.questions is not None else "red"
         if options.wrong_after and number > options.wrong_after:
             answer = "\x1b[2Jmauve"
         token_s = options.token_s
         if options.slow_after and number > options.slow_after:
             token_s *= 5
-        right = server.questions is not None
-        words = list(answer) if right else [answer, *([" and"] * (options.tokens - 1))]
+        is_known = server.questions is not None
+        words = list(answer) if is_known else [answer, *([" and"] * (options.tokens - 1))]
         begin = time.perf_counter()
-        if asked.get("stream"):
-            self._stream(
-                asked, words, token_s, cut=options.cut_after and number > options.cut_after
-            )
+        if request.get("stream"):
+            truncated = options.cut_after and number > options.cut_after
+            self._stream(request, words, token_s, truncated=truncated)
         else:
             time.sleep(token_s * len(words))
             message = {"role": "assistant", "content": "".join(words)}
@@ -153,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json(200, chunk("chat.completion", [choice]) | {"usage": usage(len(words))})
         server.tps = len(words) / max(1e-9, time.perf_counter() - begin)
 
-    def _stream(self, asked, words, token_s, cut):
+    def _stream(self, request, words, token_s, *, truncated):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -162,11 +161,11 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(token_s)
             delta = {"content": word} | ({"role": "assistant"} if number == 0 else {})
             self._event(piece([{"index": 0, "delta": delta, "finish_reason": None}]))
-        if cut:
+        if truncated:
             self.close_connection = True
             return
         self._event(piece([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
-        if (asked.get("stream_options") or {}).get("include_usage"):
+        if (request.get("stream_options") or {}).get("include_usage"):
             self._event(piece([]) | {"usage": usage(len(words))})
         self._event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
@@ -194,7 +193,7 @@ def piece(choices):
 
 
 def chunk(kind, choices):
-    """What each answer has in common."""
+    """The fields that all answers have."""
     return {"id": "x", "object": kind, "created": 0, "model": MODEL, "choices": choices}
 
 
@@ -204,12 +203,12 @@ def usage(tokens):
 
 
 def read(messages):
-    """The text at the end of the last turn, and what each picture of the conversation shows."""
+    """The text at the end of the last turn, and the digest of each image."""
     import io
 
     from PIL import Image
 
-    prompt, pictures = "", []
+    prompt, images = "", []
     for message in messages:
         content = message["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -217,9 +216,9 @@ def read(messages):
         for part in parts:
             if part["type"] == "image_url":
                 url = part["image_url"]["url"]
-                with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as picture:
-                    pictures.append(drawn(picture))
-    return prompt, pictures
+                with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+                    images.append(digest(image))
+    return prompt, images
 
 
 def main():

@@ -1,8 +1,9 @@
 """A server that speaks as much of OpenAI's protocol as a load needs, and fails as it is told to.
 
-``python tests/support/serving_stand_in.py --port 0 --parallel 2 --swap-pictures`` prints its address. It
-looks at a picture of one shape and says what it shows ("red circle"), one token for each letter,
-so that a right answer says that the right picture was looked at. Standard library and Pillow.
+``python tests/support/serving_stand_in.py --port 0 --parallel 2 --swap-images`` prints its address.
+It recognises the one shape of an image and answers with it ("red circle"), one token for each
+letter, so that a correct answer proves that the correct image was used. Standard library and
+Pillow.
 """
 
 from __future__ import annotations
@@ -24,18 +25,22 @@ from qualification.tasks.scenes import COLOURS
 
 MODEL = "stand-in"
 QUIET_S = 2.0
-"""A favoured client that asks nothing for so long has gone."""
+"""A favoured client that asks nothing for this long has gone."""
 
 
 @dataclass
 class Faults:
-    """How it serves. ``swap_pictures``, ``starve`` and ``hang`` show only beside other requests."""
+    """How it serves. ``swap_images`` and ``starve`` need other requests at the same time.
+
+    ``hang`` stops every answer after its first token until the stand-in ends, ``mute`` sends no
+    token, ``truncate_every`` ends the stream of every n-th answer without a finish reason.
+    """
 
     parallel: int = 8
     token_s: float = 0.0
-    swap_pictures: bool = False
+    swap_images: bool = False
     fail_every: int = 0
-    cut_every: int = 0
+    truncate_every: int = 0
     starve: bool = False
     hang: bool = False
     mute: bool = False
@@ -43,30 +48,31 @@ class Faults:
 
 @dataclass
 class State:
-    """What all requests share; ``lock`` guards it."""
+    """What all requests share, guarded by ``lock``; ``over`` once the stand-in ends."""
 
     faults: Faults
     slots: threading.Semaphore
     lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
     count: int = 0
     waiting: list[bytes] = field(default_factory=list)
     connections: list[object] = field(default_factory=list)
     favoured_at: float = field(default_factory=time.monotonic)
 
 
-def seen(picture: bytes) -> str:
-    """Colour and shape of the one mark of a picture: by how much of its box it fills."""
-    with Image.open(io.BytesIO(picture)) as opened:
-        image = opened.convert("RGB")
-    ground = Image.new("RGB", image.size, image.getpixel((image.width - 1, image.height - 1)))
-    mask = ImageChops.difference(image, ground).convert("L").point(lambda level: level > 20 and 255)
-    left, top, right, bottom = mask.getbbox()
-    filled = mask.histogram()[255] / ((right - left) * (bottom - top))
+def recognised(image: bytes) -> str:
+    """Colour and shape of the one shape of an image, by the share of its box that it fills."""
+    with Image.open(io.BytesIO(image)) as opened:
+        rgb = opened.convert("RGB")
+    ground = Image.new("RGB", rgb.size, rgb.getpixel((rgb.width - 1, rgb.height - 1)))
+    mask = ImageChops.difference(rgb, ground).convert("L").point(lambda level: level > 20 and 255)
+    x_0, y_0, x_1, y_1 = mask.getbbox()
+    filled = mask.histogram()[255] / ((x_1 - x_0) * (y_1 - y_0))
     shape = "square" if filled > 0.9 else "circle" if filled > 0.65 else "triangle"
-    there = image.getpixel(((left + right) // 2, (top + bottom) // 2))
+    centre = rgb.getpixel(((x_0 + x_1) // 2, (y_0 + y_1) // 2))
 
     def distance(name: str) -> int:
-        return sum((a - b) ** 2 for a, b in zip(COLOURS[name], there, strict=True))
+        return sum((a - b) ** 2 for a, b in zip(COLOURS[name], centre, strict=True))
 
     return f"{min(COLOURS, key=distance)} {shape}"
 
@@ -96,24 +102,24 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         parts = [part for message in body["messages"] for part in message["content"]]
         urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-        picture = base64.b64decode(urls[0].partition(",")[2]) if urls else b""
+        image = base64.b64decode(urls[0].partition(",")[2]) if urls else b""
         faults, state = self.state.faults, self.state
         with state.lock:
             state.count += 1
             number = state.count
-            state.waiting.append(picture)
+            state.waiting.append(image)
         try:
             self._wait_for_the_favoured()
             with state.slots:
                 if faults.fail_every and number % faults.fail_every == 0:
                     self._json(500, {"error": {"message": "it was told to fail"}})
                     return
-                self._answer(body, self._picture(picture), number)
+                self._answer(body, self._image(image), number)
         except OSError:
             self.close_connection = True
         finally:
             with state.lock:
-                state.waiting.remove(picture)
+                state.waiting.remove(image)
 
     def _wait_for_the_favoured(self) -> None:
         while self.state.faults.starve:
@@ -125,16 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
                     return
             time.sleep(0.01)
 
-    def _picture(self, own: bytes) -> bytes:
+    def _image(self, sent: bytes) -> bytes:
         with self.state.lock:
-            others = [picture for picture in self.state.waiting if picture not in (own, b"")]
-        return others[0] if self.state.faults.swap_pictures and others else own
+            foreign = [image for image in self.state.waiting if image not in (sent, b"")]
+        return foreign[0] if self.state.faults.swap_images and foreign else sent
 
-    def _answer(self, body: dict, picture: bytes, number: int) -> None:
+    def _answer(self, body: dict, image: bytes, number: int) -> None:
         faults = self.state.faults
-        said = seen(picture) if picture else "hello"
-        wanted = body["max_tokens"]
-        letters = list(said + " on and on" * wanted)[:wanted] if "fixed" in body else list(said)
+        letters = list(recognised(image) if image else "hello")
+        if "fixed" in body:
+            count = body["max_tokens"]
+            letters = [*letters, *(" on and on" * count)][:count]
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -142,9 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         for letter in [] if faults.mute else letters:
             time.sleep(faults.token_s)
             self._event(self._chunk({"content": letter}))
-            while faults.hang and len(self.state.waiting) > 1:
-                time.sleep(0.05)
-        if not (faults.cut_every and number % faults.cut_every == 0):
+            if faults.hang:
+                self.state.over.wait()
+                return
+        if not (faults.truncate_every and number % faults.truncate_every == 0):
             self._event(self._chunk({}, "length" if "fixed" in body else "stop"))
             usage = {"prompt_tokens": 9, "completion_tokens": len(letters), "total_tokens": 9}
             self._event({**self._chunk({}), "choices": [], "usage": usage})
@@ -153,10 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chunk(self, delta: dict, finish: str | None = None) -> dict:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return {
-            "id": "x", "object": "chat.completion.chunk", "created": 0, "model": MODEL,
-            "choices": [choice],
-        }  # fmt: skip
+        head = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": MODEL}
+        return {**head, "choices": [choice]}
 
     def _event(self, content: dict) -> None:
         self._write(b"data: " + json.dumps(content).encode() + b"\n\n")
@@ -176,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Of five, the default, the sixth client that connects at once waits a second for the kernel.
+    # With the default of five, a sixth client that connects at once waits a second for the kernel.
     request_queue_size = 64
 
 
@@ -192,6 +198,7 @@ def serving(faults: Faults | None = None, port: int = 0) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"
     finally:
+        state.over.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -199,16 +206,16 @@ def serving(faults: Faults | None = None, port: int = 0) -> Iterator[str]:
 
 def main() -> None:
     """Serve until the process is ended."""
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--port", type=int, default=0)
-    words.add_argument("--parallel", type=int, default=8)
-    words.add_argument("--token-s", type=float, default=0.0)
-    words.add_argument("--fail-every", type=int, default=0)
-    words.add_argument("--cut-every", type=int, default=0)
-    for name in ("--swap-pictures", "--starve", "--hang", "--mute"):
-        words.add_argument(name, action="store_true")
-    given = vars(words.parse_args())
-    with serving(port=given.pop("port"), faults=Faults(**given)) as address:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--parallel", type=int, default=8)
+    parser.add_argument("--token-s", type=float, default=0.0)
+    parser.add_argument("--fail-every", type=int, default=0)
+    parser.add_argument("--truncate-every", type=int, default=0)
+    for name in ("--swap-images", "--starve", "--hang", "--mute"):
+        parser.add_argument(name, action="store_true")
+    options = vars(parser.parse_args())
+    with serving(port=options.pop("port"), faults=Faults(**options)) as address:
         print(address, flush=True)
         threading.Event().wait()
 

@@ -36,7 +36,7 @@ def session(name="20260101T000000Z-abc123", started="2026-01-01T00:00:00+00:00",
 
 def trials(metric, *values, deployment=DEPLOYMENT):
     """Raw trials of one metric."""
-    unit = METRICS[metric][0]
+    unit = METRICS[metric].unit
     return tuple(
         Trial(deployment, metric, value, unit, number, "throughput")
         for number, value in enumerate(values)

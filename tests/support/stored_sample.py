@@ -48,12 +48,12 @@ def figures(
 ) -> tuple[Trial, ...]:
     """Repetitions by metric; 20 tok/s where none are named."""
     return tuple(
-        Trial(deployment, metric, value, METRICS[metric][0], number, suite)
+        Trial(deployment, metric, value, METRICS[metric].unit, number, suite)
         for metric, numbers in (values or {"decode_tps": [20.0, 20.1, 20.2]}).items()
         for number, value in enumerate(numbers)
     )
 
 
-def accepted(one: Session, trials: tuple[Trial, ...]) -> AcceptedSession:
-    """The same as a baseline holds it."""
-    return AcceptedSession(one.identifier, one.started, one.machine, one.environment, trials)
+def accepted(run: Session, trials: tuple[Trial, ...]) -> AcceptedSession:
+    """A session as a baseline stores it."""
+    return AcceptedSession(run.identifier, run.started, run.machine, run.environment, trials)

@@ -1,4 +1,4 @@
-"""Wheels of a few hundred bytes, and a pip that knows nothing else."""
+"""Wheels of a few hundred bytes, and a pip that finds nothing else."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import zipfile
 from pathlib import Path
 
 
-def write_wheel(folder: Path, name: str, version: str, *needs: str) -> Path:
-    """Write a pure wheel of one module with the requirements ``needs``."""
+def write_wheel(folder: Path, name: str, version: str, *needs: str, code: str = "") -> Path:
+    """Write a pure wheel of one module with that code and the requirements ``needs``."""
     folder.mkdir(parents=True, exist_ok=True)
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
     metadata += [f"Requires-Dist: {need}" for need in needs]
     files = {
-        f"{module}.py": f"VERSION = {version!r}\n",
+        f"{module}.py": code or f"VERSION = {version!r}\n",
         f"{info}/METADATA": "\n".join(metadata) + "\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         "Tag: py3-none-any\n",
     }
     files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
     wheel = folder / f"{module}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as packed:
+    with zipfile.ZipFile(wheel, "w") as archive:
         for file, text in files.items():
-            packed.writestr(file, text)
+            archive.writestr(file, text)
     return wheel
 
 

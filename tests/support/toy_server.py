@@ -1,4 +1,4 @@
-"""A stand-in for a server of a model, which misbehaves as its command line says; stdlib only."""
+"""A stand-in for a server of a model, with faults by its command line; standard library only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", options.port), Answers)
 
     def server_bind(self):
-        """As TCPServer does: HTTPServer would ask for this machine's name, which can take long."""
+        """Bind as TCPServer does: HTTPServer looks up this machine's name, which may be slow."""
         if self.options.reuse_port:
             import socket
 
@@ -43,7 +43,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """The few things that a client asks."""
+    """The few requests of a client."""
 
     server: Server
 
@@ -59,7 +59,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
             self._say(404, {"error": {"message": "no such thing"}})
 
     def do_POST(self):
-        """A stream that takes its time."""
+        """A slow stream."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -72,7 +72,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def log_message(self, *_):
-        """Nothing: the log is for what --print says."""
+        """Log nothing: the log is for the text of --print."""
 
     def _say(self, status, record):
         body = json.dumps(record).encode()
@@ -84,7 +84,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 def main():
-    """Misbehave as told."""
+    """Serve with the faults of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--start-after", type=float, default=0.0)
@@ -101,7 +101,7 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.grandchild == "session":
         subprocess.Popen(["sleep", "300"], start_new_session=True)
-    elif options.grandchild == "daemon":  # no parent, no group, no environment of ours
+    elif options.grandchild == "daemon":  # no parent, no group, no marked environment
         subprocess.run(["sh", "-c", "setsid env -i sleep 300 &"], check=True)
     if options.die_after >= 0:
         threading.Timer(options.die_after, os._exit, (3,)).start()

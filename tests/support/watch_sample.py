@@ -1,4 +1,4 @@
-"""Requests, levels and stand-in servers for the tests of the endurance run."""
+"""Requests, thresholds and stand-in servers for the tests of the soak test."""
 
 import contextlib
 import os
@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qualification.watch.records import Header, Levels, Look, Request
+from qualification.watch.records import Header, MemorySample, Request, Thresholds
 
 HERE = Path(__file__).resolve().parent
 GB = 1_000_000_000
 CANARY = "smolvlm-canary-f32@llamacpp"
 
 
-def levels(**changes):
-    """Of a machine of 32 GB, as seed 001 has them: 24 and 28 GB."""
+def thresholds(**changes):
+    """Those of a machine of 32 GB in the published documents: 24 and 28 GB."""
     facts = {
         "tier": "air_m4",
         "memory_bytes": 32.0 * GB,
@@ -29,7 +29,7 @@ def levels(**changes):
         "floor_why": "declared for air_m4",
         "drift_limit": 1.1,
     }
-    return Levels(**(facts | changes))
+    return Thresholds(**(facts | changes))
 
 
 def header(**changes):
@@ -40,7 +40,7 @@ def header(**changes):
         "subject": "some-model at http://127.0.0.1:1/v1",
         "memory_of": "python (pid 1) and its descendants",
         "machine": "Some Processor, 32 GB",
-        "levels": levels(),
+        "levels": thresholds(),
         "answers_checked": True,
         "every_s": 0.0,
         "planned_s": 600.0,
@@ -49,9 +49,11 @@ def header(**changes):
     return Header(**(facts | changes))
 
 
-def request(number, held=1 * GB, *, used=10 * GB, identity="1@0.00", outcome="ok", **changes):
+def request(number, private=1 * GB, *, used=10 * GB, identity="1@0.00", outcome="ok", **changes):
     """The request of that number, a second after the one before it."""
-    look = Look(used, held, held, identity) if held is not None else Look(used)
+    memory = MemorySample(used)
+    if private is not None:
+        memory = MemorySample(used, private, private, identity)
     times = {"ttft_s": 0.5, "decode_tps": 90.0, "e2e_s": 1.0, "tokens": 64}
     if outcome == "failed":
         times = {"failure": "status", "text": "status 500"}
@@ -60,7 +62,7 @@ def request(number, held=1 * GB, *, used=10 * GB, identity="1@0.00", outcome="ok
         at_s=changes.pop("at_s", float(number)),
         question=f"q-{number}",
         outcome=outcome,
-        look=look,
+        look=memory,
         **(times | changes),
     )
 
@@ -79,7 +81,7 @@ def stand_in(*options, port=0):
 
 def start_stand_in(*options, port=0):
     """The same without an end; the first line of its output is its base URL."""
-    words = [str(one) for one in options]
+    words = [str(option) for option in options]
     return subprocess.Popen(
         [sys.executable, str(HERE / "leaking_server.py"), "--port", str(port), *words],
         stdout=subprocess.PIPE,
@@ -89,14 +91,18 @@ def start_stand_in(*options, port=0):
 
 def watch(*words, **options):
     """``qualify watch`` as a process, its output to be read."""
+    program = "from qualification.cli.watch import watch; watch()"
     return subprocess.Popen(
-        [sys.executable, "-c", "from qualification.cli.watch import watch; watch()",
-         *[str(word) for word in words]],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE.parent,
+        [sys.executable, "-c", program, *[str(word) for word in words]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HERE.parent,
         env={**os.environ, "COLUMNS": "200"},
         # A process of pytest-xdist ignores Ctrl-C, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
-    )  # fmt: skip
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
 
 
 def interrupt(process, number=signal.SIGINT):

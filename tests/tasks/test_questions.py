@@ -1,4 +1,4 @@
-"""Generated questions: the same everywhere, never shared between training and holding out."""
+"""Generated questions: the same everywhere, and disjoint between training and held-out split."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,11 +9,11 @@ from qualification.tasks.questions import (
     DIGITS,
     Question,
     generate,
-    is_right,
+    is_correct,
     says_the_answer,
 )
 
-PICTURE_SKILLS = tuple(skill for skill in ALL_SKILLS if skill not in ("text", "motion"))
+IMAGE_SKILLS = tuple(skill for skill in ALL_SKILLS if skill not in ("text", "motion"))
 
 seeds = st.integers(0, 2**32)
 
@@ -21,28 +21,28 @@ seeds = st.integers(0, 2**32)
 @given(seed=seeds, split=st.sampled_from(["train", "heldout"]))
 @settings(max_examples=15, deadline=None)
 def test_equal_arguments_give_equal_questions(seed, split):
-    """A seed is all that a list of questions depends on."""
-    once = generate(seed, 22, split, ALL_SKILLS)
-    assert once == generate(seed, 22, split, ALL_SKILLS)
-    assert len({question.identifier for question in once}) == 22
+    """A list of questions depends on nothing but its arguments."""
+    questions = generate(seed, 22, split, ALL_SKILLS)
+    assert questions == generate(seed, 22, split, ALL_SKILLS)
+    assert len({question.identifier for question in questions}) == 22
 
 
-@given(one=seeds, other=seeds)
+@given(seed=seeds, heldout_seed=seeds)
 @settings(max_examples=15, deadline=None)
-def test_no_held_out_picture_is_ever_trained_on(one, other):
-    """The scene decides its split, whatever the seeds."""
-    trained = {s for q in generate(one, 60, "train", PICTURE_SKILLS) for s in q.scenes}
-    held_out = {s for q in generate(other, 60, "heldout", PICTURE_SKILLS) for s in q.scenes}
+def test_no_held_out_image_is_ever_trained_on(seed, heldout_seed):
+    """A scene determines its own split, whatever the seeds."""
+    trained = {s for q in generate(seed, 60, "train", IMAGE_SKILLS) for s in q.scenes}
+    held_out = {s for q in generate(heldout_seed, 60, "heldout", IMAGE_SKILLS) for s in q.scenes}
     assert not trained & held_out
     assert {scene.split() for scene in held_out} == {"heldout"}
-    clips = [q.clip for q in generate(one, 10, "heldout", ["motion"])]
+    clips = [q.clip for q in generate(heldout_seed, 10, "heldout", ["motion"])]
     assert {clip.split() for clip in clips} == {"heldout"}
 
 
 @given(seed=seeds)
 @settings(max_examples=10, deadline=None)
-def test_every_picture_stays_within_its_frame_and_shows_what_it_says(seed):
-    """Marks do not touch the edge or each other; words fit; a clip moves as it says."""
+def test_every_image_stays_within_its_frame_and_shows_the_answer(seed):
+    """Marks do not cross the edge, words fit, and a clip moves in the direction of its answer."""
     for question in generate(seed, 44, "heldout", ALL_SKILLS):
         for scene in question.scenes:
             for mark in scene.marks:
@@ -55,8 +55,8 @@ def test_every_picture_stays_within_its_frame_and_shows_what_it_says(seed):
         if question.skill == "count":
             assert len(question.scenes[0].marks) == int(question.answer)
         if question.clip is not None:
-            first, last = (question.clip.scenes[at].marks[0] for at in (0, -1))
-            moved = (last.x - first.x, last.y - first.y)
+            start, end = (question.clip.scenes[index].marks[0] for index in (0, -1))
+            moved = (end.x - start.x, end.y - start.y)
             axis, sign = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}[
                 question.answer
             ]
@@ -65,8 +65,8 @@ def test_every_picture_stays_within_its_frame_and_shows_what_it_says(seed):
             assert len(question.frames()) == 8
 
 
-def test_which_picture_has_one_answer():
-    """One of the two pictures shows a word and the other a shape, in either order."""
+def test_which_image_has_one_answer():
+    """One of the two images shows a word and the other a shape, in either order."""
     places = set()
     for question in generate(3, 50, "heldout", ["which"]):
         place = {"first": 0, "second": 1}[question.answer]
@@ -75,8 +75,8 @@ def test_which_picture_has_one_answer():
     assert places == {0, 1}
 
 
-def test_recall_asks_two_turns_after_the_picture():
-    """The history is true, and the shape is named nowhere in it."""
+def test_a_memory_question_comes_two_turns_after_the_image():
+    """The history is true and does not name the shape."""
     for question in generate(3, 20, "heldout", ["recall"]):
         (_, colour), (prompt, digit) = question.history
         assert colour == question.scenes[0].fact("colour")
@@ -84,19 +84,19 @@ def test_recall_asks_two_turns_after_the_picture():
         assert question.answer == question.scenes[0].fact("shape")
 
 
-def test_the_pictures_are_those_that_canaries_were_trained_on():
-    """A change of the drawing would silently make the canaries wrong: the bytes are pinned."""
+def test_the_images_are_those_that_canaries_were_trained_on():
+    """The bytes are pinned: a change of the drawing would silently make the canaries wrong."""
     import hashlib
 
     digest = hashlib.sha256()
-    for question in generate(1, 40, "heldout", PICTURE_SKILLS):
-        for picture in question.images():
-            digest.update(picture.tobytes())
+    for question in generate(1, 40, "heldout", IMAGE_SKILLS):
+        for image in question.images():
+            digest.update(image.tobytes())
     assert digest.hexdigest()[:16] == "3b42479fb25486c6"
 
 
 @pytest.mark.parametrize(
-    ("text", "right"),
+    ("text", "correct"),
     [
         ("red circle", True),
         (" Red  circle.\n", True),
@@ -106,14 +106,14 @@ def test_the_pictures_are_those_that_canaries_were_trained_on():
         ("", False),
     ],
 )
-def test_only_the_whole_answer_is_right(text, right):
-    """A right word among others is wrong."""
+def test_only_the_whole_answer_is_correct(text, correct):
+    """A correct word among others is incorrect."""
     question = next(q for q in generate(1, 200, "heldout", ["both"]) if q.answer == "red circle")
-    assert is_right(question, text) is right
+    assert is_correct(question, text) is correct
 
 
 @pytest.mark.parametrize(
-    ("skill", "answer", "text", "right"),
+    ("skill", "answer", "text", "correct"),
     [
         ("colour", "red", "The shape is **Red**.", True),
         ("colour", "red", "not blue", False),
@@ -133,22 +133,22 @@ def test_only_the_whole_answer_is_right(text, right):
         ("which", "second", "The second picture.", True),
     ],
 )
-def test_a_sentence_is_right_if_it_names_the_answer_and_no_rival(skill, answer, text, right):
-    """For real models, which say more than one word."""
+def test_a_sentence_must_name_the_answer_and_no_rival(skill, answer, text, correct):
+    """Real models say more than one word."""
     question = Question("x", skill, "?", answer)
-    assert says_the_answer(question, text) is right
+    assert says_the_answer(question, text) is correct
 
 
 @given(text=st.text(max_size=50))
-def test_whatever_is_said_can_be_scored(text):
+def test_any_answer_can_be_scored(text):
     """Scoring never fails on a model's output."""
-    assert is_right(generate(1, 1, "heldout", ["colour"])[0], text) in (True, False)
+    assert is_correct(generate(1, 1, "heldout", ["colour"])[0], text) in (True, False)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"split": "test"}, {"skills": []}, {"skills": ["colour", "smell"]}]
 )
 def test_an_unknown_split_or_skill_is_refused(wrong):
-    """One sentence names what there is."""
+    """The error lists what exists."""
     with pytest.raises(ValueError, match=r"split|skills"):
         generate(1, 1, **wrong)

@@ -24,7 +24,7 @@ def pins(texts):
     return {canonicalize_name(Requirement(text).name): text for text in texts}
 
 
-@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda one: one.identifier)
+@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda entry: entry.identifier)
 def test_an_entry_differs_in_its_package_alone(regression):
     """Otherwise a verdict would not be about that release."""
     good, bad = pins(regression.good), pins(regression.bad)
@@ -32,9 +32,9 @@ def test_an_entry_differs_in_its_package_alone(regression):
     assert moved == {canonicalize_name(regression.package)}
 
 
-@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda one: one.identifier)
+@pytest.mark.parametrize("regression", CATALOGUE.regressions, ids=lambda entry: entry.identifier)
 def test_an_entry_names_canaries_and_checks_that_there_are(regression):
-    """A misspelt name would be a regression that is never looked for."""
+    """A misspelt name would be a regression that is never caught."""
     registry = load_registry()
     for name in regression.deployments:
         assert registry.deployment(name).source.weights == "canary"
@@ -54,32 +54,46 @@ def test_an_entry_names_canaries_and_checks_that_there_are(regression):
 )
 def test_only_a_regressed_verdict_catches(against, verdict, expected):
     """Inconclusive is not caught, and no false alarm either."""
-    assert outcome(against, verdict) == expected
+    assert outcome(against, verdict, ["answers"], ["answers"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (["growth", "answers"], "caught"),
+        (["given_as[bytes]"], "caught"),
+        (["growth"], "caught by another check"),
+        ([], "caught by another check"),
+    ],
+)
+def test_a_regression_is_caught_by_a_check_that_is_declared_for_it(named, expected):
+    """Another check may be regressed by chance; a variant of a check counts as the check."""
+    assert outcome("bad", "regressed", named, ["answers", "given_as"]) == expected
 
 
 def test_regressions_are_chosen_by_row_identifier_or_pattern():
-    """And an unknown one is named with those that there are."""
-    first = CATALOGUE.regressions[0]
-    assert select(CATALOGUE, [first.identifier]) == (first,)
-    assert first in select(CATALOGUE, [str(first.row)])
+    """The error for an unknown one names those that there are."""
+    regression = CATALOGUE.regressions[0]
+    assert select(CATALOGUE, [regression.identifier]) == (regression,)
+    assert regression in select(CATALOGUE, [str(regression.row)])
     assert select(CATALOGUE, ["*"]) == CATALOGUE.regressions
-    with pytest.raises(SelectionError, match=first.identifier):
+    with pytest.raises(SelectionError, match=regression.identifier):
         select(CATALOGUE, ["nothing"])
 
 
-def test_the_record_counts_what_came():
+def test_the_record_counts_the_outcomes():
     """One caught, one false alarm, one that could not be installed."""
-    one = CATALOGUE.regressions[0]
-    sides = {"a": {"mlx-vlm": "0.6.3"}, "b": {"mlx-vlm": "0.6.4"}}
-    found = [
-        Replayed(one.identifier, 1, "bad", "regressed", ("answers",), "caught", "", 60.0, **sides),
-        Replayed(one.identifier, 1, "fixed", "regressed", (), "false alarm", "", 60.0, **sides),
-        Replayed(one.identifier, 1, "good", "", (), "not installable", "", 0.0, {}, {}),
+    name = CATALOGUE.regressions[0].identifier
+    versions = {"a": {"mlx-vlm": "0.6.3"}, "b": {"mlx-vlm": "0.6.4"}}
+    replayed = [
+        Replayed(name, 1, "bad", "regressed", ("answers",), "caught", "", 60.0, **versions),
+        Replayed(name, 1, "fixed", "regressed", (), "false alarm", "", 60.0, **versions),
+        Replayed(name, 1, "good", "", (), "not installable", "", 0.0, {}, {}),
     ]
-    text = document(found, CATALOGUE, "2026-01-01")
+    text = document(replayed, CATALOGUE, "2026-01-01")
     assert "1 caught, 1 false alarm, 1 not installable" in text
     assert "mlx-vlm 0.6.3 → 0.6.4" in text
-    assert len(as_json(found, CATALOGUE, "2026-01-01")["pairs"]) == 3
+    assert len(as_json(replayed, CATALOGUE, "2026-01-01")["pairs"]) == 3
 
 
 def test_an_unknown_key_in_the_catalogue_is_an_error(tmp_path):

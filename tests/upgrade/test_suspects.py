@@ -1,4 +1,4 @@
-"""What a suspect starts: against which environment, as which command line."""
+"""The gate that a suspect starts: with which baseline environment, by which command line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 
 import qualification.upgrade.suspects
 from qualification.core.errors import SelectionError
-from qualification.core.results import Environment, Finding, Session, Verdict
+from qualification.core.results import Finding, Session, Verdict
 from qualification.judging.baselines.storage import accept
-from qualification.judging.library_versions import difference, pins
-from qualification.upgrade.suspects import Suspect, order, start, suspects
+from qualification.upgrade.suspects import Suspect, gate_command, run_gates, suspects
 from tests.support.stored_sample import NAME, NEW, OLD, figures, session
 
 NOW = session("now", versions=NEW)
@@ -30,19 +29,19 @@ def verdict(*metrics: str, deployment: str = NAME) -> Verdict:
     return Verdict(deployment, "inconclusive", "usable", tuple(findings))
 
 
-def test_a_suspect_is_held_against_the_accepted_versions(tmp_path: Path) -> None:
-    """Exact pins of what its backend loads; the command line says them."""
+def test_a_suspect_is_compared_with_the_accepted_versions(tmp_path: Path) -> None:
+    """The command line has exact pins of the libraries that its engine loads."""
     accept(tmp_path, session("old"), figures())
-    (found,) = found_in(tmp_path, verdict("decode_tps", "accuracy"))
-    assert found.environment is not None
-    assert {"mlx==0.30.1", "mlx-vlm==0.3.9", "numpy==2.4.6"} <= set(found.environment.pins)
-    assert (found.accepted, found.problem) == ("old", "")
-    assert found.differs.startswith("mlx 0.30.1 (now 0.32.4), mlx-vlm 0.3.9 (now 0.7.10)")
-    assert order(found) == [
+    (suspect,) = found_in(tmp_path, verdict("decode_tps", "accuracy"))
+    assert suspect.environment is not None
+    assert {"mlx==0.30.1", "mlx-vlm==0.3.9", "numpy==2.4.6"} <= set(suspect.environment.pins)
+    assert (suspect.accepted, suspect.problem) == ("old", "")
+    assert suspect.differs.startswith("mlx 0.30.1 (now 0.32.4), mlx-vlm 0.3.9 (now 0.7.10)")
+    assert gate_command(suspect) == [
         "qualify",
         "gate",
         "--from-pins",
-        " ".join(found.environment.pins),
+        " ".join(suspect.environment.pins),
         "--to",
         "here",
         "--models",
@@ -52,14 +51,14 @@ def test_a_suspect_is_held_against_the_accepted_versions(tmp_path: Path) -> None
         "--metrics",
         "decode_tps",
     ]
-    assert order(found, Path("mine"))[-2:] == ["--declarations", "mine"]
+    assert gate_command(suspect, Path("mine"))[-2:] == ["--declarations", "mine"]
 
 
-def test_a_session_of_another_interpreter_is_held_by_its_pins(tmp_path: Path) -> None:
-    """What was suspect is compared, not what happens to run the command."""
+def test_a_session_of_another_interpreter_is_compared_by_its_pins(tmp_path: Path) -> None:
+    """The suspect session's libraries are compared, not those that run the command."""
     accept(tmp_path, session("old"), figures())
-    (found,) = suspects([verdict("load_s")], tmp_path, NOW, installed={"mlx": "0.1"})
-    words = order(found)
+    (suspect,) = suspects([verdict("load_s")], tmp_path, NOW, installed={"mlx": "0.1"})
+    words = gate_command(suspect)
     place = words.index("--to")
     assert words[place : place + 3] == ["--to", "current", "--candidate"]
     assert "mlx-vlm==0.7.10" in words[place + 3].split()
@@ -75,23 +74,23 @@ def test_a_session_of_another_interpreter_is_held_by_its_pins(tmp_path: Path) ->
 def test_the_gate_takes_the_same_weights(tmp_path: Path, deployment: str, weights: str) -> None:
     """Random ones stay random."""
     accept(tmp_path, session("old"), figures(deployment))
-    (found,) = found_in(tmp_path, verdict("load_s", deployment=deployment))
-    words = order(found)
+    (suspect,) = found_in(tmp_path, verdict("load_s", deployment=deployment))
+    words = gate_command(suspect)
     assert words[words.index("--weights") + 1] == weights
 
 
-def test_what_is_no_longer_declared_cannot_be_gated(tmp_path: Path) -> None:
-    """It is said."""
+def test_a_deployment_that_is_no_longer_declared_has_no_gate(tmp_path: Path) -> None:
+    """The reason is its problem."""
     accept(tmp_path, session("old"), figures("x@mlx"))
-    (found,) = found_in(tmp_path, verdict("load_s", deployment="x@mlx"))
-    assert (found.environment, found.problem) == (None, "it is no longer declared")
+    (suspect,) = found_in(tmp_path, verdict("load_s", deployment="x@mlx"))
+    assert (suspect.environment, suspect.problem) == (None, "it is no longer declared")
 
 
-def test_a_suspect_accuracy_is_the_behaviour_checks_matter(tmp_path: Path) -> None:
+def test_a_suspect_accuracy_is_left_to_the_behaviour_checks(tmp_path: Path) -> None:
     """The gate times what it times by default."""
     accept(tmp_path, session("old"), figures())
-    (found,) = found_in(tmp_path, verdict("accuracy"))
-    assert "--metrics" not in order(found)
+    (suspect,) = found_in(tmp_path, verdict("accuracy"))
+    assert "--metrics" not in gate_command(suspect)
 
 
 def test_the_newest_accepted_session_with_other_versions_is_taken(tmp_path: Path) -> None:
@@ -100,8 +99,8 @@ def test_the_newest_accepted_session_with_other_versions_is_taken(tmp_path: Path
     accept(tmp_path, session("older", "2026-01-01T00:00:00+00:00", older), figures())
     accept(tmp_path, session("old", "2026-02-01T00:00:00+00:00"), figures())
     accept(tmp_path, session("same", "2026-03-01T00:00:00+00:00", NEW), figures())
-    (found,) = found_in(tmp_path, verdict("decode_tps"))
-    assert found.accepted == "old"
+    (suspect,) = found_in(tmp_path, verdict("decode_tps"))
+    assert suspect.accepted == "old"
 
 
 def test_this_machines_sessions_come_before_a_neighbours(tmp_path: Path) -> None:
@@ -116,70 +115,58 @@ def test_this_machines_sessions_come_before_a_neighbours(tmp_path: Path) -> None
 def test_the_same_versions_start_no_gate(tmp_path: Path) -> None:
     """Both sides would be one environment."""
     accept(tmp_path, session("same", versions=NEW), figures())
-    (found,) = found_in(tmp_path, verdict("decode_tps"))
-    assert "has the same library versions" in found.problem
+    (suspect,) = found_in(tmp_path, verdict("decode_tps"))
+    assert "has the same library versions" in suspect.problem
 
 
 def test_a_baseline_that_is_gone_hides_no_other_suspect(tmp_path: Path) -> None:
-    """It is said, and has no command line."""
+    """It has a problem, and no command line."""
     accept(tmp_path, session("old"), figures())
-    gone, found = found_in(tmp_path, verdict("load_s", deployment="x@mlx"), verdict("load_s"))
+    gone, suspect = found_in(tmp_path, verdict("load_s", deployment="x@mlx"), verdict("load_s"))
     assert "its baseline is gone" in gone.problem
-    assert not found.problem
+    assert not suspect.problem
     with pytest.raises(SelectionError, match="x@mlx: its baseline is gone"):
-        order(gone)
+        gate_command(gone)
 
 
 def test_a_backend_whose_versions_nobody_recorded_has_no_environment(tmp_path: Path) -> None:
     """A server's, say."""
     accept(tmp_path, session("old"), figures("x@server"))
-    (found,) = found_in(tmp_path, verdict("load_s", deployment="x@server"))
-    assert found.problem == "the versions of the backend 'server' are not recorded"
+    (suspect,) = found_in(tmp_path, verdict("load_s", deployment="x@server"))
+    assert suspect.problem == "the versions of the engine 'server' are not recorded"
+
+
+def test_a_server_is_gated_by_the_versions_of_the_library_behind_it(tmp_path: Path) -> None:
+    """llama-server's are those of llama-cpp-python; mlx has nothing to do with it."""
+    name = "smolvlm-canary-f32@llama-server"
+    older = {**OLD, "llama-cpp-python": "0.3.15"}
+    accept(tmp_path, session("old", versions=older), figures(name))
+    now = session("now", versions={**NEW, "llama-cpp-python": "0.3.16"})
+    (suspect,) = found_in(tmp_path, verdict("load_s", deployment=name), now=now)
+    assert suspect.environment is not None
+    assert suspect.environment.pins == ("llama-cpp-python==0.3.15", "numpy==2.4.6")
+    assert suspect.differs == "llama-cpp-python 0.3.15 (now 0.3.16)"
 
 
 def test_a_session_without_a_suspect_starts_nothing(tmp_path: Path) -> None:
-    """Whatever else it found."""
+    """Whatever else it suspect."""
     assert found_in(tmp_path, verdict()) == ()
 
 
 def test_another_python_is_part_of_the_environment(tmp_path: Path) -> None:
     """Its series; the patch release does not matter."""
     accept(tmp_path, session("old", python="3.11.9"), figures())
-    (found,) = found_in(tmp_path, verdict("load_s"))
-    assert found.environment is not None
-    assert found.environment.python == "3.11"
-    assert found.differs.startswith("Python 3.11 (now 3.12)")
+    (suspect,) = found_in(tmp_path, verdict("load_s"))
+    assert suspect.environment is not None
+    assert suspect.environment.python == "3.11"
+    assert suspect.differs.startswith("Python 3.11 (now 3.12)")
 
 
 def test_another_python_alone_starts_no_gate(tmp_path: Path) -> None:
     """A gate's two sides have one Python."""
     accept(tmp_path, session("old", versions=NEW, python="3.11.9"), figures())
-    (found,) = found_in(tmp_path, verdict("load_s"))
-    assert "has the same library versions" in found.problem
-
-
-def test_pins_are_what_an_index_knows() -> None:
-    """Without local labels, without what is no version, for the platform's own MLX."""
-    versions = {"mlx": "0.30.1", "torch": "2.13.0+cpu", "pillow": "1; rm -rf", "mlx-vlm": ""}
-    found = Environment("current", "3.12.1", versions)
-    assert pins("mlx", found, "linux") == ("mlx[cpu]==0.30.1", "torch==2.13.0")
-    assert pins("mlx", found, "macos")[0] == "mlx==0.30.1"
-    assert pins("torch", found, "macos") == ("torch==2.13.0",)
-    assert pins("server", found, "macos") == ()
-
-
-def test_a_difference_names_what_computes_and_counts_the_rest() -> None:
-    """Several earlier versions of one library, and one that was not recorded."""
-
-    def of(**versions: str) -> Environment:
-        return Environment("current", "3.12.1", versions)
-
-    earlier = [of(torch="2.8.0", numpy="1", pillow="1"), of(torch="2.9.0", numpy="1", pillow="1")]
-    now = of(torch="2.13.0", numpy="2", pillow="2", transformers="5.23.0")
-    found = difference("torch", earlier, now)
-    assert found == "torch 2.8.0 or 2.9.0 (now 2.13.0) and 2 libraries besides"
-    assert difference("llamacpp", earlier, now) == "2 other libraries"
-    assert difference("torch", [now], now) == ""
+    (suspect,) = found_in(tmp_path, verdict("load_s"))
+    assert "has the same library versions" in suspect.problem
 
 
 @pytest.mark.parametrize(
@@ -188,7 +175,7 @@ def test_a_difference_names_what_computes_and_counts_the_rest() -> None:
 def test_gates_are_started_one_after_the_other_and_the_gravest_end_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: list[int], worst: int
 ) -> None:
-    """Also where an earlier one failed; a stand-in writes down how it was called."""
+    """Even if an earlier one failed; a stand-in writes down how it was called."""
     script = tmp_path / "stand_in.py"
     script.write_text(
         "import sys\n"
@@ -196,5 +183,5 @@ def test_gates_are_started_one_after_the_other_and_the_gravest_end_counts(
         "sys.exit(int(sys.argv[-1]))\n"
     )
     monkeypatch.setattr(qualification.upgrade.suspects, "QUALIFY", (sys.executable, str(script)))
-    assert start([["qualify", "gate", str(code)] for code in codes]) == worst
+    assert run_gates([["qualify", "gate", str(code)] for code in codes]) == worst
     assert (tmp_path / "calls").read_text().splitlines() == [f"gate {code}" for code in codes]

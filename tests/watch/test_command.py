@@ -12,43 +12,19 @@ from click.testing import CliRunner
 from qualification.cli.watch import watch as command
 from qualification.watch.log import read, summary_of
 from qualification.watch.records import Alert, Loaded, Request
+from tests.support.toy_project import NAME, write_declarations
 from tests.support.watch_sample import header, interrupt, stand_in, watch
 from tests.watch.test_tally import a_run, log_of
-
-TOY = """
-[[models]]
-name = "toy"
-family = "toy"
-parameters = 1000
-licence = "MIT"
-capabilities = ["text_only"]
-
-[[models.sources]]
-backend = "fake"
-quantisation = "bf16"
-weights = "synthetic"
-options = { OPTIONS }
-"""
-NAME = "toy-bf16-synthetic@fake"
 
 
 @pytest.fixture
 def declared(tmp_path):
-    """Declarations of one scripted deployment with those options."""
-
-    def write(options=""):
-        folder = tmp_path / "declared"
-        folder.mkdir()
-        (folder / "models.toml").write_text(TOY.replace("OPTIONS", options))
-        for name in ("tiers", "chips", "bugs"):
-            (folder / f"{name}.toml").write_text(f"{name} = []\n")
-        return folder
-
-    return write
+    """Writes the declarations of one scripted deployment with those options."""
+    return lambda **options: write_declarations(tmp_path / "declared", options=options)
 
 
 def wait_for_requests(path, count, process):
-    """Until a log has so many requests."""
+    """Wait until a log has that many requests."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, process.communicate()
@@ -59,18 +35,18 @@ def wait_for_requests(path, count, process):
 
 
 def test_a_deployment_of_ours_is_watched_in_its_worker(declared, tmp_path):
-    """Loaded, asked, its tree's memory seen, closed; too few requests say nothing: exit 3."""
+    """Loaded, asked, its tree's memory sampled, closed; too few requests: exit 3."""
     log = tmp_path / "log.jsonl"
     process = watch(NAME, "--declarations", declared(), "--requests", 12, "--log", log)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, (out, err)
     assert f"Watched {NAME} for" in out
     assert "requests   12: 12 ok, 0 wrong, 0 failed" in out
-    assert re.search(r"memory     .* of its own, .*\(pid \d+\) and its descendants", out)
+    assert re.search(r"memory     .* private, .*\(pid \d+\) and its descendants", out)
     lines = list(read(log))
     assert any(isinstance(line, Loaded) for line in lines)
-    (first, *_) = [line for line in lines if isinstance(line, Request)]
-    assert not psutil.pid_exists(int(first.look.identity.partition("@")[0]))
+    request = next(line for line in lines if isinstance(line, Request))
+    assert not psutil.pid_exists(int(request.look.identity.partition("@")[0]))
 
 
 @pytest.mark.slow
@@ -79,15 +55,15 @@ def test_a_deployment_without_a_leak_ends_with_nothing_found(declared, tmp_path)
     log = tmp_path / "log.jsonl"
     process = watch(NAME, "--declarations", declared(), "--requests", 150, "--log", log)
     out, err = process.communicate(timeout=120)
-    found = {line.alert for line in read(log) if isinstance(line, Alert) and line.level != "note"}
-    assert process.returncode == bool(found), (out, err)
-    assert found <= {"machine", "machine_memory"}
+    kinds = {line.alert for line in read(log) if isinstance(line, Alert) and line.level != "note"}
+    assert process.returncode == bool(kinds), (out, err)
+    assert kinds <= {"machine", "machine_memory"}
     assert "Theil-Sen of" in out
 
 
 def test_a_worker_that_crashes_is_loaded_again(declared, tmp_path):
     """Every fourth request is a failure, and each time another process answers."""
-    folder = declared('on_generate = "segfault", after = 3')
+    folder = declared(on_generate="segfault", after=3)
     log = tmp_path / "log.jsonl"
     process = watch(NAME, "--declarations", folder, "--requests", 8, "--log", log)
     out, err = process.communicate(timeout=60)
@@ -119,7 +95,7 @@ def test_an_interrupted_watch_ends_in_good_order(declared, tmp_path, number):
 
 
 def test_a_killed_watch_leaves_a_readable_log_and_the_users_server(tmp_path):
-    """kill -9: what was seen until then is told again by --read; the server goes on."""
+    """kill -9: --read summarises what was observed until then; the server goes on."""
     log = tmp_path / "log.jsonl"
     with stand_in() as (url, server):
         process = watch("--url", url, "--log", log)
@@ -130,9 +106,9 @@ def test_a_killed_watch_leaves_a_readable_log_and_the_users_server(tmp_path):
     _, summary, _ = summary_of(log)
     assert summary.ended == "not yet"
     assert summary.figures.requests >= 60
-    told = CliRunner().invoke(command, ["--read", str(log)])
-    assert "the log ends without a summary" in told.output
-    assert "per request" in told.output
+    result = CliRunner().invoke(command, ["--read", str(log)])
+    assert "the log ends without a summary" in result.output
+    assert "per request" in result.output
 
 
 def test_metrics_are_served_on_loopback_with_units_in_their_names(tmp_path):
@@ -147,36 +123,36 @@ def test_metrics_are_served_on_loopback_with_units_in_their_names(tmp_path):
         address = re.search(r"http://127\.0\.0\.1:\d+/metrics", line).group()
         wait_for_requests(log, 5, process)
         listening = {
-            one.laddr.ip
-            for one in psutil.Process(process.pid).net_connections(kind="tcp")
-            if one.status == psutil.CONN_LISTEN
+            connection.laddr.ip
+            for connection in psutil.Process(process.pid).net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN
         }
         text = urllib.request.urlopen(address, timeout=10).read().decode()
         interrupt(process)
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(address, timeout=10)
     assert listening == {"127.0.0.1"}
-    seen = dict(re.findall(r"^(qualify_watch_\S+) (\S+)$", text, re.MULTILINE))
-    assert float(seen['qualify_watch_requests_total{outcome="ok"}']) >= 5
-    assert float(seen["qualify_watch_held_bytes"]) > 1e6
-    assert float(seen["qualify_watch_ttft_seconds_count"]) >= 5
-    assert float(seen['qualify_watch_mark_bytes{level="critical"}']) > 1e9
+    metrics = dict(re.findall(r"^(qualify_watch_\S+) (\S+)$", text, re.MULTILINE))
+    assert float(metrics['qualify_watch_requests_total{outcome="ok"}']) >= 5
+    assert float(metrics["qualify_watch_held_bytes"]) > 1e6
+    assert float(metrics["qualify_watch_ttft_seconds_count"]) >= 5
+    assert float(metrics['qualify_watch_threshold_bytes{level="critical"}']) > 1e9
     assert "python_info" not in text
 
 
 def test_critical_memory_of_the_users_choice_ends_it_with_exit_1(tmp_path):
-    """A mark under what the stand-in holds already: not a single request is needed."""
+    """A threshold under what the stand-in holds already: not a single request is needed."""
     with stand_in() as (url, server):
         process = watch("--url", url, "--log", tmp_path / "log", "--critical", "1 MB")
         out, err = process.communicate(timeout=60)
         assert server.poll() is None
     assert process.returncode == 1, err
     assert "critical memory: stopped before the machine swaps" in out
-    assert "over the critical mark of 1.00 MB" in out
+    assert "over the critical threshold of 1.00 MB" in out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "there is nothing to watch"),
         (["x@y", "--minutes", "1", "--hours", "1"], "write one of them"),
@@ -187,16 +163,16 @@ def test_critical_memory_of_the_users_choice_ends_it_with_exit_1(tmp_path):
         (["--url", "http://127.0.0.1:1/v1", "--critical", "much"], "--critical: 'much' is not"),
     ],
 )
-def test_bad_usage_is_one_sentence_and_exit_2(words, said):
-    """What, where, what to do."""
+def test_bad_usage_is_one_sentence_and_exit_2(words, message):
+    """It says what is wrong, where, and what to do."""
     done = CliRunner().invoke(command, words)
     assert done.exit_code == 2
-    assert said in done.output
+    assert message in done.output
     assert len(done.output.strip().splitlines()) == 1
 
 
-def test_a_port_that_is_taken_is_said(tmp_path):
-    """That of the metrics; the server is left alone."""
+def test_a_port_that_is_in_use_is_one_sentence(tmp_path):
+    """The port of the metrics; the server is left alone."""
     with stand_in() as (url, _):
         port = url.split(":")[2].removesuffix("/v1")
         words = ["--url", url, "--log", str(tmp_path / "log"), "--prometheus", port]

@@ -1,4 +1,4 @@
-"""What an endurance run shows, on a terminal and without one."""
+"""What a soak test shows, on a terminal and without one."""
 
 import io
 
@@ -6,9 +6,9 @@ from rich.console import Console
 
 from qualification.servers.admin_status import WorkerStatus
 from qualification.watch.progress import Screen
-from qualification.watch.records import Alert, ServerWord
+from qualification.watch.records import Alert, SelfReport
 from qualification.watch.tally import Tally
-from tests.support.watch_sample import GB, header, levels, request
+from tests.support.watch_sample import GB, header, request, thresholds
 
 
 class Terminal(io.StringIO):
@@ -19,15 +19,15 @@ class Terminal(io.StringIO):
 
 
 def feed(screen, count=100):
-    """Requests, an alert, the server's word and the figures."""
-    tally = Tally(levels())
+    """Requests, an alert, self-reported figures and the figures."""
+    tally = Tally(thresholds())
     for number in range(1, count + 1):
-        one = request(number, GB + number * 2_000_000, used=26 * GB)
-        tally.add(one)
-        screen.seen(one)
-    screen.seen(Alert("leak", "warning", 90.0, 90, "Memory grows [red]by[/] 2.00 MB."))
-    screen.seen(ServerWord(60.0, (WorkerStatus("qwen", 94.1, 5.8e9),)))
-    screen.figures(tally.figures())
+        record = request(number, GB + number * 2_000_000, used=26 * GB)
+        tally.add(record)
+        screen.on_line(record)
+    screen.on_line(Alert("leak", "warning", 90.0, 90, "Memory grows [red]by[/] 2.00 MB."))
+    screen.on_line(SelfReport(60.0, (WorkerStatus("qwen", 94.1, 5.8e9),)))
+    screen.on_figures(tally.figures())
 
 
 def test_a_terminal_shows_what_matters():
@@ -36,20 +36,20 @@ def test_a_terminal_shows_what_matters():
     with Screen(header(), console, clock=lambda: 12.0) as screen:
         feed(screen)
         with (still := Console(file=io.StringIO(), width=110)).capture() as captured:
-            still.print(screen.picture())
-    shown = captured.get()
-    for said in (
+            still.print(screen.frame())
+    frame = " ".join(captured.get().split())
+    for text in (
         "10 min 0 s left",
         "100: 100 ok, 0 wrong, 0 failed",
         "p50 500 ms",
         "floor 50.0 tok/s",
         "26.0 GB, 81% of 32.0 GB",
         "2.00 MB per request",
-        "critical mark is reached in",
+        "critical threshold is reached in",
         "qwen: 94.1 tok/s, 5.80 GB",
         "warning at 1 min 30 s: Memory grows [red]by[/] 2.00 MB.",
     ):
-        assert said in " ".join(shown.split()), said
+        assert text in frame, text
 
 
 def test_without_a_terminal_alerts_are_lines_and_figures_a_line_each_minute():

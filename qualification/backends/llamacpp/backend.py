@@ -1,10 +1,11 @@
 """llama-cpp-python: a GGUF with its mmproj, in this process.
 
-Two roads lead through the library. Requests that end by themselves take the one of its users,
-``create_chat_completion`` streamed, whose Python makes the text anew for every token. Requests of
-a fixed length, which are the timed ones, take it as far as the prefill; their tokens then come
-from the library's own ``Llama.generate`` (evaluate, sample) and their text is made at the end. So
-a decoding speed is that of ``Llama.generate``, a time to first token is that of both roads.
+There are two code paths through the library. A request that ends by itself takes the path of its
+users, ``create_chat_completion`` streamed, whose Python decodes the whole text again for every
+token. A request of a fixed length, which is the timed kind, takes that path as far as the prefill;
+its tokens then come from the library's own ``Llama.generate`` (evaluate, sample), and its text is
+decoded at the end. So decoding speed is that of ``Llama.generate``; the time to first token is the
+same on both paths.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import expected_tokens as image_arithmetic
-from qualification.backends import pictures
+from qualification.backends import expected_tokens
 from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.llamacpp.mtmd_calls import Counted
 from qualification.backends.page_cache import drop_pages, page_cache
@@ -31,6 +31,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
+from qualification.servers.chat import as_chat, data_url, image_part
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
@@ -78,9 +79,9 @@ class Backend:
         self._batch = self._llama.n_batch
         self._llama.eval = self._evaluated(self._llama.eval)
         self._llama.create_completion = self._completed(self._llama.create_completion)
-        returned = clock() - start
+        returned_s = clock() - start
         self.generate(_WARM_UP)
-        materialised = clock() - start
+        load_s = clock() - start
         vocabulary = self._llama._model.vocab
         self._end_ids = frozenset(
             token
@@ -89,8 +90,8 @@ class Backend:
         )
         offload = llama_cpp.llama_supports_gpu_offload()
         return LoadReport(
-            load_s=materialised,
-            load_return_s=returned,
+            load_s=load_s,
+            load_return_s=returned_s,
             import_s=import_s,
             device="gpu" if offload else "cpu",
             weights_bytes=total_bytes(files),
@@ -118,7 +119,7 @@ class Backend:
         finish = None
         self._llama.n_batch = min(self._batch, request.prefill_chunk or self._batch)
         for chunk in self._llama.create_chat_completion(
-            [_as_chat(message) for message in request.messages],
+            [as_chat(message, _image) for message in request.messages],
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             seed=request.seed,
@@ -151,13 +152,13 @@ class Backend:
             token_ids=tuple(ids),
             margins=tuple((self._margins or ())[: len(ids)]),
             phases=phases.phases() if phases is not None else None,
-            image_tokens_expected=image_arithmetic.expected(
-                self._folder, request, image_arithmetic.LLAMA_CPP
+            image_tokens_expected=expected_tokens.expected(
+                self._folder, request, expected_tokens.LLAMA_CPP
             ),
         )
 
     def memory(self) -> dict[str, int]:
-        """See :class:`qualification.backends.Backend`. The library tells nothing of its own."""
+        """See :class:`qualification.backends.Backend`. The library reports nothing."""
         return {}
 
     def clean_up(self) -> None:
@@ -176,7 +177,7 @@ class Backend:
         self._llama = None
 
     def _timed(self, original: Any) -> Any:
-        """Llama.generate with a tick per token: chunks of text may hold several tokens or none."""
+        """Llama.generate with a tick per token: a chunk of text may be several tokens or none."""
 
         def generate(prompt: Any, *args: Any, **kwargs: Any) -> Iterator[int]:
             for token in original(prompt, *args, **kwargs):
@@ -190,10 +191,10 @@ class Backend:
         return generate
 
     def _evaluated(self, original: Any) -> Any:
-        """Llama.eval of the prompt's text counts as prefill where phases were asked for."""
+        """Llama.eval, whose time over the prompt's text is prefill if phases are requested."""
 
         def evaluate(tokens: Sequence[int]) -> None:
-            # Of generate, the first evaluation finds its prompt evaluated: nothing is left to do.
+            # Llama.generate first evaluates a prompt that is already evaluated: no tokens, no time.
             if self._calls.phases is None or self._ids or not tokens:
                 original(tokens)
                 return
@@ -203,7 +204,10 @@ class Backend:
         return evaluate
 
     def _completed(self, original: Any) -> Any:
-        """What the handler calls after its prefill; a fixed length is decoded here, see above."""
+        """Llama.create_completion, which the handler calls after its prefill.
+
+        A fixed length is decoded here and not by the original, whose Python would be timed too.
+        """
 
         def complete(*args: Any, **kwargs: Any) -> Any:
             request = self._fixed
@@ -211,8 +215,8 @@ class Backend:
                 return original(*args, **kwargs)
             llama = self._llama
             llama.set_seed(request.seed)
-            made = llama._init_sampler
-            llama._init_sampler = self._endless(made)
+            # An attribute of the instance hides the method of the class until it is deleted.
+            llama._init_sampler = self._endless(llama._init_sampler)
             try:
                 tokens = llama.generate(
                     kwargs["prompt"],
@@ -223,18 +227,19 @@ class Backend:
                     repeat_penalty=1.0,
                 )
                 for _ in itertools.islice(tokens, request.max_tokens):
-                    pass
+                    pass  # the wrapped Llama.generate has recorded the token and its time
             finally:
                 del llama._init_sampler
+            # No chunk of text for the handler: generate() decodes the recorded tokens.
             return iter(())
 
         return complete
 
-    def _endless(self, made: Any) -> Any:
-        """Llama's sampler behind a bias of −∞ on every token that ends an answer.
+    def _endless(self, original: Any) -> Any:
+        """Llama's sampler after a bias of −∞ on every token that ends an answer.
 
-        As a sampler of llama.cpp it touches those tokens only; the ``logit_bias`` of
-        llama-cpp-python is a pass of numpy over the vocabulary for each token.
+        llama.cpp's own sampler touches those tokens only. llama-cpp-python's ``logit_bias`` would
+        be a pass of numpy over the vocabulary for each token.
         """
         import llama_cpp
         from llama_cpp._internals import LlamaSampler
@@ -243,33 +248,26 @@ class Backend:
             chain = LlamaSampler()
             bias = {token: float("-inf") for token in self._end_ids}
             chain.add_logit_bias(self._llama.n_vocab(), bias)
-            inner = made(*args, **kwargs)
+            inner = original(*args, **kwargs)
             llama_cpp.llama_sampler_chain_add(chain.sampler, inner.sampler)
-            inner.sampler = None  # the chain owns it now and frees it
+            inner.sampler = None  # the chain owns it now and will free it
             return chain
 
         return sampler
 
     def _margin(self) -> float:
-        """Largest less second largest logit of those that the last token was chosen from."""
+        """The logit margin of the latest token: its largest logit less the second largest."""
         import llama_cpp
         import numpy as np
 
         context = self._llama._ctx.ctx
         pointer = llama_cpp.llama_get_logits_ith(context, -1)
         logits = np.ctypeslib.as_array(pointer, shape=(self._llama.n_vocab(),))
-        second, first = np.partition(logits, -2)[-2:]
-        return float(first - second)
+        second, best = np.partition(logits, -2)[-2:]
+        return float(best - second)
 
 
-def _as_chat(message: Message) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = []
-    for part in message.parts:
-        if part.kind == "image":
-            file = Path(part.value)
-            # It has no call for bytes: they are a data URL too.
-            url = file.resolve().as_uri() if part.given_as == "path" else pictures.data_url(file)
-            parts.append({"type": "image_url", "image_url": {"url": url}})
-        else:
-            parts.append({"type": "text", "text": part.value})
-    return {"role": message.role, "content": parts}
+def _image(part: Part) -> dict[str, Any]:
+    file = Path(part.value)
+    # The library takes no bytes: they become a data URL too.
+    return image_part(file.resolve().as_uri() if part.given_as == "path" else data_url(file))

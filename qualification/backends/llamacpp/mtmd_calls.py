@@ -1,10 +1,10 @@
 """llama.cpp's multimodal calls as llama-cpp-python's handler makes them, counted and timed.
 
 The handler reaches the calls through one attribute, a module. :class:`Counted` stands in for that
-module: every name is the module's own but for two. After ``mtmd_tokenize`` the tokens are counted
-by chunk, for every request. ``mtmd_helper_eval_chunk_single`` is the module's own too, unless a
-request asked for phases: then the two calls that it is made of are made apart, which are
-documented for that, to see where the encoder ends and the language model begins.
+module and changes two of its names. After ``mtmd_tokenize`` the tokens are counted by chunk, for
+every request. ``mtmd_helper_eval_chunk_single`` is changed only if phases are requested: the two
+calls that it consists of are then made one by one, as llama.cpp documents them, to see where the
+encoder ends and the language model begins.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from qualification.backends.clocks import PhaseClock
 class Counted:
     """A stand-in for ``llama_cpp.mtmd_cpp``.
 
-    ``prompt_tokens`` and ``image_tokens`` are of the last request. A picture's tokens and its
-    positions are not the same where rotary positions have two dimensions (Qwen2-VL), so the
-    length of the prompt that the library goes on with is no count of tokens.
+    ``prompt_tokens`` and ``image_tokens`` are those of the latest request. With rotary positions in
+    two dimensions (Qwen2-VL) an image has fewer positions than tokens, so the prompt length that
+    the library continues with is no count of tokens.
     """
 
     def __init__(self, module: Any) -> None:
@@ -32,9 +32,9 @@ class Counted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
-    def mtmd_tokenize(self, context: Any, chunks: Any, *rest: Any) -> Any:
+    def mtmd_tokenize(self, context: Any, chunks: Any, *arguments: Any) -> Any:
         """Tokenise as the module does, then count."""
-        result = self._module.mtmd_tokenize(context, chunks, *rest)
+        result = self._module.mtmd_tokenize(context, chunks, *arguments)
         self.prompt_tokens = self.image_tokens = 0
         if result == 0:
             for number in range(self._module.mtmd_input_chunks_size(chunks)):
@@ -48,23 +48,12 @@ class Counted:
             self.phases.preprocessed()
         return result
 
-    def mtmd_helper_eval_chunk_single(
-        self,
-        context: Any,
-        llama: Any,
-        chunk: Any,
-        past: Any,
-        sequence: Any,
-        batch: Any,
-        logits_last: Any,
-        new_past: Any,
-    ) -> Any:
-        """Encode a picture and run the language model over it."""
+    def mtmd_helper_eval_chunk_single(self, *arguments: Any) -> Any:
+        """Encode an image and run the language model over it; the arguments are the C call's."""
         module, phases = self._module, self.phases
         if phases is None:
-            return module.mtmd_helper_eval_chunk_single(
-                context, llama, chunk, past, sequence, batch, logits_last, new_past
-            )
+            return module.mtmd_helper_eval_chunk_single(*arguments)
+        context, llama, chunk, past, sequence, batch, _logits_last, new_past = arguments
         with phases.span("vision_encode_s"):
             result = module.mtmd_encode_chunk(context, chunk)
         if result != 0:

@@ -5,20 +5,13 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import expected_tokens as image_arithmetic
-from qualification.backends import pictures, video_frames
+from qualification.backends import expected_tokens, video_frames
 from qualification.backends.clocks import PhaseClock, TokenClock, clock
-from qualification.backends.mlx import (
-    moondream2_canary,
-    phi3_v_canary,
-    phi3_v_chat,
-)
-from qualification.backends.mlx import (
-    releases as mlx_releases,
-)
+from qualification.backends.mlx import moondream2_canary, phi3_v_canary, phi3_v_chat, releases
 from qualification.backends.page_cache import drop_pages, page_cache
 from qualification.backends.shims import remote_code
 from qualification.backends.snapshots import resolve, total_bytes
@@ -31,6 +24,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
+from qualification.servers.chat import as_chat, data_url, of_kind
 
 _ONE_TEXT = ("phi3_v", "moondream1", "moondream2")
 """Model types whose chat template takes a turn as one text."""
@@ -67,7 +61,7 @@ class Backend:
         import_s = clock() - start
         folder, revision = resolve(request)
         self._folder = folder
-        notes += mlx_releases.run_without_metal(mx)
+        notes += releases.run_without_metal(mx)
         notes += phi3_v_canary.resize_if_canary(folder)
         notes += moondream2_canary.resize_if_canary(folder)
         if request.chat_template:
@@ -81,13 +75,13 @@ class Backend:
         if request.remote_code:
             options["trust_remote_code"] = True
         self._model, self._processor = mlx_vlm.load(str(folder), **options)
-        returned = clock() - start
+        returned_s = clock() - start
         if hasattr(self._model, "get_input_embeddings"):
-            self._model.get_input_embeddings = self._seen(self._model.get_input_embeddings)
+            self._model.get_input_embeddings = self._observed(self._model.get_input_embeddings)
         self.generate(_WARM_UP)
         return LoadReport(
             load_s=clock() - start,
-            load_return_s=returned,
+            load_return_s=returned_s,
             import_s=import_s,
             device=_device(mx),
             weights_bytes=total_bytes(files),
@@ -100,84 +94,92 @@ class Backend:
     def generate(self, request: GenerateRequest) -> Generation:
         """See :class:`qualification.backends.Backend`."""
         import mlx.core as mx
-        from mlx_vlm import stream_generate
 
-        tokens = TokenClock()  # a token at the yield is on the host: mlx-vlm has waited for it
+        tokens = TokenClock()  # a yielded token is on the host: mlx-vlm has waited for it
         self._phases = PhaseClock(tokens.started, mx.synchronize) if request.phases else None
         self._prompt_seen, self._image_tokens, self._prefill_since = False, -1, 0.0
         messages = request.messages
-        more: dict[str, Any] = {}
-        if clips := pictures.of_kind(messages, "video"):
+        options: dict[str, Any] = {}
+        if clips := of_kind(messages, "video"):
             if video_frames.taken_by_mlx(self._processor):
-                more["video"] = [video_frames.decoded(Path(clip.value)) for clip in clips]
+                options["video"] = [video_frames.decoded(Path(clip.value)) for clip in clips]
             else:
-                messages = video_frames.as_pictures(messages)
-        images = [_handed_over(part) for part in pictures.of_kind(messages, "image")]
+                messages = video_frames.as_images(messages)
+        images = [_as_given(part) for part in of_kind(messages, "image")]
+        options["image"] = images or None
         prompt = self._prompt(messages, len(images))
         mx.random.seed(request.seed)
         if request.prefill_chunk:
-            more["prefill_step_size"] = request.prefill_chunk
+            options["prefill_step_size"] = request.prefill_chunk
+        answer = self._stream(prompt, options, request, tokens)
+        return Generation(
+            text=answer.text,
+            token_times_s=tuple(tokens.times_s),
+            e2e_s=tokens.elapsed_s(),
+            prompt_tokens=answer.prompt_tokens,
+            image_tokens=self._image_tokens if images or clips else 0,
+            finish_reason="stop" if answer.stopped else "length",
+            token_ids=tuple(answer.ids),
+            margins=tuple(answer.margins),
+            phases=self._phases.phases() if self._phases is not None else None,
+            image_tokens_expected=expected_tokens.expected(self._folder, request),
+        )
+
+    def _stream(
+        self, prompt: str, options: dict[str, Any], request: GenerateRequest, tokens: TokenClock
+    ) -> _Answer:
+        import mlx.core as mx
+        from mlx_vlm import stream_generate
+
+        answer = _Answer()
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        text, finish, prompt_tokens = "", "length", 0
-        ids: list[int] = []
-        margins: list[float] = []
-        with mlx_releases.stopping(tokenizer, never=request.fixed_length) as stops:
+        with releases.stopping(tokenizer, never=request.fixed_length) as stops:
             for piece in stream_generate(
                 self._model,
                 self._processor,
                 prompt,
-                image=images or None,
                 max_tokens=request.max_tokens,
                 temperature=request.temperature,
-                **more,
+                **options,
             ):
-                prompt_tokens = piece.prompt_tokens
-                text += piece.text
+                answer.prompt_tokens = piece.prompt_tokens
+                answer.text += piece.text
                 if piece.token is None:
                     continue
-                # The last piece repeats the last token, or carries the one that ended the answer.
+                # The last piece repeats the last token, or has the token that ended the answer.
                 if stops(piece.token):
-                    finish = "stop"
-                elif piece.generation_tokens > len(ids):
+                    answer.stopped = True
+                elif piece.generation_tokens > len(answer.ids):
                     tokens.tick()
-                    if not ids and self._prefill_since and self._phases is not None:
-                        # Without waiting: the device is at work on the second token already.
+                    if not answer.ids and self._prefill_since and self._phases is not None:
+                        # No synchronisation: the device already computes the second token.
                         self._phases.add(
                             "prefill_s", self._prefill_since, tokens.started + tokens.times_s[0]
                         )
-                    ids.append(int(piece.token))
+                    answer.ids.append(int(piece.token))
                     if request.margins:
-                        margins.append(_margin(mx, piece.logprobs))
-        return Generation(
-            text=text,
-            token_times_s=tuple(tokens.times_s),
-            e2e_s=tokens.elapsed_s(),
-            prompt_tokens=prompt_tokens,
-            image_tokens=self._image_tokens if images or clips else 0,
-            finish_reason="stop" if finish == "stop" else "length",
-            token_ids=tuple(ids),
-            margins=tuple(margins),
-            phases=self._phases.phases() if self._phases is not None else None,
-            image_tokens_expected=image_arithmetic.expected(self._folder, request),
-        )
+                        answer.margins.append(_margin(mx, piece.logprobs))
+        return answer
 
-    def _seen(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """The model's own call that turns a prompt into embeddings, looked at once a request.
+    def _observed(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The model's own call that turns a prompt into embeddings, observed once in a request.
 
-        Everything before it is preprocessing; it runs the vision tower and the projector; what
-        follows until the first token is the language model over the prompt. A release whose
-        generation does not come through here has no phases and no count.
+        Everything before it is preprocessing; it runs the vision tower and the projector; from its
+        end to the first token the language model computes the prompt. A release whose generation
+        does not use this call has no phases and no count of image tokens.
         """
 
         @functools.wraps(original)
-        def seen(input_ids: Any, pixel_values: Any = None, *args: Any, **kwargs: Any) -> Any:
+        def observed(input_ids: Any, pixel_values: Any = None, *args: Any, **kwargs: Any) -> Any:
             import mlx.core as mx
 
-            if self._prompt_seen:  # some models come here for each token: nothing may wait for it
+            if self._prompt_seen:  # some models call this for each token, which must not wait
                 return original(input_ids, pixel_values, *args, **kwargs)
             self._prompt_seen = True
             ids = input_ids.flatten().tolist()
-            self._image_tokens = _image_tokens(self._model.config, ids, pixel_values is not None)
+            self._image_tokens = _image_tokens(
+                self._model.config, ids, with_image=pixel_values is not None
+            )
             phases = self._phases
             if phases is None:
                 return original(input_ids, pixel_values, *args, **kwargs)
@@ -185,37 +187,39 @@ class Backend:
             since = phases.begin()
             output = original(input_ids, pixel_values, *args, **kwargs)
             mx.eval(getattr(output, "inputs_embeds", output))  # MLX is lazy
-            shown = (pixel_values, kwargs.get("pixel_values_videos"))
-            if any(value is not None for value in shown):
+            pixels = (pixel_values, kwargs.get("pixel_values_videos"))
+            if any(value is not None for value in pixels):
                 phases.add("vision_encode_s", since)
             self._prefill_since = phases.begin()
             return output
 
-        return seen
+        return observed
 
-    def _prompt(self, messages: tuple[Message, ...], pictures: int) -> str:
-        """The chat template applied as mlx-vlm's users do it.
+    def _prompt(self, messages: tuple[Message, ...], image_count: int) -> str:
+        """The chat template, applied as mlx-vlm's users apply it.
 
-        A template that takes parts gets them in their order. mlx-vlm's own call for one question
-        would put the pictures of some such families (Qwen2-VL, LLaVA) behind it, and given parts,
-        0.3.9 wrote a picture's tokens twice. That call is for the families whose template takes
-        one text: it knows how each marks its pictures in it.
+        A template that takes parts gets them in their order. mlx-vlm's own call for one question is
+        used only for families whose template takes one text: the call knows how each of them marks
+        its images in the text. For some other families (Qwen2-VL, LLaVA) it would put the images
+        behind the question, and with parts 0.3.9 wrote the tokens of an image twice.
         """
         from mlx_vlm.prompt_utils import apply_chat_template, get_chat_template
 
         kinds = [part.kind for part in messages[0].parts]
-        single = len(messages) == 1 and kinds == ["image"] * pictures + ["text"]
+        single = len(messages) == 1 and kinds == ["image"] * image_count + ["text"]
         if single and self._model.config.model_type in _ONE_TEXT:
             question = messages[0].parts[-1].value
             prompt = apply_chat_template(
                 self._processor,
                 self._model.config,
                 question,
-                num_images=pictures,
+                num_images=image_count,
                 **self._template,
             )
         else:
-            chat: list[Any] = [_as_chat(message) for message in messages]
+            chat: list[Any] = [
+                as_chat(message, lambda part: {"type": part.kind}) for message in messages
+            ]
             if self._model.config.model_type == phi3_v_chat.MODEL_TYPE:
                 chat = list(phi3_v_chat.as_texts(messages))
             prompt = get_chat_template(
@@ -248,17 +252,26 @@ class Backend:
         self.clean_up()
 
 
-def _image_tokens(config: Any, ids: list[int], shown: bool) -> int:
-    """Tokens of the prompt that stand for pictures or frames; −1 where no id marks them."""
+@dataclass
+class _Answer:
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
+    prompt_tokens: int = 0
+    stopped: bool = False
+
+
+def _image_tokens(config: Any, ids: list[int], *, with_image: bool) -> int:
+    """Tokens of the prompt that stand for images or frames; −1 if no id marks them."""
     model_type = getattr(config, "model_type", "")
-    if model_type == "phi3_v":  # minus the picture's number
+    if model_type == "phi3_v":  # an image's tokens are minus its number
         return sum(token < 0 for token in ids)
-    if model_type in ("moondream1", "moondream2"):  # noughts behind the first token
+    if model_type in ("moondream1", "moondream2"):  # zeros after the first token
         end = next((n for n, token in enumerate(ids[1:]) if token), len(ids) - 1)
-        return end if shown else 0
+        return end if with_image else 0
     names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
-    marks = {getattr(config, name, None) for name in names} - {None}
-    return sum(token in marks for token in ids) if marks else -1
+    placeholders = {getattr(config, name, None) for name in names} - {None}
+    return sum(token in placeholders for token in ids) if placeholders else -1
 
 
 def _device(mx: Any) -> str:
@@ -266,20 +279,12 @@ def _device(mx: Any) -> str:
     return "gpu" if mx.default_device() == mx.Device(mx.gpu) else "cpu"
 
 
-def _handed_over(part: Part) -> Any:
+def _as_given(part: Part) -> Any:
     if part.given_as == "bytes":
         return io.BytesIO(Path(part.value).read_bytes())
-    return pictures.data_url(Path(part.value)) if part.given_as == "data_url" else part.value
+    return data_url(Path(part.value)) if part.given_as == "data_url" else part.value
 
 
 def _margin(mx: Any, logprobs: Any) -> float:
-    first, second = mx.sort(logprobs.astype(mx.float32).flatten())[-2:][::-1].tolist()
-    return float(first - second)
-
-
-def _as_chat(message: Message) -> dict[str, Any]:
-    parts = [
-        {"type": "text", "text": part.value} if part.kind == "text" else {"type": part.kind}
-        for part in message.parts
-    ]
-    return {"role": message.role, "content": parts}
+    second, best = mx.sort(logprobs.astype(mx.float32).flatten())[-2:].tolist()
+    return float(best - second)

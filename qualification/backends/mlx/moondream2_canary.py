@@ -2,11 +2,11 @@
 
 The model's classes take every size from ``config.json``; the processor takes none: crops of 378
 pixels and 27 x 27 = 729 image tokens are constants of its code, and its tokenizer is the one of
-another hub repository, whatever the model's folder holds. So for a canary these constants are set
-to what its files say; everything else is the library's own code, of whatever release.
+another hub repository, also if the model's folder has one. So for a canary these constants are set
+to the values in its files; everything else is the library's own code, in any release.
 
-Only for folders that have that repository's files under its name, and for the whole life of the
-process: a real Moondream2 cannot be loaded after it.
+It affects only folders that contain that repository's files under its name, and lasts for the life
+of the process: a real Moondream2 cannot be loaded afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def resize_if_canary(folder: Path) -> tuple[str, ...]:
     Does nothing and returns no note for other folders. Call it before ``mlx_vlm.load``.
 
     Raises:
-        BackendFailed: this release's code has none of the constants, or the sizes are no numbers.
+        BackendFailed: this release's code lacks the constants, or the sizes are no numbers.
 
     """
     path, tokenizer = folder / "config.json", folder / TOKENIZER
@@ -45,17 +45,19 @@ def resize_if_canary(folder: Path) -> tuple[str, ...]:
         raise BackendFailed(f"vision_config in {path} has sizes that are no whole numbers")
     crop, *_, patch = sizes
     shared: Any = import_module("mlx_vlm.models.moondream3.processing_moondream3")
-    own: Any = import_module("mlx_vlm.models.moondream2.processing_moondream2")
+    family: Any = import_module("mlx_vlm.models.moondream2.processing_moondream2")
     initialise = shared.Moondream3Processor.__init__
     optional = [
         name
         for name, parameter in inspect.signature(initialise).parameters.items()
         if parameter.default is not parameter.empty
     ]
-    known = hasattr(own, "TOKENIZER_REPO") and hasattr(shared, "NUM_VISION_TOKENS")
-    if not known or tuple(optional) != _SIZES:
-        raise BackendFailed("mlx-vlm's Moondream processor is written in another way here")
-    own.TOKENIZER_REPO = str(tokenizer)
+    has_constants = hasattr(family, "TOKENIZER_REPO") and hasattr(shared, "NUM_VISION_TOKENS")
+    if not has_constants or tuple(optional) != _SIZES:
+        raise BackendFailed(
+            "mlx-vlm's Moondream processor is written in another way in this release"
+        )
+    family.TOKENIZER_REPO = str(tokenizer)
     shared.NUM_VISION_TOKENS = (crop // patch) ** 2
     initialise.__defaults__ = tuple(sizes[:-1])
     return (f"moondream2 with crops of {crop} px instead of 378, set by us",)

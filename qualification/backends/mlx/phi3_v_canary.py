@@ -3,11 +3,11 @@
 mlx-vlm's ``phi3_v`` has one vision tower, CLIP-L at 336 pixels, in a class attribute, and its
 figures as literals in the code of the model and of the processor: 336 pixels a side of a crop,
 1,024 values a patch, 12 x 12 = 144 tokens a crop. Nothing in a model's files changes them. So the
-library's own source is compiled again with other literals: all that it does is still done by its
-code, of whatever release.
+library's own source is compiled again with other literals, and the library's code still does all of
+the work, in any release.
 
-Only for folders whose ``config.json`` has ``canary_vision_config``, and for the whole life of the
-process: a real Phi-3.5-vision cannot be loaded after it.
+It affects only folders whose ``config.json`` has ``canary_vision_config``, and lasts for the life
+of the process: a real Phi-3.5-vision cannot be loaded afterwards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def resize_if_canary(folder: Path) -> tuple[str, ...]:
     Does nothing and returns no note where they say nothing. Call it before ``mlx_vlm.load``.
 
     Raises:
-        BackendFailed: this release's code has none of the literals, or the sizes are no numbers.
+        BackendFailed: this release's code lacks the literals, or the sizes are no numbers.
 
     """
     path = folder / "config.json"
@@ -88,7 +88,7 @@ def _recompile(module: Any, names: Mapping[str, Sequence[str]], sizes: dict[str,
         literals = _Literals({_PUBLISHED[size]: sizes[size] for size in changed})
         if name in definitions:
             literals.visit(definitions[name])
-        if literals.found != set(literals.values):
+        if literals.replaced != set(literals.values):
             raise BackendFailed(
                 f"{module.__name__}.{name} has not all of the literals {sorted(literals.values)}: "
                 "this release is written in another way"
@@ -98,15 +98,15 @@ def _recompile(module: Any, names: Mapping[str, Sequence[str]], sizes: dict[str,
 
 
 class _Literals(ast.NodeTransformer):
-    """Puts other whole numbers in the place of some."""
+    """Replaces integer literals by others."""
 
     def __init__(self, values: dict[int, int]) -> None:
         self.values = values
-        self.found: set[int] = set()
+        self.replaced: set[int] = set()
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         """Return the literal that stands for ``node``."""
         if type(node.value) is int and node.value in self.values:
-            self.found.add(node.value)
+            self.replaced.add(node.value)
             return ast.copy_location(ast.Constant(self.values[node.value]), node)
         return node

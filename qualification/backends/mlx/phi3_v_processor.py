@@ -1,9 +1,9 @@
 """A processor for the Phi-3.5-vision canary, for releases of mlx-vlm that have none of their own.
 
 Before mlx-vlm had one, the processor of this family came from the model's repository and was run
-as remote code. A canary has no code in its files, so the worker brings what that code does: each
-picture is stretched to whole crops, the overview goes first, and each token of picture number n
-stands in the prompt as -n. numpy and Pillow only.
+as remote code. A canary has no code in its files, so the worker does what that code does: each
+image is stretched to whole crops, the overview comes first, and each token of image number n is -n
+in the prompt. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 NOTE = "phi3_v's processor by us: this release takes it from the model's repository"
-_PICTURE = re.compile(r"<\|image_(\d+)\|>")
+_IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
 
 
 def crops(width: int, height: int, most: int) -> tuple[int, int]:
-    """Return how many crops (across, down) a picture of that many pixels is stretched to.
+    """Return how many crops (across, down) an image of that many pixels is stretched to.
 
     The longer side gets as many as make at most ``most`` crops together, at least one. Source:
     mlx-vlm's ``processing_phi3_v._calc_hd_transform_size``.
@@ -34,7 +34,7 @@ def crops(width: int, height: int, most: int) -> tuple[int, int]:
 
 
 class Processor:
-    """What mlx-vlm asks of a processor: a call, a chat template and a tokenizer."""
+    """The parts of a processor that mlx-vlm uses: a call, a chat template and a tokenizer."""
 
     def __init__(self, tokenizer: Any, settings: dict[str, Any], side: int) -> None:
         self.tokenizer = tokenizer
@@ -68,53 +68,53 @@ class Processor:
         padding: bool = True,
         return_tensors: str = "np",
     ) -> dict[str, Any]:
-        """Return one prompt's ``input_ids`` (1, tokens) and its pictures as numpy arrays.
+        """Return one prompt's ``input_ids`` (1, tokens) and its images as numpy arrays.
 
-        ``pixel_values``: (pictures, crops + 1, 3, side, side), noughts behind the crops of a
-        picture that has fewer; ``image_sizes``: (pictures, 2), height and width in pixels.
+        ``pixel_values``: (images, crops + 1, 3, side, side), zeros after the crops of an image
+        that has fewer; ``image_sizes``: (images, 2), height and width in pixels.
         """
         import numpy as np
 
         prompt = text if isinstance(text, str) else text[0]
-        shown = [self._crops(picture) for picture in images or ()]
-        counts = [self._count(size) for _, size in shown]
-        pieces = _PICTURE.split(prompt)  # text, number, text, number, ..., text
+        cropped = [self._crops(image) for image in images or ()]
+        counts = [self._count(size) for _, size in cropped]
+        pieces = _IMAGE_TAG.split(prompt)  # text, number, text, number, ..., text
         ids: list[int] = list(self.tokenizer.encode(pieces[0]))
         for number, after in zip(map(int, pieces[1::2]), pieces[2::2], strict=True):
             ids += [-number] * counts[number - 1]
             ids += self.tokenizer.encode(after, add_special_tokens=False)
-        made: dict[str, Any] = {
+        inputs: dict[str, Any] = {
             "input_ids": np.array([ids]),
             "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
         }
-        if shown:
-            most = max(len(pixels) for pixels, _ in shown)
-            filled = [
+        if cropped:
+            most = max(len(pixels) for pixels, _ in cropped)
+            padded = [
                 np.pad(pixels, [(0, most - len(pixels)), (0, 0), (0, 0), (0, 0)])
-                for pixels, _ in shown
+                for pixels, _ in cropped
             ]
-            made["pixel_values"] = np.stack(filled)
-            made["image_sizes"] = np.array([size for _, size in shown])
-        return made
+            inputs["pixel_values"] = np.stack(padded)
+            inputs["image_sizes"] = np.array([size for _, size in cropped])
+        return inputs
 
     def _count(self, size: tuple[int, int]) -> int:
         down, across = (length // self._side for length in size)
         rows = math.isqrt(self._tokens)
         return (down * across + 1) * self._tokens + 1 + (down + 1) * rows
 
-    def _crops(self, picture: Any) -> tuple[Any, tuple[int, int]]:
+    def _crops(self, image: Any) -> tuple[Any, tuple[int, int]]:
         import numpy as np
         from PIL import Image
 
         side = self._side
-        width, height = picture.size
+        width, height = image.size
         across, down = crops(width, height, self._most)
         bicubic = Image.Resampling.BICUBIC
-        whole = picture.convert("RGB").resize((across * side, down * side), bicubic)
-        pieces = [whole.resize((side, side), bicubic)]
-        for top in range(0, down * side, side):
-            for left in range(0, across * side, side):
-                pieces.append(whole.crop((left, top, left + side, top + side)))
+        stretched = image.convert("RGB").resize((across * side, down * side), bicubic)
+        pieces = [stretched.resize((side, side), bicubic)]
+        for y in range(0, down * side, side):
+            for x in range(0, across * side, side):
+                pieces.append(stretched.crop((x, y, x + side, y + side)))
         values = np.stack([np.asarray(piece, dtype=np.float32) for piece in pieces]) / 255
         values = (values - np.float32(self._mean)) / np.float32(self._std)
         return values.transpose(0, 3, 1, 2), (down * side, across * side)

@@ -1,7 +1,7 @@
-"""What old releases of mlx-vlm need in order to run here, and what they lack.
+"""Adapts old releases of mlx-vlm so that they run here, and supplies what they lack.
 
-They are run so that an upgrade can be compared with what was installed before. Nothing here
-changes what a release computes.
+They run so that an upgrade can be compared with the releases before it. Nothing here changes what a
+release computes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ NOTE = "mlx-vlm's wired memory limit left out by us: this release asks Metal for
 def run_without_metal(mx: Any) -> tuple[str, ...]:
     """Let releases before 0.3.2 generate on Linux; return notes for the record.
 
-    Their ``stream_generate`` sets a limit from the size that Metal recommends, and raises where
-    there is no Metal; later releases ask whether there is one, and need nothing from us.
+    Their ``stream_generate`` sets a limit from the size that Metal recommends, and raises without
+    Metal. Later releases check for Metal and are left as they are.
     """
     if mx.metal.is_available():
         return ()
     changed = False
     for name in ("mlx_vlm.utils", "mlx_vlm.generate"):
-        module: Any = sys.modules.get(name)  # mlx_vlm.generate is a function of the package, too
+        module: Any = sys.modules.get(name)  # the package also has a function `generate`
         code = getattr(getattr(module, "wired_limit", None), "__wrapped__", None)
         if code is not None and "is_available" not in code.__code__.co_names:
             module.wired_limit = _no_limit
@@ -36,13 +36,13 @@ def run_without_metal(mx: Any) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def stopping(tokenizer: Any, *, never: bool) -> Iterator[Callable[[Any], bool]]:
-    """Yield what says whether a token ends the answer; ``never``: none does, for this long.
+    """Yield the test whether a token ends the answer; with ``never`` none does, inside the block.
 
     The public option for that changed its name between releases; the attribute did not. Before
-    0.1.22 or so there was none, and the tokenizer's one token ended an answer.
+    about 0.1.22 there was neither, and the tokenizer's one end token ended an answer.
 
     Raises:
-        BackendFailed: such an old release was asked never to stop.
+        BackendFailed: ``never`` with such an old release.
 
     """
     criteria = getattr(tokenizer, "stopping_criteria", None)

@@ -1,13 +1,14 @@
 """A server that speaks OpenAI's protocol: started here, asked over HTTP by the official client.
 
-The program (``server_programs``) runs in a process group of its own and ends with the worker; one
-that a user's URL names is neither started nor stopped. Requests are chat completions, streamed,
-pictures as data URLs.
+The program (``servers/programs.py``) runs in a process group of its own and ends with the worker;
+a server at a user's URL is neither started nor stopped. Requests are chat completions, streamed,
+with images as data URLs.
 
-Times are taken where a piece of the stream arrives. A piece may stand for several tokens, or a
-token for none: llama-server tells how many came so far, of the others the number of all is known
-at the end (``usage``) and tokens between the first and the last piece are spread evenly. The time
-to the first token and to the last are measured in any case, so ``ttft_s`` and ``decode_tps`` are.
+A time is taken when a piece of the stream arrives. A piece may stand for several tokens, and a
+token may come without a piece. llama-server reports the number so far; the other servers report
+the total at the end (``usage``), and the tokens between the first and the last piece are spread
+evenly. The first and the last token are measured in any case, and so are ``ttft_s`` and
+``decode_tps``.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ from typing import Any
 
 import psutil
 
-from qualification.backends import pictures
 from qualification.backends.clocks import TokenClock, clock
 from qualification.backends.page_cache import drop_pages, page_cache
-from qualification.backends.server.stream import read, timed
+from qualification.backends.server.stream import Streamed, read, timed
 from qualification.backends.server.tokens import Tokeniser, token_times
 from qualification.backends.shims import amx_tiles
 from qualification.backends.shims.amx_tiles import NOT_REPACKED
@@ -40,7 +40,8 @@ from qualification.core.protocol import (
     Part,
     Phases,
 )
-from qualification.servers import programs as server_programs
+from qualification.servers import programs
+from qualification.servers.chat import as_request, data_url, of_kind
 from qualification.servers.client import client
 from qualification.servers.launch import DECLARED, DECODED
 from qualification.servers.process import ServerCommand, ServerProcess
@@ -48,7 +49,7 @@ from qualification.servers.process import ServerCommand, ServerProcess
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 _LOG_TAIL = 1000
 _START_DEADLINE_S = 3600.0
-"""The parent's own deadline is shorter, or the model is very large."""
+"""The parent's own deadline is shorter, unless the model is very large."""
 
 
 class Backend:
@@ -65,69 +66,51 @@ class Backend:
         self._tokeniser: Tokeniser | None = None
         self._logged = 0
         self._port = 0
-        self._end_is_told = False
+        self._end_is_reported = False
         self.timings: dict[str, Any] = {}
-        """What llama-server said of its own times in its last answer; see benchmarks."""
+        """llama-server's self-reported times of its last answer; see benchmarks."""
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`. From the start of the program."""
         self._request = request
         if request.server == "url":
             return self._connect(request)
-        program = server_programs.PROGRAMS[request.server]
-        if missing := server_programs.missing(
-            program.name,
-            server_programs.versions_under(request.python, program.needs)
-            if program.needs
-            else None,
-        ):
+        program = programs.PROGRAMS[request.server]
+        needs, python = program.needs, request.python
+        installed = programs.versions_under(python, needs) if needs else None
+        if missing := programs.missing(program.name, installed):
             raise BackendUnavailable(missing)
         folder, revision = resolve(request)
         self._folder = folder
-        python = request.python or sys.executable
-        words = program.command(request, folder, python)
-        notes: tuple[str, ...] = ()
-        if program.name == "llama-server" and (more := amx_tiles.no_repack(Path(words[0]))):
-            words += more
-            notes += (f"{more[0]}: the AMX tiles of this build are broken",)
-        words += tuple(request.options.get("arguments", ()))
-        self._extra, self._model = program.extra, program.served_as(folder)
+        python = python or sys.executable
+        process, notes = self._prepare(program, request, python)
         files = _weights(request, folder)
         if request.cold:
             drop_pages(files)
         pages = page_cache(files)
-        self._process = ServerProcess(
-            ServerCommand(program.name, words, health=program.health),
-            scratch=Path(tempfile.gettempdir()),
-            wished_port=int(request.options.get("port", 0)) or self._port,
-            deadline_s=_START_DEADLINE_S,
-        )
-        self._logged = 0
-        self._end_is_told = False
         start = clock()
-        self._process.start()
-        self._port = self._process.port  # where it is started again, its address stays
-        returned = clock() - start
-        self._open(f"{self._process.url}/v1")
+        process.start()
+        self._port = process.port  # a restart keeps the address
+        returned_s = clock() - start
+        self._open(f"{process.url}/v1")
         self._ask(_WARM_UP)
         load_s = clock() - start
-        self._tokeniser = Tokeniser(folder, self._process.url)
+        self._tokeniser = Tokeniser(folder, process.url)
         self._print_log()
-        versions = server_programs.versions_under(python, LIBRARIES)
-        versions["llama-server"] = server_programs.llama_server_version()
-        notes += self._process.notes
-        log = self._process.log()
-        notes += tuple(said for said in (DECLARED, DECODED, NOT_REPACKED) if said in log)
+        versions = programs.versions_under(python, LIBRARIES)
+        versions["llama-server"] = programs.llama_server_version()
+        log = process.log()
+        printed = (note for note in (DECLARED, DECODED, NOT_REPACKED) if note in log)
         return LoadReport(
             load_s=load_s,
-            load_return_s=returned,
+            load_return_s=returned_s,
             import_s=0.0,
             device=request.device,
             weights_bytes=total_bytes(files),
             revision=revision,
             versions=versions,
             page_cache=pages,
-            notes=notes,
+            notes=(*notes, *process.notes, *printed),
             address=self._address,
             served_as=self._model,
         )
@@ -135,41 +118,41 @@ class Backend:
     def generate(self, request: GenerateRequest) -> Generation:
         """See :class:`qualification.backends.Backend`; a server that has ended is started again.
 
-        One that ended while nobody asked it anything is a failure too: that of this request.
+        If it ended between two requests, that is a failure too: the failure of this request.
         """
         if self._has_ended() and self._request is not None:
-            silent = "" if self._end_is_told else self._ended("since its last answer")
+            unnoticed = "" if self._end_is_reported else self._ended("since its last answer")
             self.unload()
             self.load(self._request)
-            if silent:
-                raise BackendFailed(f"{silent}; it was started again")
+            if unnoticed:
+                raise BackendFailed(f"{unnoticed}; it was started again")
         try:
             return self._ask(request)
         except BackendFailed:
-            # A server may be about to close the connection that its failure came over.
+            # The server may be about to close the connection over which its failure came.
             self._open(self._address)
             raise
         finally:
             self._print_log()
 
     def memory(self) -> dict[str, int]:
-        """See :class:`qualification.backends.Backend`. A server tells nothing of its own."""
+        """See :class:`qualification.backends.Backend`. A server reports nothing."""
         return {}
 
     def peak_memory(self) -> MemoryReport:
-        """The server's memory, from outside: of the program that we started."""
+        """The memory of the program that we started, read from outside."""
         if self._process is None:
             raise BackendUnavailable(
-                f"the memory of the server at {self._address} is not seen from here"
+                f"the memory of the server at {self._address} cannot be read from here"
             )
         return self._process.peak_memory()
 
     def peak_device_bytes(self) -> int:
         """The most that the driver was seen to have given the server's processes, in bytes."""
-        return self._process.look_at_device() if self._process is not None else 0
+        return self._process.sample_device() if self._process is not None else 0
 
     def clean_up(self) -> None:
-        """See :class:`qualification.backends.Backend`. A client cannot ask for that."""
+        """See :class:`qualification.backends.Backend`. The protocol has no request for it."""
 
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`: the program ends."""
@@ -180,20 +163,40 @@ class Backend:
             self._process.stop()
             self._process = None
 
+    def _prepare(
+        self, program: programs.ServerProgram, request: LoadRequest, python: str
+    ) -> tuple[ServerProcess, tuple[str, ...]]:
+        """The process of a program, not started yet, and notes for the record."""
+        words = program.command(request, self._folder, python)
+        notes: tuple[str, ...] = ()
+        if program.name == "llama-server" and (switch := amx_tiles.no_repack(Path(words[0]))):
+            words += switch
+            notes = (f"{switch[0]}: the AMX tiles of this build are broken",)
+        words += tuple(request.options.get("arguments", ()))
+        self._extra, self._model = program.extra, program.served_as(self._folder)
+        self._logged, self._end_is_reported = 0, False
+        self._process = ServerProcess(
+            ServerCommand(program.name, words, health=program.health),
+            scratch=Path(tempfile.gettempdir()),
+            requested_port=int(request.options.get("port", 0)) or self._port,
+            deadline_s=_START_DEADLINE_S,
+        )
+        return self._process, notes
+
     def _connect(self, request: LoadRequest) -> LoadReport:
         address = str(request.options.get("url", "")).rstrip("/")
         start = clock()
         self._open(address if address.endswith("/v1") else f"{address}/v1")
         self._model = str(request.options.get("model", "")) or self._only_model()
-        returned = clock() - start
+        returned_s = clock() - start
         self._ask(_WARM_UP)
         self._tokeniser = Tokeniser(None, self._address.removesuffix("/v1"))
-        # Which program it is, is not known: these are the fields by which most fix a length.
-        self._extra = server_programs.any_extra
-        took = clock() - start
+        # The program is not known: these fields fix the length in most of them.
+        self._extra = programs.any_extra
+        load_s = clock() - start
         return LoadReport(
-            load_s=took,
-            load_return_s=returned,
+            load_s=load_s,
+            load_return_s=returned_s,
             import_s=0.0,
             device="",
             weights_bytes=0,
@@ -214,72 +217,45 @@ class Backend:
         import openai
 
         try:
-            found = [one.id for one in self._client.models.list().data]
+            models = [model.id for model in self._client.models.list().data]
         except openai.OpenAIError as error:
             raise WeightsUnavailable(
                 f"{self._address} does not list its models ({type(error).__name__}: {error}); "
                 "is the server running there?"
             ) from error
-        if len(found) != 1:
+        if len(models) != 1:
             raise WeightsUnavailable(
-                f"{self._address} serves {len(found)} models; name one with --server-model: "
-                + ", ".join(found[:10])
+                f"{self._address} serves {len(models)} models; name one with --server-model: "
+                + ", ".join(models[:10])
             )
-        return str(found[0])
+        return str(models[0])
 
     def _ask(self, request: GenerateRequest) -> Generation:
-        import httpx2
-        import openai
-
-        if any(part.kind == "video" for message in request.messages for part in message.parts):
+        if of_kind(request.messages, "video"):
             raise BackendFailed("a clip cannot be sent to a server: the protocol has no video")
-        body = {
-            "model": self._model,
-            "messages": [_as_chat(message) for message in request.messages],
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        extra = self._extra(request, self._folder)
-        if request.margins and self._request_is("llama-server"):
-            extra |= {"logprobs": True, "top_logprobs": 2}
-        clock_of_tokens = TokenClock()
-        try:
-            with self._client.chat.completions.with_streaming_response.create(
-                **body, stream=True, stream_options={"include_usage": True}, extra_body=extra
-            ) as response:
-                events = timed(response.iter_lines(), clock_of_tokens)
-            e2e_s = clock_of_tokens.elapsed_s()
-        except openai.APIStatusError as error:
-            raise BackendFailed(
-                f"{self._name} answered {error.status_code}: {error.message}"
-            ) from error
-        except (openai.APIError, httpx2.HTTPError, OSError) as error:
-            raise BackendFailed(self._broken(error)) from error
-        try:
-            answer = read(events)
-        except BackendFailed as error:
-            raise BackendFailed(f"{self._name}: {error}") from error
+        body, extra = self._fields(request)
+        answer, e2e_s = self._stream(body, extra)
         self.timings = answer.timings
         if answer.error:
             raise BackendFailed(f"{self._name} broke off its answer: {answer.error}")
         if answer.finish_reason not in ("stop", "length"):
             raise BackendFailed(
                 f"{self._name} ended its stream after {len(answer.pieces)} pieces of text with "
-                f"finish_reason {answer.finish_reason!r}{self._said_unstreamed(body | extra)}"
+                f"finish_reason {answer.finish_reason!r}{self._unstreamed(body | extra)}"
             )
-        said, text = answer.completion_tokens, answer.text
-        ids = () if self._tokeniser is None else self._tokeniser.ids(text)
-        if request.fixed_length:
+        ids = () if self._tokeniser is None else self._tokeniser.ids(answer.text)
+        reported = answer.completion_tokens
+        if not request.fixed_length:
+            count = len(ids) or reported or len(answer.pieces)
+        elif reported in (None, request.max_tokens):
             count = request.max_tokens
-            if said is not None and said != count:
-                raise BackendFailed(
-                    f"{self._name} gave {said} tokens where exactly {count} were asked for"
-                )
         else:
-            count = len(ids) or said or len(answer.pieces)
+            raise BackendFailed(
+                f"{self._name} gave {reported} tokens where exactly {request.max_tokens} were "
+                "asked for"
+            )
         return Generation(
-            text=text,
+            text=answer.text,
             token_times_s=token_times(answer.pieces, count),
             e2e_s=e2e_s,
             prompt_tokens=-1 if answer.prompt_tokens is None else answer.prompt_tokens,
@@ -290,10 +266,50 @@ class Backend:
             phases=Phases() if request.phases else None,
         )
 
-    def _said_unstreamed(self, body: dict[str, Any]) -> str:
-        """What the server says to the same request where it can still set a status.
+    def _fields(self, request: GenerateRequest) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The fields of the protocol, and those of this program only."""
+        body = {
+            "model": self._model,
+            "messages": [
+                as_request(message, lambda part: data_url(Path(part.value)))
+                for message in request.messages
+            ],
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+        }
+        extra = self._extra(request, self._folder)
+        if request.margins and self._request_is("llama-server"):
+            extra |= {"logprobs": True, "top_logprobs": 2}
+        return body, extra
 
-        Some end a stream that fails without a word, after having said 200.
+    def _stream(self, body: dict[str, Any], extra: dict[str, Any]) -> tuple[Streamed, float]:
+        """Ask; return the answer and the seconds to its end."""
+        import httpx2
+        import openai
+
+        tokens = TokenClock()
+        try:
+            with self._client.chat.completions.with_streaming_response.create(
+                **body, stream=True, stream_options={"include_usage": True}, extra_body=extra
+            ) as response:
+                events = timed(response.iter_lines(), tokens)
+            e2e_s = tokens.elapsed_s()
+        except openai.APIStatusError as error:
+            raise BackendFailed(
+                f"{self._name} answered {error.status_code}: {error.message}"
+            ) from error
+        except (openai.APIError, httpx2.HTTPError, OSError) as error:
+            raise BackendFailed(self._broken(error)) from error
+        try:
+            return read(events), e2e_s
+        except BackendFailed as error:
+            raise BackendFailed(f"{self._name}: {error}") from error
+
+    def _unstreamed(self, body: dict[str, Any]) -> str:
+        """The answer to the same request unstreamed, when the server can still set a status.
+
+        Some servers end a failing stream without a reason, after a status of 200.
         """
         import httpx2
         import openai
@@ -321,19 +337,19 @@ class Backend:
         return f"{self._name} has ended {when}; its log says: {log}"
 
     def _has_ended(self) -> bool:
-        """Whether a server of ours is gone; its guard may not have told it yet."""
+        """Whether a managed server is gone; its guard may not have reported it yet."""
         process = self._process
         return process is not None and not (process.alive and psutil.pid_exists(process.pid))
 
     def _broken(self, error: BaseException) -> str:
         if self._has_ended():
-            self._end_is_told = True
+            self._end_is_reported = True
             return self._ended("while it answered")
         cause = error.__cause__ or error
         return f"{self._name} broke off its answer: {type(cause).__name__}: {cause}"
 
     def _print_log(self) -> None:
-        """What the server wrote since the last time goes to the worker's own log."""
+        """Copy what the server printed since the last call to the worker's log."""
         if self._process is not None:
             text = self._process.log()
             sys.stderr.write(text[self._logged :])
@@ -345,16 +361,3 @@ def _weights(request: LoadRequest, folder: Path) -> list[Path]:
     if request.model_file:
         return [folder / request.model_file, folder / request.mmproj_file]
     return sorted(folder.glob("*.safetensors"))
-
-
-def _as_chat(message: Message) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = []
-    for part in message.parts:
-        if part.kind == "image":
-            url = pictures.data_url(Path(part.value))
-            parts.append({"type": "image_url", "image_url": {"url": url}})
-        else:
-            parts.append({"type": "text", "text": part.value})
-    if message.role == "assistant":  # some servers take an answer as text only
-        return {"role": "assistant", "content": "".join(p["text"] for p in parts)}
-    return {"role": message.role, "content": parts}

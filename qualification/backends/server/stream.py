@@ -1,8 +1,8 @@
 """A streamed chat completion: its lines timed as they arrive, and read when all are there.
 
-Reading one piece (JSON, the client's own types) takes longer than a tiny model needs for a token.
-So the stream is taken line by line, each with the moment at which it came, and nothing else is
-done until it has ended.
+Parsing one piece (JSON, the client's own types) takes longer than a tiny model needs for a token.
+So each line is stored with the moment at which it came, and nothing is parsed until the stream has
+ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TEXT_LIMIT = 500
 
 @dataclass
 class Streamed:
-    """What a stream said. ``timings`` are llama-server's own, of the last piece that had any."""
+    """A streamed answer. ``timings`` are self-reported by llama-server, in its last piece."""
 
     pieces: list[Piece] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
@@ -39,16 +39,16 @@ class Streamed:
 
 def timed(lines: Iterable[str], clock: TokenClock) -> list[tuple[float, str]]:
     """The data of each event with its time in seconds since the request began."""
-    found = []
+    events = []
     for line in lines:
         if line.startswith("data:"):
             clock.tick()
-            found.append((clock.times_s[-1], line[len("data:") :]))
-    return found
+            events.append((clock.times_s[-1], line[len("data:") :]))
+    return events
 
 
 def read(events: Iterable[tuple[float, str]]) -> Streamed:
-    """Raises BackendFailed where an event is not what the protocol says."""
+    """The answer of a stream's events; BackendFailed for one that breaks the protocol."""
     answer = Streamed()
     for time_s, data in events:
         if data.strip() == "[DONE]":
@@ -66,8 +66,8 @@ def read(events: Iterable[tuple[float, str]]) -> Streamed:
 
 def _take(chunk: dict[str, Any], time_s: float, answer: Streamed) -> None:
     if chunk.get("error"):
-        said = chunk["error"]
-        answer.error = str(said.get("message", said) if isinstance(said, dict) else said)
+        error = chunk["error"]
+        answer.error = str(error.get("message", error) if isinstance(error, dict) else error)
         return
     if usage := chunk.get("usage"):
         answer.prompt_tokens = int(usage["prompt_tokens"])
@@ -82,13 +82,13 @@ def _take(chunk: dict[str, Any], time_s: float, answer: Streamed) -> None:
 
 
 def _so_far(chunk: dict[str, Any]) -> int | None:
-    """How many tokens were generated up to this piece, where the server says it."""
-    found = (chunk.get("timings") or {}).get("predicted_n")
-    return found if isinstance(found, int) else None
+    """Tokens generated up to this piece; None if the server does not report them."""
+    count = (chunk.get("timings") or {}).get("predicted_n")
+    return count if isinstance(count, int) else None
 
 
 def _margin(best: list[dict[str, Any]]) -> float:
-    """The best logit less the second best: the logarithms of probabilities differ as logits do."""
+    """The logit margin: log-probabilities differ from each other by as much as logits do."""
     if len(best) < 2:
         return float("inf")
     return float(best[0]["logprob"]) - float(best[1]["logprob"])

@@ -1,4 +1,4 @@
-"""What a server's stream says of tokens: when each came, and which they were."""
+"""The tokens of a server's stream: when each came, and their ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of text of a stream. ``so_far``: tokens generated up to it, None where not said."""
+    """A piece of a stream's text. ``so_far``: tokens generated up to it, None if not reported."""
 
     text: str
     time_s: float
@@ -20,35 +20,34 @@ class Piece:
 def token_times(pieces: Sequence[Piece], count: int) -> tuple[float, ...]:
     """When each of ``count`` tokens came, in seconds; never later than the piece that shows it.
 
-    Where the pieces say how many tokens came so far, each token has the time of the first piece
-    that has it. Where there are as many pieces as tokens, each is one. Otherwise the first token
-    has the time of the first piece and the last that of the last one; those between are spread
-    evenly, so only a rate over all of them means something.
+    If there are as many pieces as tokens, each piece is a token. If the pieces report the number of
+    tokens so far, each token has the time of the first piece that contains it. Otherwise the first
+    token has the time of the first piece, the last token that of the last piece, and the tokens
+    between are spread evenly, so that only a rate over all of them has a meaning.
     """
     if not pieces or count < 1:
         return ()
-    first, last = pieces[0].time_s, pieces[-1].time_s
+    begin_s, end_s = pieces[0].time_s, pieces[-1].time_s
     if len(pieces) == count:
         return tuple(piece.time_s for piece in pieces)
     if all(piece.so_far is not None for piece in pieces):
         times: list[float] = []
         for piece in pieces:
             times += [piece.time_s] * max(0, min(count, piece.so_far or 0) - len(times))
-        times += [last] * (count - len(times))
-        return (*times[:-1], last)
+        times += [end_s] * (count - len(times))
+        return (*times[:-1], end_s)
     if count == 1:
-        return (first,)
-    step = (last - first) / (count - 1)
-    return (*(first + step * number for number in range(count - 1)), last)
+        return (begin_s,)
+    step_s = (end_s - begin_s) / (count - 1)
+    return (*(begin_s + step_s * number for number in range(count - 1)), end_s)
 
 
 class Tokeniser:
     """Ids of the tokens of an answer's text, by the model's own tokeniser.
 
-    The protocol does not tell ids. Those of the text are the ones that were generated wherever
-    the tokeniser is the inverse of itself, as it is for the canaries. ``folder`` with a
-    ``tokenizer.json`` is asked first, then llama.cpp's ``/tokenize`` at ``url``; without either
-    nothing is known of them.
+    The protocol has no ids. The ids of the text are the generated ones if encoding inverts
+    decoding, as it does for the canaries. A ``tokenizer.json`` in ``folder`` is used first, then
+    llama.cpp's ``/tokenize`` at ``url``; without both there are no ids.
     """
 
     def __init__(self, folder: Path | None, url: str) -> None:
@@ -61,7 +60,7 @@ class Tokeniser:
             self._local = Tokenizer.from_file(str(file))
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The ids of ``text``; () of an empty one, and where they are not known."""
+        """The ids of ``text``; () if it is empty or the ids are not known."""
         if text and self._local is not None:
             return tuple(self._local.encode(text, add_special_tokens=False).ids)
         return self._remote(text) if text and self._url else ()
@@ -75,7 +74,7 @@ class Tokeniser:
                 ids = reply.json()["tokens"] if reply.status_code == 200 else None
         except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             ids = None
-        if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
-            self._url = ""  # it has no such thing: not asked again
+        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
+            self._url = ""  # this server has no such endpoint
             return ()
         return tuple(ids)

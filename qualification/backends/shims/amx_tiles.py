@@ -5,10 +5,9 @@ GCC before 11.5, 12.4 and 13.3 tells its optimiser that ``_tile_loadconfig`` rea
 gets what lay on the stack, and the first prompt of any model quantised to Q4_0, Q4_1, Q8_0 or a
 K type ends the process with signal 11 (ggml-org/llama.cpp#20824).  Debian 12's GCC is one of them.
 
-What avoids it at run time is llama.cpp's own switch for repacked weights, ``use_extra_bufts``
-(llama-server: ``--no-repack``), which llama-cpp-python passes from the default parameters only.
-The record says when this was done; where the build is sound or the processor has no AMX, nothing
-is.
+llama.cpp's own switch for repacked weights, ``use_extra_bufts`` (llama-server: ``--no-repack``),
+avoids it at run time; llama-cpp-python takes it from the default parameters only. The record has a
+note if this was done. With a sound build or a processor without AMX nothing is done.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _SOUND_SINCE = {11: 5, 12: 4, 13: 3}
-"""Minor version of each GCC release from which the intrinsic is right; later releases all are."""
+"""GCC release -> minor version from which the intrinsic is correct; later releases all are."""
 
 _COMPILER = re.compile(rb"GCC: \([^)\0]*\) (\d+)\.(\d+)\.\d+")
 _LIBRARIES = "libggml-cpu*.so*"
@@ -27,16 +26,18 @@ NOT_REPACKED = "weights not repacked for AMX"
 
 
 def avoid_if_broken() -> tuple[str, ...]:
-    """Have weights loaded unpacked where the tiles are broken; return a note if so.
+    """Load weights without repacking if the tiles are broken; return a note in that case.
 
-    Call it before a ``llama_cpp.Llama`` is made; calling it again changes nothing.
+    Call it before a ``llama_cpp.Llama`` is created; a second call changes nothing.
     """
     api: Any = import_module("llama_cpp.llama_cpp")
     if b"AMX_INT8 = 1" not in api.llama_print_system_info():
         return ()
     folder = Path(str(api.__file__)).parent / "lib"
-    found = {by for file in folder.glob(_LIBRARIES) for by in broken_compilers(file.read_bytes())}
-    if not found:
+    compilers: set[str] = set()
+    for file in folder.glob(_LIBRARIES):
+        compilers |= broken_compilers(file.read_bytes())
+    if not compilers:
         return ()
     original = getattr(api.llama_model_default_params, "original", api.llama_model_default_params)
 
@@ -47,11 +48,11 @@ def avoid_if_broken() -> tuple[str, ...]:
 
     unpacked.original = original  # type: ignore[attr-defined]
     api.llama_model_default_params = unpacked
-    return (f"{NOT_REPACKED}: llama.cpp was built by GCC {', '.join(sorted(found))}",)
+    return (f"{NOT_REPACKED}: llama.cpp was built by GCC {', '.join(sorted(compilers))}",)
 
 
 def no_repack(program: Path, cpu: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
-    """The words that keep a llama-server off the tiles where they are broken, () elsewhere."""
+    """The option that keeps a llama-server off broken tiles; () if they are sound."""
     try:
         has_tiles = b"amx_int8" in cpu.read_bytes()
         return ("--no-repack",) if has_tiles and broken_compilers(program.read_bytes()) else ()
@@ -60,6 +61,6 @@ def no_repack(program: Path, cpu: Path = Path("/proc/cpuinfo")) -> tuple[str, ..
 
 
 def broken_compilers(library: bytes) -> set[str]:
-    """Return the versions of GCC, of those that made ``library``, whose tiles are broken."""
+    """Return the versions of GCC with broken tiles that ``library`` was built with."""
     versions = {(int(major), int(minor)) for major, minor in _COMPILER.findall(library)}
     return {f"{major}.{minor}" for major, minor in versions if minor < _SOUND_SINCE.get(major, 0)}

@@ -1,8 +1,8 @@
 """Keeps code that comes with a model's files from running, unless its declaration allows it.
 
-``trust_remote_code=False`` is not enough: mlx-vlm 0.7.10 passes True in places of its own, and
-with that runs the code of any model whose files name some, asked or not. So the two functions of
-transformers that decide on such code and that import it are closed for the worker's whole life.
+``trust_remote_code=False`` is not enough: mlx-vlm 0.7.10 passes True in some places and then runs
+the code of any model whose files name some. So the two functions of transformers that decide on
+such code and import it are disabled for the life of the worker.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from qualification.core.errors import BackendFailed
 
 
 def forbid() -> None:
-    """From now on the library's own classes are used, and a model's code is never imported.
+    """Use only the library's own classes from now on; a model's code is never imported.
 
     Call it before mlx_vlm or anything else imports transformers' auto classes: they take the
     deciding function by name.
@@ -22,7 +22,7 @@ def forbid() -> None:
 
     decide = dynamic_module_utils.resolve_trust_remote_code
 
-    def decide_against(_asked: Any, *arguments: Any, **options: Any) -> Any:
+    def decide_against(_requested: Any, *arguments: Any, **options: Any) -> Any:
         return decide(False, *arguments, **options)
 
     dynamic_module_utils.resolve_trust_remote_code = decide_against

@@ -4,7 +4,7 @@ The package registry's Linux wheel of torchvision is built for CUDA: its compile
 not load beside a CPU torch, so the operators it would register are missing and the import ends
 with ``operator torchvision::nms does not exist``.  transformers' Qwen and SmolVLM processors
 import torchvision, but use only its transforms, which are plain Python.  Declaring the schemas of
-the missing operators is enough for the import; calling one of them still fails, as it should.
+the missing operators is enough for the import; a call of one of them still fails, as it should.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from pathlib import Path
 _LIBRARY: list[object] = []  # torch drops the declarations when its Library is collected
 
 _SCHEMA = "{}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-"""The schema of ``nms``, the operator that the import asks for first; nobody calls the others."""
+"""The schema of ``nms``, which the import needs first; the other operators are never called."""
 
 _NEEDED = re.compile(r"""register_fake\(\s*["']torchvision::(\w+)["']""")
 
 
 def install_if_needed() -> bool:
-    """Declare torchvision's missing operators; say whether that is in force in this process.
+    """Declare torchvision's missing operators; return whether they are declared by us here.
 
-    Call it before anything imports torchvision (so before transformers' processors).  Returns
-    False, and changes nothing, where torchvision or torch is not installed, where torchvision was
-    imported already, or where its compiled extension loads: on a Mac, with a CUDA torch, with a
-    matching CPU wheel.  torchvision itself is not imported to find out, because a failed import
-    leaves half of it behind; its extension is loaded the way that it would load it.
+    Call it before anything imports torchvision (so before transformers' processors). Returns False
+    and changes nothing if torchvision or torch is not installed, if torchvision is already
+    imported, or if its compiled extension loads: on a Mac, with a CUDA torch, with a matching CPU
+    wheel. torchvision itself is not imported to find out, because a failed import leaves a part of
+    it behind; its extension is loaded in the way in which torchvision loads it.
     """
     if _LIBRARY:
         return True
     if "torchvision" in sys.modules:
         return False
-    found = importlib.util.find_spec("torchvision")
-    if found is None or found.origin is None or importlib.util.find_spec("torch") is None:
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None or importlib.util.find_spec("torch") is None:
         return False
     import torch
 
-    package = Path(found.origin).parent
+    package = Path(spec.origin).parent
     if hasattr(torch.ops.torchvision, "nms") or _extension_loads(package):
         return False
     library = torch.library.Library("torchvision", "DEF")

@@ -1,4 +1,4 @@
-"""Which baselines are to be removed, and why."""
+"""Which accepted sessions expire, by the terms that a person states. Pure."""
 
 from __future__ import annotations
 
@@ -13,32 +13,30 @@ from packaging.version import InvalidVersion, Version
 
 from qualification.core.errors import SelectionError
 from qualification.core.results import Environment
-from qualification.judging.baselines.staleness import Kept, when
-from qualification.judging.baselines.storage import (
-    AcceptedSession,
-    Baseline,
-)
+from qualification.judging.baselines.staleness import StoredBaseline, when
+from qualification.judging.baselines.storage import AcceptedSession, Baseline
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """Sessions of one file that go. ``left`` 0: the file goes with them."""
+    """Sessions of one file that expire. ``remaining`` 0: the file is removed with them."""
 
     path: Path
     baseline: Baseline
     sessions: tuple[AcceptedSession, ...]
 
     @property
-    def left(self) -> int:
-        """How many sessions stay."""
+    def remaining(self) -> int:
+        """The number of sessions that stay."""
         return len(self.baseline.sessions) - len(self.sessions)
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Which sessions expire: those that meet each kind of term that has any, one of its kind.
+class ExpiryTerms:
+    """Which sessions expire: those that match every kind of term that is given.
 
-    ``environments`` are requirements such as ``mlx-vlm<0.6`` or ``python<3.11``.
+    Several terms of one kind are alternatives. ``environments`` are requirements such as
+    ``mlx-vlm<0.6`` or ``python<3.11``.
     """
 
     environments: tuple[Requirement, ...] = ()
@@ -49,7 +47,7 @@ class Terms:
     tiers: tuple[str, ...] = ()
 
 
-def terms(
+def expiry_terms(
     *,
     environments: Sequence[str] = (),
     sessions: Sequence[str] = (),
@@ -57,20 +55,20 @@ def terms(
     before: str = "",
     deployments: Sequence[str] = (),
     tiers: Sequence[str] = (),
-) -> Terms:
-    """Terms as a user writes them; SelectionError where one is wrong, or where none is a term.
+) -> ExpiryTerms:
+    """Terms as a user writes them; SelectionError where one is wrong, or where there is none.
 
-    Deployments and tiers only narrow: by themselves they would let everything of theirs go.
+    Deployments and tiers only narrow the choice: alone, they would remove whole baselines.
     """
     if not (environments or sessions or machines or before):
         raise SelectionError(
             "what expires? name --environment, --session, --machine or --before; "
-            "a baseline that is to go altogether is a file: git rm it"
+            "a whole baseline is a file: git rm it"
         )
     limit = when(before) if before else None
     if before and limit is None:
         raise SelectionError(f"--before {before!r} is no date: write one such as 2026-01-31")
-    return Terms(
+    return ExpiryTerms(
         environments=tuple(_requirement(text) for text in environments),
         sessions=tuple(sessions),
         machines=tuple(machines),
@@ -82,46 +80,46 @@ def terms(
 
 def _requirement(text: str) -> Requirement:
     try:
-        found = Requirement(text)
+        requirement = Requirement(text)
     except InvalidRequirement as error:
         raise SelectionError(
             f"--environment {text!r} is no requirement: write one such as 'mlx-vlm<0.6'"
         ) from error
-    if not found.specifier or found.url or found.marker or found.extras:
+    if not requirement.specifier or requirement.url or requirement.marker or requirement.extras:
         raise SelectionError(
             f"--environment {text!r}: write a package and versions only, such as 'mlx-vlm<0.6'"
         )
-    return found
+    return requirement
 
 
-def expiring(kept: Sequence[Kept], wanted: Terms) -> tuple[Expiry, ...]:
-    """What would go, a file each; files that cannot be read are left out."""
-    found = []
-    for one in kept:
-        baseline = one.baseline
+def expiring(files: Sequence[StoredBaseline], terms: ExpiryTerms) -> tuple[Expiry, ...]:
+    """The sessions that would be removed, by file; files that cannot be read are left out."""
+    expiries = []
+    for stored in files:
+        baseline = stored.baseline
         if baseline is None:
             continue
-        if wanted.deployments and baseline.deployment not in wanted.deployments:
+        if terms.deployments and baseline.deployment not in terms.deployments:
             continue
-        if wanted.tiers and baseline.tier not in wanted.tiers:
+        if terms.tiers and baseline.tier not in terms.tiers:
             continue
-        sessions = tuple(session for session in baseline.sessions if _expires(session, wanted))
+        sessions = tuple(session for session in baseline.sessions if _expires(session, terms))
         if sessions:
-            found.append(Expiry(one.path, baseline, sessions))
-    return tuple(found)
+            expiries.append(Expiry(stored.path, baseline, sessions))
+    return tuple(expiries)
 
 
-def _expires(session: AcceptedSession, wanted: Terms) -> bool:
-    if wanted.sessions and session.identifier not in wanted.sessions:
+def _expires(session: AcceptedSession, terms: ExpiryTerms) -> bool:
+    if terms.sessions and session.identifier not in terms.sessions:
         return False
-    if wanted.machines and session.machine.identifier not in wanted.machines:
+    if terms.machines and session.machine.identifier not in terms.machines:
         return False
-    if wanted.before is not None:
+    if terms.before is not None:
         started = when(session.started)
-        if started is None or started >= wanted.before:
+        if started is None or started >= terms.before:
             return False
-    return not wanted.environments or any(
-        _has(session.environment, requirement) for requirement in wanted.environments
+    return not terms.environments or any(
+        _has(session.environment, requirement) for requirement in terms.environments
     )
 
 

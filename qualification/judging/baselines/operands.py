@@ -1,4 +1,4 @@
-"""What a user names to compare: deployments, files, sessions of one, or two folders."""
+"""The two operands of a comparison, as a user names them: deployments, files, sessions, folders."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qualification.core.errors import BaselineError, SelectionError
-from qualification.judging.baselines.comparison import Side
-from qualification.judging.baselines.staleness import Kept, read_all
+from qualification.judging.baselines.comparison import Operand
+from qualification.judging.baselines.staleness import read_all
 from qualification.judging.baselines.storage import Baseline, baseline_path, read_baseline
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Sides to compare, and sentences on the baselines that have no counterpart."""
+class OperandPairs:
+    """Operands to compare, and sentences on the baselines that have no counterpart."""
 
-    pairs: tuple[tuple[Side, Side], ...]
-    alone: tuple[str, ...] = ()
+    pairs: tuple[tuple[Operand, Operand], ...]
+    unpaired: tuple[str, ...] = ()
 
 
-def pairs(a: str, b: str, folder: Path, tier: str = "") -> Pairs:
-    """The sides that two texts name; SelectionError or BaselineError where one names none.
+def operand_pairs(a: str, b: str, folder: Path, tier: str = "") -> OperandPairs:
+    """The operands that two texts name; SelectionError or BaselineError where one names none.
 
     Two folders are paired by tier and deployment. Anything else is one pair.
     """
     folders = [Path(text).is_dir() for text in (a, b)]
     if all(folders):
-        return _of_folders(Path(a), Path(b), tier)
+        return _pairs_of_folders(Path(a), Path(b), tier)
     if any(folders):
         raise SelectionError(f"{a} and {b}: compare two folders, or two baselines, not one of each")
-    return Pairs(((side(a, folder, tier), side(b, folder, tier)),))
+    return OperandPairs(((operand(a, folder, tier), operand(b, folder, tier)),))
 
 
-def side(text: str, folder: Path, tier: str = "") -> Side:
+def operand(text: str, folder: Path, tier: str = "") -> Operand:
     """``DEPLOYMENT``, ``TIER/DEPLOYMENT`` or a JSON file, with ``:SESSION`` behind or without."""
-    found = _named(text, folder, tier)
-    if found is not None:
-        return Side(text, found.sessions)
-    name, colon, session = text.rpartition(":")
-    found = _named(name, folder, tier) if colon else None
-    if found is None:
-        known = sorted(
-            {one.baseline.deployment for one in read_all(folder) if one.baseline is not None}
+    baseline = _named(text, folder, tier)
+    if baseline is not None:
+        return Operand(text, baseline.sessions)
+    name, colon, identifier = text.rpartition(":")
+    baseline = _named(name, folder, tier) if colon else None
+    if baseline is None:
+        deployments = sorted(
+            {
+                stored.baseline.deployment
+                for stored in read_all(folder)
+                if stored.baseline is not None
+            }
         )
         raise SelectionError(
-            f"{text} is no baseline of {folder}; it has: {', '.join(known) or 'none'}"
+            f"{text} is no baseline of {folder}; it has: {', '.join(deployments) or 'none'}"
         )
-    chosen = tuple(one for one in found.sessions if one.identifier == session)
+    chosen = tuple(session for session in baseline.sessions if session.identifier == identifier)
     if not chosen:
-        names = ", ".join(one.identifier for one in found.sessions)
-        raise SelectionError(f"{name} has no session {session!r}; it has: {names or 'none'}")
-    return Side(text, chosen)
+        names = ", ".join(session.identifier for session in baseline.sessions)
+        raise SelectionError(f"{name} has no session {identifier!r}; it has: {names or 'none'}")
+    return Operand(text, chosen)
 
 
 def _named(text: str, folder: Path, tier: str) -> Baseline | None:
@@ -58,47 +62,52 @@ def _named(text: str, folder: Path, tier: str) -> Baseline | None:
     if text.endswith(".json") and Path(text).is_file():
         return read_baseline(Path(text).resolve())
     place, _, deployment = text.rpartition("/")
-    wanted = place or tier
-    found = []
-    for one in read_all(folder):
-        if one.baseline is None:
-            on = one.path.parent.name
-            if wanted in ("", on) and one.path.name == baseline_path(folder, on, deployment).name:
-                raise BaselineError(one.problem)
-        elif one.baseline.deployment == deployment and wanted in ("", one.baseline.tier):
-            found.append(one.baseline)
-    if len(found) > 1:
-        tiers = ", ".join(one.tier for one in found)
+    chosen_tier = place or tier
+    matches = []
+    for stored in read_all(folder):
+        if stored.baseline is None:
+            # A damaged file must not be passed over for another tier's.
+            tier_folder = stored.path.parent.name
+            file_name = baseline_path(folder, tier_folder, deployment).name
+            if chosen_tier in ("", tier_folder) and stored.path.name == file_name:
+                raise BaselineError(stored.problem)
+        elif stored.baseline.deployment == deployment and chosen_tier in ("", stored.baseline.tier):
+            matches.append(stored.baseline)
+    if len(matches) > 1:
+        tiers = ", ".join(baseline.tier for baseline in matches)
         raise SelectionError(f"{deployment} has baselines on {tiers}: name one with --tier")
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
-def _of_folders(one: Path, other: Path, tier: str) -> Pairs:
-    alone: list[str] = []
-    sides = [_keyed(folder, tier, alone) for folder in (one, other)]
-    for here, there, folder in ((sides[0], sides[1], one), (sides[1], sides[0], other)):
-        alone += [f"{'/'.join(key)}: only in {folder}" for key in here if key not in there]
-    return Pairs(
+def _pairs_of_folders(a: Path, b: Path, tier: str) -> OperandPairs:
+    sentences: list[str] = []
+    a_baselines, b_baselines = (_by_name(folder, tier, sentences) for folder in (a, b))
+    sentences += [f"{name}: only in {a}" for name in a_baselines if name not in b_baselines]
+    sentences += [f"{name}: only in {b}" for name in b_baselines if name not in a_baselines]
+    return OperandPairs(
         tuple(
             (
-                Side(f"{one}: {'/'.join(key)}", sides[0][key].sessions),
-                Side(f"{other}: {'/'.join(key)}", sides[1][key].sessions),
+                Operand(f"{a}: {name}", a_baselines[name].sessions),
+                Operand(f"{b}: {name}", b_baselines[name].sessions),
             )
-            for key in sides[0]
-            if key in sides[1]
+            for name in a_baselines
+            if name in b_baselines
         ),
-        tuple(alone),
+        tuple(sentences),
     )
 
 
-def _keyed(folder: Path, tier: str, said: list[str]) -> dict[tuple[str, str], Baseline]:
-    """Baselines by tier and deployment, of a folder or of the checkout that holds one."""
+def _by_name(folder: Path, tier: str, sentences: list[str]) -> dict[str, Baseline]:
+    """``TIER/DEPLOYMENT`` -> baseline, of a folder or of the checkout that holds one.
+
+    A sentence is added for each file that cannot be read.
+    """
     inner = folder / "baselines"
-    found: dict[tuple[str, str], Baseline] = {}
-    kept: tuple[Kept, ...] = read_all(inner if inner.is_dir() else folder)
-    for each in kept:
-        if each.baseline is None:
-            said.append(f"unreadable: {each.problem}")
-        elif not tier or each.baseline.tier == tier:
-            found[each.baseline.tier, each.baseline.deployment] = each.baseline
-    return found
+    baselines = {}
+    for stored in read_all(inner if inner.is_dir() else folder):
+        baseline = stored.baseline
+        if baseline is None:
+            sentences.append(f"unreadable: {stored.problem}")
+        elif not tier or baseline.tier == tier:
+            baselines[f"{baseline.tier}/{baseline.deployment}"] = baseline
+    return baselines

@@ -1,7 +1,7 @@
-"""What becomes of baselines: which there are, which are stale and why, and which sessions expire.
+"""Which baselines there are, and which of them are stale and why.
 
-A baseline never goes by itself: a stale one is listed, an expired session is removed by a person
-who says so. Reading a folder is the only input; everything else is pure.
+A stale baseline is listed and never removed by itself. Reading a folder is the only input;
+everything else is pure. Source: docs/baselines.md ("Stale").
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from qualification.judging.baselines.storage import (
     forgotten_metrics,
     read_baseline,
 )
-from qualification.judging.library_versions import PRINCIPAL, backend_of
+from qualification.judging.library_versions import engine_of, principal_libraries
 
 Kind = Literal["deployment", "tier", "age", "versions", "metric", "unreadable"]
 
 PUBLISHED = "published"
-"""The folder of other people's figures, which lies among the tiers' and is not one of them."""
+"""The folder of published figures, which lies among the tiers' and is none of them."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredBaseline:
     """One file of the folder. ``baseline`` is None where it cannot be read: ``problem`` says why.
 
-    ``forgotten`` are metrics that this release does not know, where only they are in the way.
+    ``forgotten`` are metrics that this release does not know, where nothing else is wrong.
     """
 
     path: Path
@@ -48,34 +48,31 @@ class Reason:
     clause: str
 
 
-def read_all(folder: Path) -> tuple[Kept, ...]:
+def read_all(folder: Path) -> tuple[StoredBaseline, ...]:
     """Every baseline file of a folder, those that cannot be read too, by tier and deployment.
 
     A folder that does not exist holds none. A JSON file in no tier's folder counts as unreadable:
-    nothing would ever be held against it.
+    nothing would ever be compared with it.
     """
     files = sorted({*folder.glob("*.json"), *folder.glob("*/*.json")})
-    return tuple(_kept(file) for file in files if file.parent != folder / PUBLISHED)
+    return tuple(_read(file) for file in files if file.parent != folder / PUBLISHED)
 
 
-def _kept(path: Path) -> Kept:
+def _read(path: Path) -> StoredBaseline:
     try:
-        return Kept(path, read_baseline(path))
+        return StoredBaseline(path, read_baseline(path))
     except BaselineError as error:
         problem = str(error)
     try:
-        return Kept(path, None, problem, forgotten_metrics(path))
+        return StoredBaseline(path, None, problem, forgotten_metrics(path))
     except BaselineError:
-        return Kept(path, None, problem)
-
-
-# --------------------------------------------------------------------------- stale
+        return StoredBaseline(path, None, problem)
 
 
 def stale(
-    kept: Kept,
+    stored: StoredBaseline,
     *,
-    deployments: Collection[str],
+    engines: Mapping[str, str],
     tiers: Collection[str],
     versions: Mapping[str, str],
     now: datetime.datetime,
@@ -83,17 +80,18 @@ def stale(
 ) -> tuple[Reason, ...]:
     """Why a file no longer serves; empty where it does.
 
-    ``deployments`` and ``tiers`` are those declared, ``versions`` the libraries in use: one that
-    has none there, or '', is not compared. ``now`` has a time zone.
+    ``engines`` maps each declared deployment to its ``Source.engine``, ``tiers`` are those
+    declared. ``versions`` are those of the libraries in use; a library without one is not compared.
+    ``now`` has a time zone.
     """
-    baseline = kept.baseline
+    baseline = stored.baseline
     if baseline is None:
-        if kept.forgotten:
-            names = ", ".join(kept.forgotten)
+        if stored.forgotten:
+            names = ", ".join(stored.forgotten)
             return (Reason("metric", f"has a metric that is no longer known: {names}"),)
         return (Reason("unreadable", "cannot be read"),)
     reasons = []
-    if baseline.deployment not in deployments:
+    if baseline.deployment not in engines:
         reasons.append(Reason("deployment", "its deployment is no longer declared"))
     if baseline.tier not in tiers:
         reasons.append(Reason("tier", "its tier is no longer declared"))
@@ -101,10 +99,11 @@ def stale(
         return (*reasons, Reason("age", "it has no session"))
     age = _age_days(baseline.sessions, now)
     if age is None:
-        reasons.append(Reason("age", "none of its sessions says when it started"))
+        reasons.append(Reason("age", "none of its sessions has a time of its start"))
     elif age > days:
         reasons.append(Reason("age", f"its newest session is {age} days old, over {days}"))
-    if clause := _other_versions(baseline, versions):
+    engine = engines.get(baseline.deployment) or engine_of(baseline.deployment)
+    if clause := _other_versions(baseline.sessions, engine, versions):
         reasons.append(Reason("versions", clause))
     return tuple(reasons)
 
@@ -114,38 +113,36 @@ def _age_days(sessions: Sequence[AcceptedSession], now: datetime.datetime) -> in
     return (now - max(times)).days if times else None
 
 
-def _other_versions(baseline: Baseline, versions: Mapping[str, str]) -> str:
-    names = [
-        name for name in PRINCIPAL.get(backend_of(baseline.deployment), ()) if versions.get(name)
-    ]
-    in_use = {name: versions[name] for name in names}
-    for session in baseline.sessions:
-        if all(session.environment.versions.get(name) == in_use[name] for name in names):
+def _other_versions(
+    sessions: Sequence[AcceptedSession], engine: str, versions: Mapping[str, str]
+) -> str:
+    """A clause where no session has all of the engine's principal libraries in use; else ''."""
+    in_use = {name: versions[name] for name in principal_libraries(engine) if versions.get(name)}
+    for session in sessions:
+        recorded = session.environment.versions
+        if all(recorded.get(name) == version for name, version in in_use.items()):
             return ""
-    last = newest(baseline.sessions).environment.versions
-    words = [
-        f"{name} {in_use[name]} (newest: {last.get(name) or 'none'})"
-        for name in names
-        if last.get(name) != in_use[name]
+    recorded = newest(sessions).environment.versions
+    clauses = [
+        f"{name} {version} (newest: {recorded.get(name) or 'none'})"
+        for name, version in in_use.items()
+        if recorded.get(name) != version
     ]
-    return f"none of its sessions has {' and '.join(words)}"
+    return f"none of its sessions has {' and '.join(clauses)}"
 
 
 def newest(sessions: Sequence[AcceptedSession]) -> AcceptedSession:
-    """The session that started last; one that says no time is older than any that does."""
+    """The session that started last; one without a time is older than any that has one."""
     earliest = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
     return max(sessions, key=lambda session: when(session.started) or earliest)
 
 
 def when(text: str) -> datetime.datetime | None:
-    """An ISO 8601 date or time, in UTC unless it says another zone; None where it is none."""
+    """An ISO 8601 date or time, in UTC unless it has another zone; None for any other text."""
     try:
-        found = datetime.datetime.fromisoformat(text.strip().removesuffix("Z"))
-        if found.tzinfo is None:
-            return found.replace(tzinfo=datetime.timezone.utc)
-        return found.astimezone(datetime.timezone.utc)
+        time = datetime.datetime.fromisoformat(text.strip().removesuffix("Z"))
+        if time.tzinfo is None:
+            return time.replace(tzinfo=datetime.timezone.utc)
+        return time.astimezone(datetime.timezone.utc)
     except (ValueError, OverflowError):
         return None
-
-
-# --------------------------------------------------------------------------- expire

@@ -1,16 +1,13 @@
 """Baselines: the raw trials of accepted sessions, in ``<folder>/<tier>/<deployment>.json``.
 
 A file is written only by :func:`accept` and :func:`remove_sessions`, which a person asks for and
-reviews as a diff. It is written whole or not at all, and never over one that cannot be read: a
-baseline is not ignored.
+reviews as a diff. It is written whole or not at all, and never over one that cannot be read.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from urllib.parse import quote
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qualification.core.errors import BaselineError
+from qualification.core.files import write_whole
 from qualification.core.metrics import METRICS
 from qualification.core.protocol import to_json
 from qualification.core.results import (
@@ -29,11 +27,12 @@ from qualification.core.results import (
     Session,
     Trial,
 )
+from qualification.core.validation import first_problem
 
 
 @dataclass(frozen=True)
 class AcceptedSession:
-    """One session of one deployment: where, when, with what, and every repetition of it."""
+    """One session of one deployment: machine, time, libraries and every repetition."""
 
     identifier: str
     started: str
@@ -45,9 +44,9 @@ class AcceptedSession:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A file's content. Sessions are in the order in which they were accepted."""
+    """The content of a file. Sessions are in the order in which they were accepted."""
 
-    # Nested dataclasses inherit this.
+    # Nested dataclasses inherit it: an unknown key anywhere makes a file unreadable.
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     schema_version: int
@@ -60,16 +59,16 @@ _ADAPTER = TypeAdapter(Baseline)
 
 
 def baseline_path(folder: Path, tier: str, deployment: str) -> Path:
-    """Where the baseline of a deployment on a tier lies; a file name for any identifier.
+    """The file of a deployment's baseline on a tier, whatever the identifier contains.
 
     Letters, digits and ``_.-~@+`` stay, anything else becomes %XX: no two identifiers share a
-    file, and none leaves the folder.
+    file, and none leads out of the folder.
     """
     return folder / _file_name(tier) / f"{_file_name(deployment)}.json"
 
 
 def read_baseline(path: Path) -> Baseline:
-    """The baseline in a file; BaselineError, with file and key, for anything but a whole one."""
+    """The baseline in a file; BaselineError, with file and key, if it is not valid."""
     baseline = _parsed(path)
     _check(baseline, path)
     return baseline
@@ -98,8 +97,7 @@ def _parsed(path: Path) -> Baseline:
     try:
         return _ADAPTER.validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BaselineError(f"{path}: {_key(first['loc'])}: {first['msg']}") from error
+        raise BaselineError(f"{path}: {first_problem(error)}") from error
 
 
 def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
@@ -133,51 +131,56 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
         trials=tuple(trials),
         conditions=session.conditions,
     )
-    _keep(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
+    _write(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
     return path
 
 
 def remove_sessions(path: Path, identifiers: Collection[str]) -> int:
-    """Take sessions out of a file; the number of those that are left.
+    """Remove sessions from a file; returns the number of those that remain.
 
-    The file is read again, so that what was accepted meanwhile stays; without a session it is
-    removed. Refused with a BaselineError: a file that cannot be read, and a session that it has
-    not.
+    The file is read again, so that what was accepted meanwhile stays; with no session left it is
+    removed. Refused with a BaselineError: a file that cannot be read, and a session that is not in
+    it.
     """
     baseline = read_baseline(path)
     missing = set(identifiers) - {session.identifier for session in baseline.sessions}
     if missing:
         raise BaselineError(f"{path}: has no session {', '.join(sorted(missing))}")
-    left = tuple(one for one in baseline.sessions if one.identifier not in identifiers)
-    if left:
-        _keep(path, replace(baseline, sessions=left))
-        return len(left)
+    remaining = tuple(
+        session for session in baseline.sessions if session.identifier not in identifiers
+    )
+    if remaining:
+        _write(path, replace(baseline, sessions=remaining))
+        return len(remaining)
     try:
         path.unlink()
-        _flush_folder(path.parent)
     except OSError as error:
         raise BaselineError(f"{path}: cannot be removed: {error}") from error
     return 0
 
 
-def _keep(path: Path, baseline: Baseline) -> None:
+def _write(path: Path, baseline: Baseline) -> None:
     _check(baseline, path)
-    _write(path, json.dumps(to_json(baseline), indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(to_json(baseline), indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        write_whole(path, f"{text}\n", durable=True)
+    except (OSError, UnicodeEncodeError) as error:
+        raise BaselineError(f"{path}: cannot be written: {error}") from error
 
 
 def _check(baseline: Baseline, path: Path) -> None:
-    """What types cannot say: the right place, one deployment, known units, finite numbers."""
+    """Check what types cannot express: file name, one deployment, known units, finite numbers."""
     expected = baseline_path(path.parent.parent, baseline.tier, baseline.deployment)
     if expected.parent.name != path.parent.name:
         raise BaselineError(f"{path}: tier: {baseline.tier!r} belongs into {expected.parent.name}/")
     if expected.name != path.name:
         raise BaselineError(f"{path}: deployment: {baseline.deployment!r} is {expected.name}")
-    seen = set()
+    identifiers = set()
     for number, session in enumerate(baseline.sessions):
         key = f"{path}: sessions[{number}]"
-        if session.identifier in seen:
+        if session.identifier in identifiers:
             raise BaselineError(f"{key}.identifier: {session.identifier} is there twice")
-        seen.add(session.identifier)
+        identifiers.add(session.identifier)
         for place, trial in enumerate(session.trials):
             _check_trial(trial, baseline.deployment, f"{key}.trials[{place}]")
 
@@ -187,51 +190,13 @@ def _check_trial(trial: Trial, deployment: str, key: str) -> None:
         raise BaselineError(f"{key}.deployment: {trial.deployment!r} is not {deployment!r}")
     if trial.metric not in METRICS:
         raise BaselineError(f"{key}.metric: {trial.metric!r} is unknown: {', '.join(METRICS)}")
-    unit = METRICS[trial.metric][0]
+    unit = METRICS[trial.metric].unit
     if trial.unit != unit:
         raise BaselineError(f"{key}.unit: {trial.metric} is in {unit}, not {trial.unit!r}")
     if not math.isfinite(trial.value):
         raise BaselineError(f"{key}.value: {trial.metric} is not a finite number")
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a file beside it, flushed to the disk, then one rename."""
-    draft = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with open(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        draft = ""
-        _flush_folder(path.parent)
-    except (OSError, UnicodeEncodeError) as error:
-        raise BaselineError(f"{path}: cannot be written: {error}") from error
-    finally:
-        if draft:
-            Path(draft).unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """So that the rename itself survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _file_name(identifier: str) -> str:
     name = quote(identifier, safe="@+")
     return name.replace(".", "%2E") if set(name) <= {"."} else name
-
-
-def _key(location: Sequence[int | str]) -> str:
-    """``("sessions", 0, "trials")`` as ``sessions[0].trials``."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".") or "content"

@@ -18,16 +18,16 @@ PRIOR_DEGREES = 4
 """Weight of that prior, in degrees of freedom."""
 
 CONFIDENCE = 0.95
-"""One-sided of each bound of :func:`baseline_interval`, two-sided of :func:`share_interval`."""
+"""Level of each one-sided bound of :func:`baseline_interval`; two-sided elsewhere."""
 
 RARE = 1e-3
-"""Probability under which :func:`is_beyond_chance` does not believe in chance."""
+"""Level of the test of :func:`is_beyond_chance`."""
 
 Standing = Literal["consistent", "suspect", "unknown"]
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value, or the mean of the two middle ones; ValueError where there is none."""
+    """The middle value, or the mean of the two middle ones; ValueError for no value."""
     if not values:
         raise ValueError("the median of no values is not defined")
     ordered = sorted(values)
@@ -36,8 +36,8 @@ def median(values: Sequence[float]) -> float:
 
 
 def _midpoint(low: float, high: float) -> float:
-    """Between the two, also where their sum overflows or their halves underflow."""
     total = low + high
+    # The sum overflows for huge values; halving first would underflow for tiny ones.
     return total / 2 if math.isfinite(total) else low / 2 + high / 2
 
 
@@ -45,7 +45,7 @@ def hodges_lehmann(values: Sequence[float]) -> float:
     """The Hodges-Lehmann estimate of a centre: median of all (x_i + x_j) / 2 with i <= j.
 
     Robust like the median (it breaks down at 29 % outliers) and nearly as efficient as the mean.
-    Same unit as the values; ValueError where there is none. Quadratic: meant for tens of values.
+    Same unit as the values; ValueError for no value. Quadratic: meant for tens of values.
 
     Source: J. L. Hodges and E. L. Lehmann, "Estimates of Location Based on Rank Tests",
     Ann. Math. Statist. 34 (1963), 598-611.
@@ -56,8 +56,7 @@ def hodges_lehmann(values: Sequence[float]) -> float:
 def coefficient_of_variation(values: Sequence[float]) -> float:
     """Sample standard deviation (n - 1) over the mean, a share: 0.1 is 10 %.
 
-    For positive values, at least two; anything else is a ValueError. Scaled by the largest value
-    first, so that it neither overflows nor underflows.
+    ValueError for fewer than two values, or one that is not positive and finite.
 
     >>> round(coefficient_of_variation([94.58, 95.37, 96.26]), 3)
     0.009
@@ -66,6 +65,7 @@ def coefficient_of_variation(values: Sequence[float]) -> float:
     """
     if len(values) < 2 or not all(0 < value < math.inf for value in values):
         raise ValueError("a coefficient of variation needs two or more positive finite values")
+    # Scaled by the largest value, squares neither overflow nor underflow.
     largest = max(values)
     scaled = [value / largest for value in values]
     mean = math.fsum(scaled) / len(scaled)
@@ -92,11 +92,11 @@ def baseline_interval(
     sessions: Sequence[Sequence[float]],
     better: Literal["lower", "higher"],
 ) -> BaselineInterval:
-    """A session's repetitions against those of K >= 1 stored sessions of the same tier.
+    """Compare a session's repetitions with those of K >= 1 stored sessions of the same tier.
 
     ::
 
-        h_k = Hodges-Lehmann of the logs of session k       h = the same of this session
+        h_k = Hodges-Lehmann of the logs of session k       h = the same for this session
         d   = s · (h - mean of h_k)                         s = -1 where more is better
         s²  = (4 · 0.02² + (K - 1) · s_h²) / (K + 3)        s_h² = sample variance of h_k
         interval: d ± t(.95, K + 3) · s · √(1 + 1/K)
@@ -104,9 +104,11 @@ def baseline_interval(
     The unit is a session, not a repetition, because repetitions of one day share that day's
     state. The prior of 2 % with 4 degrees of freedom stands in while there are few sessions.
 
-    Source: the project's JUDGING ("Against a stored baseline"); it is the prediction interval of
+    ValueError for no session, or a value that is not positive and finite.
+
+    Source: docs/judging.md ("Comparison with a stored baseline"); it is the prediction interval of
     one more normal observation with a scaled-inverse-χ² prior on the variance (Gelman et al.,
-    Bayesian Data Analysis, 3rd ed., section 3.3). ValueError for no session or no positive value.
+    Bayesian Data Analysis, 3rd ed., section 3.3).
     """
     levels = [_log_level(session) for session in sessions]
     if not levels:
@@ -121,33 +123,35 @@ def baseline_interval(
 
 
 def interval_between(
-    one: Sequence[Sequence[float]],
-    other: Sequence[Sequence[float]],
+    baseline: Sequence[Sequence[float]],
+    candidate: Sequence[Sequence[float]],
     better: Literal["lower", "higher"],
 ) -> BaselineInterval:
-    """How much worse the sessions of ``other`` are than those of ``one``: K and L of them.
+    """How much worse L sessions of a candidate are than K sessions of a baseline.
 
     ::
 
-        d = s · (mean of h_l - mean of h_k)                               s = -1: more is better
+        d = s · (mean of h_l - mean of h_k)                     s = -1 where more is better
         s² = (4 · 0.02² + (K - 1) · s_K² + (L - 1) · s_L²) / (K + L + 2)
         interval: d ± t(.95, K + L + 2) · s · √(1/K + 1/L)
 
-    With L = 1 it is :func:`baseline_interval`. ``sessions`` of the result is K + L. The variance is
-    taken to be the same on both sides (Student's pooled t with the same prior). ValueError for a
-    side without a session or a session without a positive value.
+    With L = 1 it is :func:`baseline_interval`. ``sessions`` of the result is K + L. Both groups
+    are taken to have one variance (Student's pooled t with the same prior). ValueError for a group
+    without a session, or a value that is not positive and finite.
+
+    Source: docs/baselines.md ("Compare").
     """
-    levels = [[_log_level(session) for session in side] for side in (one, other)]
-    if not all(levels):
-        raise ValueError("each side needs at least one session")
-    means = [math.fsum(side) / len(side) for side in levels]
+    groups = [[_log_level(session) for session in group] for group in (baseline, candidate)]
+    if not all(groups):
+        raise ValueError("baseline and candidate need at least one session each")
+    means = [math.fsum(levels) / len(levels) for levels in groups]
     squares = math.fsum(
-        (value - mean) ** 2 for side, mean in zip(levels, means, strict=True) for value in side
+        (level - mean) ** 2 for levels, mean in zip(groups, means, strict=True) for level in levels
     )
     sign = -1.0 if better == "higher" else 1.0
     difference = sign * (means[1] - means[0])
-    half = _half_width_between(len(levels[0]), len(levels[1]), squares)
-    count = len(levels[0]) + len(levels[1])
+    half = _half_width_between(len(baseline), len(candidate), squares)
+    count = len(baseline) + len(candidate)
     return BaselineInterval(difference, difference - half, difference + half, count)
 
 
@@ -163,7 +167,7 @@ def level(values: Sequence[float]) -> float:
 
 
 def standing(interval: BaselineInterval, noticeable: float, margin: float) -> Standing:
-    """What an interval supports about a slowdown, both limits as shares (0.01 and 0.10).
+    """The conclusion that an interval supports; both limits are shares (0.01 and 0.10).
 
     ``consistent``: the upper bound is under the margin; ``suspect``: the lower bound is over the
     noticeable difference and the upper one is not under the margin; ``unknown``: neither.
@@ -178,8 +182,8 @@ def standing(interval: BaselineInterval, noticeable: float, margin: float) -> St
 def sessions_to_decide(margin: float, limit: int = 50) -> int:
     """The least number of stored sessions that can show "no slower than ``margin``" at all.
 
-    Of sessions that agree perfectly, with a new one that equals them; 0 where ``limit`` of them
-    are not enough.
+    Assumes that the sessions agree perfectly with each other and with the new one; 0 where
+    ``limit`` of them are not enough.
     """
     for count in range(1, limit + 1):
         if _half_width(count, 0.0) < math.log1p(margin):
@@ -189,7 +193,7 @@ def sessions_to_decide(margin: float, limit: int = 50) -> int:
 
 @dataclass(frozen=True)
 class ShareInterval:
-    """The mean of ``count`` values of 0 to 1, between two-sided bounds at :data:`CONFIDENCE`."""
+    """The mean of ``count`` values of 0 to 1, with two-sided bounds at :data:`CONFIDENCE`."""
 
     mean: float
     lower: float
@@ -206,9 +210,10 @@ def share_interval(values: Sequence[float]) -> ShareInterval:
     For values of 0 or 1 it is the usual one. For values between, such as the VQA accuracy, it is
     wider than needed, because their variance is at most mean · (1 - mean) (Bhatia and Davis,
     Amer. Math. Monthly 107 (2000), 353-357). It never collapses to a point, as a bootstrap of
-    right answers alone does, and never leaves 0..1. ValueError for no value or one outside.
+    nothing but correct answers does, and never leaves 0..1. ValueError for no value or one outside.
 
-    Source: E. B. Wilson, J. Amer. Statist. Assoc. 22 (1927), 209-212.
+    Source: E. B. Wilson, J. Amer. Statist. Assoc. 22 (1927), 209-212; docs/judging.md ("Shares,
+    variation and slopes").
 
     >>> print(share_interval([1.0] * 11 + [0.0] * 9))
     55.0% (34.2% to 74.2%, n = 20)
@@ -229,7 +234,7 @@ def share_interval(values: Sequence[float]) -> ShareInterval:
 
 @dataclass(frozen=True)
 class Slope:
-    """A slope per step, between two-sided bounds at :data:`CONFIDENCE`."""
+    """A slope per step, with two-sided bounds at :data:`CONFIDENCE`."""
 
     value: float
     lower: float
@@ -240,8 +245,8 @@ def theil_sen(values: Sequence[float]) -> Slope:
     """The Theil-Sen slope of equally spaced values: median of (v_j - v_i) / (j - i) over i < j.
 
     Robust: it breaks down at 29 % outliers, so a few steps of an allocator do not make a slope.
-    Unit of the values, per step; ValueError for fewer than three values or those that are no
-    numbers. Quadratic: meant for tens of values.
+    Unit of the values, per step; ValueError for fewer than three values or one that is not finite.
+    Quadratic: meant for tens of values.
 
     Source: P. K. Sen, J. Amer. Statist. Assoc. 63 (1968), 1379-1389.
 
@@ -256,48 +261,50 @@ def theil_sen(values: Sequence[float]) -> Slope:
     return Slope(float(slope), float(lower), float(upper))
 
 
-def is_beyond_chance(right: int, count: int, chance: float) -> bool:
-    """Say whether guesses that are right with probability ``chance`` hardly ever get so many.
+def is_beyond_chance(successes: int, count: int, chance: float) -> bool:
+    """Whether ``successes`` among ``count`` trials are more than chance gives.
 
-    One-sided exact binomial test at :data:`RARE`.
+    ``chance`` is the probability of a success. One-sided exact binomial test at
+    :data:`RARE`.
     """
     from scipy.stats import binom
 
-    return bool(binom.sf(right - 1, count, chance) < RARE)
+    return bool(binom.sf(successes - 1, count, chance) < RARE)
 
 
 def drift(intervals: Sequence[float]) -> float:
     """Latency between tokens at the end over that at the beginning: 1.1 is 10 % slower.
 
-    The median of the last quarter over that of the first, of intervals in the order in which they
-    were seen (equal requests may be put one behind the other). Medians, because a pause of the
-    scheduler is no drift. ValueError for fewer than eight, or for one that is not positive.
+    The median of the last quarter of the intervals over that of the first quarter, in the order in
+    which they were observed (equal requests may be appended to each other). Medians, because a
+    pause of the scheduler is no drift. ValueError for fewer than eight intervals, or one that is
+    not positive and finite.
 
-    Source: the project's MEASURING ("The drift test is the authority"): sensors have said
-    "nominal" while a machine throttled.
+    Source: docs/measuring.md ("Drift"): sensors have reported "nominal" on a machine that
+    throttled.
 
     >>> drift([0.01] * 30 + [0.012] * 10)
     1.2
     """
-    if len(intervals) < 8 or not all(0 < one < math.inf for one in intervals):
+    if len(intervals) < 8 or not all(0 < interval < math.inf for interval in intervals):
         raise ValueError("a drift needs eight or more positive intervals")
     quarter = len(intervals) // 4
     return median(intervals[-quarter:]) / median(intervals[:quarter])
 
 
 def departure(before: Sequence[float], after: Sequence[float]) -> float:
-    """How far two runs of one request are apart, as a ratio of 1 or more, whichever is larger.
+    """The larger of two medians over the smaller: how far two runs of one request are apart.
 
-    Medians; ValueError for no value or one that is not positive. A machine that was slower at the
-    beginning was as little in one state as one that was slower at the end.
+    A machine that was slower at the beginning changed as much as one that was slower at the end.
+    ValueError for no value, or one that is not positive and finite.
 
     >>> departure([100.0, 101.0, 99.0], [95.0])
     1.0526315789473684
     """
     if not all(0 < value < math.inf for value in (*before, *after)):
         raise ValueError("a departure needs positive values")
-    one, other = median(before), median(after)
-    return max(one / other, other / one)
+    low, high = sorted((median(before), median(after)))
+    return high / low
 
 
 def _log_level(values: Sequence[float]) -> float:
@@ -307,13 +314,14 @@ def _log_level(values: Sequence[float]) -> float:
 
 
 def _half_width(count: int, squares: float) -> float:
-    """``squares`` is (K - 1) · s_h²: the sum of squared deviations of the sessions' levels."""
+    """``squares`` is (K - 1) · s_h²: the sum of squared deviations of the sessions' log levels."""
     return _half_width_between(count, 1, squares)
 
 
-def _half_width_between(count: int, other: int, squares: float) -> float:
+def _half_width_between(baseline: int, candidate: int, squares: float) -> float:
     from scipy.stats import t
 
-    degrees = count + other + PRIOR_DEGREES - 2
+    # The prior counts as PRIOR_DEGREES more deviations of PRIOR_SD; each mean costs one degree.
+    degrees = baseline + candidate + PRIOR_DEGREES - 2
     variance = (PRIOR_DEGREES * PRIOR_SD**2 + squares) / degrees
-    return float(t.ppf(CONFIDENCE, degrees)) * math.sqrt(variance * (1 / other + 1 / count))
+    return float(t.ppf(CONFIDENCE, degrees)) * math.sqrt(variance * (1 / baseline + 1 / candidate))

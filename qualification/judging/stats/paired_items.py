@@ -1,4 +1,4 @@
-"""A and B answered the same items: has B lost more right answers than the margin allows? Pure.
+"""A and B answered the same items: has B lost more correct answers than m allows? Pure.
 
 Only items whose answers were compared one to one belong here; where all answers are identical the
 caller passes without a test. scipy is imported inside the functions that need it.
@@ -14,7 +14,10 @@ from typing import Literal
 from qualification.judging.stats.sequential import ALPHA
 
 MARGIN = 0.02
-"""Loss of right answers that is too much, a share of the items (JUDGING: two points)."""
+"""Equivalence bound: the loss of correct answers that is too much, a share of the items.
+
+Source: docs/judging.md ("Limits of each metric").
+"""
 
 POWER_Z = 0.8416
 """Standard normal quantile of 80 %."""
@@ -24,10 +27,10 @@ ItemsName = Literal["pass", "regressed", "open"]
 
 @dataclass(frozen=True)
 class ItemsDecision:
-    """What the items support; ``open`` is for the caller to call inconclusive or to go on.
+    """The decision that the items support; ``open`` leaves it to the caller to ask more items.
 
     ``loss`` is (lost - gained) / items, positive is worse; ``lower`` and ``upper`` bound it, each
-    at 1 - 1/64 for itself. ``lost`` items only A had right, ``gained`` ones only B.
+    at 1 - 1/64 for itself. Only A was correct on the ``lost`` items, only B on the ``gained``.
     """
 
     name: ItemsName
@@ -41,17 +44,17 @@ class ItemsDecision:
 
 
 def judge_items(
-    a_right: Sequence[bool], b_right: Sequence[bool], *, margin: float = MARGIN
+    a_correct: Sequence[bool], b_correct: Sequence[bool], *, margin: float = MARGIN
 ) -> ItemsDecision:
-    """Judge right answers of A and B on the same items, in the same order.
+    """Judge whether A and B were correct on the same items, in the same order.
 
     ``regressed``: the lower bound of the loss is over 0 and McNemar's exact one-sided test has
     p <= 1/64; ``pass``: the upper bound is under the margin; where both hold, ``pass``, as in the
-    rule of the pairs. ValueError for no item, unequal lengths or a margin outside 0..1.
+    sequential test. ValueError for no item, unequal lengths or a margin outside 0..1.
     """
-    if len(a_right) != len(b_right) or not a_right or not 0 < margin < 1:
-        raise ValueError("paired items need one or more answers of each side, and a margin in 0..1")
-    pairs = list(zip(a_right, b_right, strict=True))
+    if len(a_correct) != len(b_correct) or not a_correct or not 0 < margin < 1:
+        raise ValueError("paired items need one or more answers of A and of B, a margin in 0..1")
+    pairs = list(zip(a_correct, b_correct, strict=True))
     lost = sum(1 for a, b in pairs if a and not b)
     gained = sum(1 for a, b in pairs if b and not a)
     items = len(pairs)
@@ -63,7 +66,8 @@ def judge_items(
         name = "regressed"
     loss = (lost - gained) / items
     sentence = (
-        f"of {items} items B lost {lost} and gained {gained}: {100 * loss:+.1f} points of loss"
+        f"of {items} items the candidate lost {lost} and gained {gained}: "
+        f"{100 * loss:+.1f} points of loss"
         f" ({100 * lower:+.1f} to {100 * upper:+.1f}), {_meaning(name, margin)}"
     )
     if name == "open":
@@ -88,11 +92,11 @@ def mcnemar(lost: int, gained: int) -> float:
 def loss_bounds(lost: int, gained: int, items: int) -> tuple[float, float]:
     """Tango's score bounds of (lost - gained) / items, each one-sided at 1 - 1/64.
 
-    They stay honest where few items differ, and wider than a point where none does, where Wald's
-    interval would pass a handful of items. What decides is exact in effect: enumerated for 30 to
-    800 items, the upper bound misses a loss of two points, and the lower one no loss, at most
-    1.00 times 1/64. The lower bound of a real loss, which is only reported, misses up to 1.7
-    times 1/64 where nothing is gained (tests/test_paired_accuracy.py).
+    They keep their level where few items differ, and never collapse to a point, where Wald's
+    interval would pass a handful of items. The bounds that decide are exact in effect: enumerated
+    for 30 to 800 items, the upper bound misses a loss of two points, and the lower one no loss, at
+    most 1.00 times 1/64. The lower bound of a real loss, which is only reported, misses up to 1.7
+    times 1/64 where nothing is gained (tests/judging/stats/test_paired_items.py).
 
     Source: T. Tango, "Equivalence test and confidence interval for the difference in proportions
     for the paired-sample design", Statist. Med. 17 (1998), 891-908, equations 9 and 12.
@@ -103,25 +107,26 @@ def loss_bounds(lost: int, gained: int, items: int) -> tuple[float, float]:
 
 
 def items_needed(lost: int, gained: int, items: int, margin: float = MARGIN) -> int:
-    """How many items pass with 80 % if B is as good as A: (z(1/64) + z(.8))² · q / m².
+    """How many items pass with 80 % power if B is as good as A: (z(1/64) + z(.8))² · q / m².
 
-    q is the share of items that differ. That is 9.0 · q / m²; the 6.2 · q / m² of JUDGING holds
-    at 5 % instead of 1/64. Never fewer than z² · (1 - m) / m, which pass if no item differs: 228
-    for two points.
+    q is the share of items that differ. That is 9.0 · q / m²; the reference design's 6.2 · q / m²
+    holds at 5 % instead of 1/64. Never fewer than z² · (1 - m) / m, which pass if no item differs:
+    228 for two points. Source: docs/judging.md ("Accuracy on paired items").
     """
     z = _z()
-    usual = (z + POWER_Z) ** 2 * (lost + gained) / items / margin**2
-    return math.ceil(max(usual, z * z * (1 - margin) / margin))
+    for_power = (z + POWER_Z) ** 2 * (lost + gained) / items / margin**2
+    return math.ceil(max(for_power, z * z * (1 - margin) / margin))
 
 
 def _upper_bound(lost: int, gained: int, items: int) -> float:
     """The loss at which the score is -z: the score falls from the estimate up to a loss of 1."""
-    from scipy.optimize import bisect  # signs are enough: the score is infinite at a loss of 1
+    from scipy.optimize import bisect
 
     estimate = (lost - gained) / items
     if estimate == 1:
         return 1.0
     z = _z()
+    # The score is infinite at a loss of 1, and bisection needs nothing but its sign.
     return float(bisect(lambda loss: _score(lost, gained, items, loss) + z, estimate, 1.0))
 
 
@@ -130,6 +135,8 @@ def _score(lost: int, gained: int, items: int, loss: float) -> float:
     above = lost - gained - items * loss
     if math.isclose(above, 0, abs_tol=1e-12):
         return 0.0
+    # Tango's quadratic: its larger root is the likeliest probability, given this loss, of an item
+    # that only B has correct.
     a = 2 * items
     b = (2 * items - lost + gained) * loss - lost - gained
     c = -gained * loss * (1 - loss)

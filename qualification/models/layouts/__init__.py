@@ -1,7 +1,8 @@
-"""What a model's files hold, from its published config alone: names, shapes, types and bytes.
+"""Which tensors do a model's files hold, by its published config: names, shapes, types and bytes?
 
-Pure: nothing is read but the committed configs. The synthetic weights are written after it, and the
-sum of ``bytes`` predicts the size of files that are not on this machine.
+Reads nothing but the configs in ``declarations/configs/``. Synthetic weights are written by these
+layouts, and their bytes predict the size of files that are not on this machine. Start with
+:func:`contents`, then ``families``. May import ``core`` and the types of ``tensor_headers``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError
 from qualification.core.paths import DECLARATIONS
@@ -16,13 +18,13 @@ from qualification.models.layouts import gguf_files, safetensors_files
 from qualification.models.tensor_headers import TensorInfo
 
 VERSION = 1
-"""Of everything here; a change of any layout raises it, and caches are made again."""
+"""Version of all layouts: raised with any change of one, so that caches are made again."""
 
 _CONFIGS = DECLARATIONS / "configs"
 
 
 def declared(model: str) -> dict[str, Any]:
-    """The committed file of a model: ``config.json`` and what its processor's files say.
+    """The committed file of a model: its ``config.json`` and its processor's settings.
 
     Raises DeclarationError for a model that has none.
     """
@@ -32,18 +34,18 @@ def declared(model: str) -> dict[str, Any]:
             f"{model} has no declarations/configs/{file.name}: write the architecture part of its "
             "published config.json there"
         )
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return document
 
 
 def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
-    """File's name -> every tensor in it, for the weights that a deployment loads.
+    """File name -> every tensor in that file, for the weights that a deployment loads.
 
     Raises DeclarationError where the model, the family or the quantisation has no layout.
     """
     source = deployment.source
     config = declared(deployment.model.name)["config.json"]
-    if source.engine == "llamacpp":
+    if BACKENDS[source.engine].weight_files == "gguf":
         kind = gguf_files.mmproj_type(source.mmproj_file)
         return {
             source.model_file: gguf_files.text_model(config, source.quantisation),

@@ -1,7 +1,7 @@
 """``config.json`` of a model -> every tensor of its published files, by family.
 
-Names are those of the published repositories. Where a canary of the family is committed, its file
-has exactly what this gives for its config: the tests hold the two against each other.
+Names are those of the published repositories. The canary of each family has a file with exactly
+these tensors for its config: the tests compare the two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import prod
 
 from qualification.core.errors import DeclarationError
-from qualification.models.layouts.parts import Config, Shapes, decoder, linear, norm, picture_tower
+from qualification.models.layouts.parts import Config, Shapes, decoder, image_tower, linear, norm
 
 
 def published(config: Config) -> Shapes:
@@ -31,63 +31,62 @@ def parameters(config: Config) -> int:
 def _qwen2_vl(config: Config) -> Shapes:
     vision = config["vision_config"]
     width, out = vision["embed_dim"], vision["hidden_size"]
-    made = _qwen_frame(config, width, out, norm_bias=True)
+    shapes = _qwen_frame(config, width, out, norm_bias=True)
     inner = int(width * vision["mlp_ratio"])
     for layer in range(vision["depth"]):
         at = f"visual.blocks.{layer}."
-        made |= norm(f"{at}norm1", width) | norm(f"{at}norm2", width)
-        made |= linear(f"{at}mlp.fc1", inner, width) | linear(f"{at}mlp.fc2", width, inner)
-    return made
+        shapes |= norm(f"{at}norm1", width) | norm(f"{at}norm2", width)
+        shapes |= linear(f"{at}mlp.fc1", inner, width) | linear(f"{at}mlp.fc2", width, inner)
+    return shapes
 
 
 def _qwen2_5_vl(config: Config) -> Shapes:
     vision = config["vision_config"]
     width, inner = vision["hidden_size"], vision["intermediate_size"]
-    made = _qwen_frame(config, width, vision["out_hidden_size"], norm_bias=False)
+    shapes = _qwen_frame(config, width, vision["out_hidden_size"], norm_bias=False)
     for layer in range(vision["depth"]):
         at = f"visual.blocks.{layer}."
-        made |= norm(f"{at}norm1", width, bias=False) | norm(f"{at}norm2", width, bias=False)
-        made |= linear(f"{at}mlp.gate_proj", inner, width)
-        made |= linear(f"{at}mlp.up_proj", inner, width)
-        made |= linear(f"{at}mlp.down_proj", width, inner)
-    return made
+        shapes |= norm(f"{at}norm1", width, bias=False) | norm(f"{at}norm2", width, bias=False)
+        shapes |= linear(f"{at}mlp.gate_proj", inner, width)
+        shapes |= linear(f"{at}mlp.up_proj", inner, width)
+        shapes |= linear(f"{at}mlp.down_proj", width, inner)
+    return shapes
 
 
 def _qwen_frame(config: Config, width: int, out: int, *, norm_bias: bool) -> Shapes:
-    """What both generations of Qwen-VL share: text model, patches, attention, merger."""
+    """The parts that both generations of Qwen-VL share: text model, patches, attention, merger."""
     vision = config["vision_config"]
     patch, merged = vision["patch_size"], width * vision["spatial_merge_size"] ** 2
-    made = decoder(config, "model.", "lm_head", attention_bias=True)
-    made["visual.patch_embed.proj.weight"] = (
-        width, 3, vision["temporal_patch_size"], patch, patch,
-    )  # fmt: skip
+    shapes = decoder(config, "model.", "lm_head", attention_bias=True)
+    frames = vision["temporal_patch_size"]
+    shapes["visual.patch_embed.proj.weight"] = (width, 3, frames, patch, patch)
     for layer in range(vision["depth"]):
-        made |= linear(f"visual.blocks.{layer}.attn.qkv", 3 * width, width)
-        made |= linear(f"visual.blocks.{layer}.attn.proj", width, width)
-    made |= norm("visual.merger.ln_q", width, bias=norm_bias)
-    made |= linear("visual.merger.mlp.0", merged, merged)
-    return made | linear("visual.merger.mlp.2", out, merged)
+        shapes |= linear(f"visual.blocks.{layer}.attn.qkv", 3 * width, width)
+        shapes |= linear(f"visual.blocks.{layer}.attn.proj", width, width)
+    shapes |= norm("visual.merger.ln_q", width, bias=norm_bias)
+    shapes |= linear("visual.merger.mlp.0", merged, merged)
+    return shapes | linear("visual.merger.mlp.2", out, merged)
 
 
 def _smolvlm(config: Config) -> Shapes:
     text, vision = config["text_config"], config["vision_config"]
-    seen = vision["hidden_size"] * config["scale_factor"] ** 2
+    merged = vision["hidden_size"] * config["scale_factor"] ** 2
     connector = "model.connector.modality_projection.proj"
     return (
         decoder(text, "model.text_model.", "lm_head")
-        | picture_tower(vision, "model.vision_model.", clip=False)
-        | linear(connector, text["hidden_size"], seen, bias=False)
+        | image_tower(vision, "model.vision_model.", clip=False)
+        | linear(connector, text["hidden_size"], merged, bias=False)
     )
 
 
 def _llava_next(config: Config) -> Shapes:
     text, vision = config["text_config"], config["vision_config"]
     width = text["hidden_size"]
-    made = decoder(text, "language_model.model.", "language_model.lm_head")
-    made |= picture_tower(vision, "vision_tower.vision_model.", clip=True)
-    made |= linear("multi_modal_projector.linear_1", width, vision["hidden_size"])
-    made |= linear("multi_modal_projector.linear_2", width, width)
-    return made | {"image_newline": (width,)}
+    shapes = decoder(text, "language_model.model.", "language_model.lm_head")
+    shapes |= image_tower(vision, "vision_tower.vision_model.", clip=True)
+    shapes |= linear("multi_modal_projector.linear_1", width, vision["hidden_size"])
+    shapes |= linear("multi_modal_projector.linear_2", width, width)
+    return shapes | {"image_newline": (width,)}
 
 
 def _phi3_v(config: Config) -> Shapes:
@@ -96,58 +95,62 @@ def _phi3_v(config: Config) -> Shapes:
     width, inner = config["hidden_size"], config["intermediate_size"]
     head = width // config["num_attention_heads"]
     keys = config["num_key_value_heads"] * head
-    made: Shapes = {"model.embed_tokens.weight": (config["vocab_size"], width)}
+    shapes: Shapes = {"model.embed_tokens.weight": (config["vocab_size"], width)}
     for layer in range(config["num_hidden_layers"]):
         at = f"model.layers.{layer}."
-        made |= linear(f"{at}self_attn.qkv_proj", width + 2 * keys, width, bias=False)
-        made |= linear(f"{at}self_attn.o_proj", width, width, bias=False)
-        made |= linear(f"{at}mlp.gate_up_proj", 2 * inner, width, bias=False)
-        made |= linear(f"{at}mlp.down_proj", width, inner, bias=False)
-        made |= norm(f"{at}input_layernorm", width, bias=False)
-        made |= norm(f"{at}post_attention_layernorm", width, bias=False)
-    made |= norm("model.norm", width, bias=False)
-    made |= linear("lm_head", config["vocab_size"], width, bias=False)
-    seen = 4 * vision["hidden_size"]  # two by two patches are one token
-    pictures = "model.vision_embed_tokens."
-    made |= {f"{pictures}glb_GN": (1, 1, seen), f"{pictures}sub_GN": (1, 1, 1, seen)}
-    made |= linear(f"{pictures}img_projection.0", width, seen)
-    made |= linear(f"{pictures}img_projection.2", width, width)
-    return made | picture_tower(vision, f"{pictures}img_processor.vision_model.", clip=True)
+        shapes |= linear(f"{at}self_attn.qkv_proj", width + 2 * keys, width, bias=False)
+        shapes |= linear(f"{at}self_attn.o_proj", width, width, bias=False)
+        shapes |= linear(f"{at}mlp.gate_up_proj", 2 * inner, width, bias=False)
+        shapes |= linear(f"{at}mlp.down_proj", width, inner, bias=False)
+        shapes |= norm(f"{at}input_layernorm", width, bias=False)
+        shapes |= norm(f"{at}post_attention_layernorm", width, bias=False)
+    shapes |= norm("model.norm", width, bias=False)
+    shapes |= linear("lm_head", config["vocab_size"], width, bias=False)
+    merged = 4 * vision["hidden_size"]  # two by two patches are one token
+    images = "model.vision_embed_tokens."
+    shapes |= {f"{images}glb_GN": (1, 1, merged), f"{images}sub_GN": (1, 1, 1, merged)}
+    shapes |= linear(f"{images}img_projection.0", width, merged)
+    shapes |= linear(f"{images}img_projection.2", width, width)
+    return shapes | image_tower(vision, f"{images}img_processor.vision_model.", clip=True)
 
 
 CLIP_LARGE_336: Config = {
-    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
-    "image_size": 336, "patch_size": 14,
-}  # fmt: skip
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "image_size": 336,
+    "patch_size": 14,
+}
 
 
 def _moondream2(config: Config) -> Shapes:
     text, vision = config["text_config"], config["vision_config"]
     width, inner = text["hidden_size"], text["intermediate_size"]
     keys = text["num_key_value_heads"] * (width // text["num_attention_heads"])
-    made: Shapes = {"model.text.wte": (text["vocab_size"], width)}
+    shapes: Shapes = {"model.text.wte": (text["vocab_size"], width)}
     for layer in range(text["num_hidden_layers"]):
         at = f"model.text.blocks.{layer}."
-        made |= norm(f"{at}ln", width)
-        made |= linear(f"{at}attn.qkv", width + 2 * keys, width)
-        made |= linear(f"{at}attn.proj", width, width)
-        made |= linear(f"{at}mlp.fc1", inner, width) | linear(f"{at}mlp.fc2", width, inner)
-    made |= norm("model.text.post_ln", width)
-    made |= linear("model.text.lm_head", text["vocab_size"], width)
-    seen, patch = vision["hidden_size"], vision["patch_size"]
+        shapes |= norm(f"{at}ln", width)
+        shapes |= linear(f"{at}attn.qkv", width + 2 * keys, width)
+        shapes |= linear(f"{at}attn.proj", width, width)
+        shapes |= linear(f"{at}mlp.fc1", inner, width) | linear(f"{at}mlp.fc2", width, inner)
+    shapes |= norm("model.text.post_ln", width)
+    shapes |= linear("model.text.lm_head", text["vocab_size"], width)
+    channels, patch = vision["hidden_size"], vision["patch_size"]
     places = (vision["crop_size"] // patch) ** 2
-    made |= linear("model.vision.patch_emb", seen, 3 * patch * patch)
-    made["model.vision.pos_emb"] = (1, places, seen)
+    shapes |= linear("model.vision.patch_emb", channels, 3 * patch * patch)
+    shapes["model.vision.pos_emb"] = (1, places, channels)
     for layer in range(vision["num_hidden_layers"]):
         at = f"model.vision.blocks.{layer}."
-        made |= norm(f"{at}ln1", seen) | norm(f"{at}ln2", seen)
-        made |= linear(f"{at}attn.qkv", 3 * seen, seen) | linear(f"{at}attn.proj", seen, seen)
-        made |= linear(f"{at}mlp.fc1", vision["intermediate_size"], seen)
-        made |= linear(f"{at}mlp.fc2", seen, vision["intermediate_size"])
-    made |= norm("model.vision.post_ln", seen)
-    made |= linear("model.vision.proj_mlp.fc1", vision["proj_inner_dim"], 2 * seen)
-    made |= linear("model.vision.proj_mlp.fc2", vision["proj_out_dim"], vision["proj_inner_dim"])
-    return made | _moondream2_region(config)
+        shapes |= norm(f"{at}ln1", channels) | norm(f"{at}ln2", channels)
+        shapes |= linear(f"{at}attn.qkv", 3 * channels, channels)
+        shapes |= linear(f"{at}attn.proj", channels, channels)
+        shapes |= linear(f"{at}mlp.fc1", vision["intermediate_size"], channels)
+        shapes |= linear(f"{at}mlp.fc2", channels, vision["intermediate_size"])
+    shapes |= norm("model.vision.post_ln", channels)
+    shapes |= linear("model.vision.proj_mlp.fc1", vision["proj_inner_dim"], 2 * channels)
+    shapes |= linear("model.vision.proj_mlp.fc2", vision["proj_out_dim"], vision["proj_inner_dim"])
+    return shapes | _moondream2_region(config)
 
 
 def _moondream2_region(config: Config) -> Shapes:
@@ -156,14 +159,14 @@ def _moondream2_region(config: Config) -> Shapes:
         return {}
     region, at = config["region_config"], "model.region."
     width, inner = region["dim"], region["inner_dim"]
-    made: Shapes = {}
+    shapes: Shapes = {}
     for kind, axes in (("coord", 1), ("size", 2)):
-        features, out = region[f"{kind}_feat_dim"], region[f"{kind}_out_dim"]
-        made |= linear(f"{at}{kind}_encoder", width, features)
-        made |= linear(f"{at}{kind}_decoder.fc1", inner, width)
-        made |= linear(f"{at}{kind}_decoder.fc2", out, inner)
-        made[f"{at}{kind}_features"] = (axes, features // 2)
-    return made
+        inputs, out = region[f"{kind}_feat_dim"], region[f"{kind}_out_dim"]
+        shapes |= linear(f"{at}{kind}_encoder", width, inputs)
+        shapes |= linear(f"{at}{kind}_decoder.fc1", inner, width)
+        shapes |= linear(f"{at}{kind}_decoder.fc2", out, inner)
+        shapes[f"{at}{kind}_features"] = (axes, inputs // 2)
+    return shapes
 
 
 _FAMILIES: dict[str, Callable[[Config], Shapes]] = {
@@ -172,5 +175,5 @@ _FAMILIES: dict[str, Callable[[Config], Shapes]] = {
     "smolvlm": _smolvlm,
     "llava_next": _llava_next,
     "phi3_v": _phi3_v,
-    "moondream1": _moondream2,  # what the published config calls it
+    "moondream1": _moondream2,  # its published config has the older name
 }

@@ -1,4 +1,4 @@
-"""What a GGUF of the text model and its mmproj hold, for the families that llama.cpp has."""
+"""The tensors of a text model's GGUF and of its mmproj, for the families that llama.cpp has."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from qualification.models.layouts.parts import Config, Shapes
 from qualification.models.tensor_headers import TensorInfo
 
 ARCHITECTURES = {
-    "qwen2_5_vl": "qwen2vl", "smolvlm": "llama", "llava_next": "llama", "moondream1": "phi2",
-}  # fmt: skip
+    "qwen2_5_vl": "qwen2vl",
+    "smolvlm": "llama",
+    "llava_next": "llama",
+    "moondream1": "phi2",
+}
 """``model_type`` -> llama.cpp's name of the text model's architecture."""
 
 
@@ -35,21 +38,21 @@ def mmproj(config: Config, kind: str) -> tuple[TensorInfo, ...]:
     conversion of SmolVLM writes them (that of Qwen2.5-VL has the patches in F16: 2 MB less).
     """
     return tuple(
-        _tensor(name, shape, "F32" if _stays(name, shape) else fitting(kind, shape))
+        _tensor(name, shape, "F32" if _stays_f32(name, shape) else fitting(kind, shape))
         for name, shape in _vision(config).items()
     )
 
 
 def mmproj_type(file: str) -> str:
-    """Type of an mmproj's matrices, told from the published file's name; F16 without a hint."""
+    """Type of an mmproj's matrices by the published file's name; F16 without a hint."""
     upper = file.upper()
     return next((kind for kind in ("Q8_0", "BF16", "F32") if kind in upper), "F16")
 
 
 def text_config(config: Config) -> Config:
     """The text model's part of ``config.json``, which some families have at its top."""
-    found: Config = config.get("text_config", config)
-    return found
+    text: Config = config.get("text_config", config)
+    return text
 
 
 def vision_layers(config: Config) -> int:
@@ -92,18 +95,18 @@ def _vision(config: Config) -> Shapes:
     if config["model_type"] == "moondream1":
         return gguf_names.moondream2_tower(shapes, config)
     if config["model_type"] == "smolvlm":
-        made = gguf_names.picture_tower(shapes, "model.vision_model.", layers)
+        tower = gguf_names.image_tower(shapes, "model.vision_model.", layers)
         connector = shapes["model.connector.modality_projection.proj.weight"]
-        return made | {"mm.model.fc.weight": connector}
-    made = gguf_names.picture_tower(shapes, "vision_tower.vision_model.", layers)
-    made = {name: shape for name, shape in made.items() if not name.startswith("v.post_ln.")}
-    for theirs, ours in (("linear_1", "mm.0"), ("linear_2", "mm.2")):
+        return tower | {"mm.model.fc.weight": connector}
+    tower = gguf_names.image_tower(shapes, "vision_tower.vision_model.", layers)
+    tower = {name: shape for name, shape in tower.items() if not name.startswith("v.post_ln.")}
+    for published_name, name in (("linear_1", "mm.0"), ("linear_2", "mm.2")):
         for kind in ("weight", "bias"):
-            made[f"{ours}.{kind}"] = shapes[f"multi_modal_projector.{theirs}.{kind}"]
-    return made | {"v.image_newline": shapes["image_newline"]}
+            tower[f"{name}.{kind}"] = shapes[f"multi_modal_projector.{published_name}.{kind}"]
+    return tower | {"v.image_newline": shapes["image_newline"]}
 
 
-def _stays(name: str, shape: tuple[int, ...]) -> bool:
+def _stays_f32(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) < 2 or "_embd" in name
 
 

@@ -1,4 +1,4 @@
-"""Which type ``llama-quantize`` gives each matrix of a text model, and what the types weigh.
+"""The type that ``llama-quantize`` gives each matrix of a text model, and the bytes of each type.
 
 After ``llama_tensor_get_type`` of llama.cpp (``src/llama-quant.cpp``) without an importance
 matrix, for dense models under 70 billion parameters: the output gets more bits, and in Q4_K_M so do
@@ -10,15 +10,25 @@ from __future__ import annotations
 from qualification.core.errors import DeclarationError
 
 BLOCKS: dict[str, tuple[int, int]] = {
-    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q4_0": (32, 18),
-    "Q5_0": (32, 22), "Q4_K": (256, 144), "Q6_K": (256, 210),
-}  # fmt: skip
+    "F32": (1, 4),
+    "F16": (1, 2),
+    "BF16": (1, 2),
+    "Q8_0": (32, 34),
+    "Q4_0": (32, 18),
+    "Q5_0": (32, 22),
+    "Q4_K": (256, 144),
+    "Q6_K": (256, 210),
+}
 """Type -> values of a block, bytes of a block (ggml-common.h)."""
 
 _BASE = {
-    "f32": "F32", "f16": "F16", "bf16": "BF16", "Q8_0": "Q8_0", "Q4_0": "Q4_0",
+    "f32": "F32",
+    "f16": "F16",
+    "bf16": "BF16",
+    "Q8_0": "Q8_0",
+    "Q4_0": "Q4_0",
     "Q4_K_M": "Q4_K",
-}  # fmt: skip
+}
 _FALLBACK = {"Q4_K": "Q5_0", "Q6_K": "Q8_0"}
 
 
@@ -55,7 +65,7 @@ def _in_layer(name: str, layers: int) -> str:
 
 
 def fitting(kind: str, shape: tuple[int, ...]) -> str:
-    """``kind``, or what llama-quantize takes where a row is no multiple of its block."""
+    """``kind``, or llama-quantize's fallback where a row is no multiple of its block."""
     while shape[-1] % BLOCKS[kind][0]:
         kind = _FALLBACK.get(kind, "F16")
     return kind

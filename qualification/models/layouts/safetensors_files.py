@@ -24,9 +24,17 @@ BITS = {"3bit": 3, "4bit": 4, "6bit": 6, "8bit": 8}
 _CONFIG_DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 _NOT_QUANTISED = (
-    "vision", "aligner", "vl_connector", "sam_model", "audio_model", "audio_tower",
-    "code_predictor", "img_projector", "multi_modal_projector", "patch_merge_mlp",
-)  # fmt: skip
+    "vision",
+    "aligner",
+    "vl_connector",
+    "sam_model",
+    "audio_model",
+    "audio_tower",
+    "code_predictor",
+    "img_projector",
+    "multi_modal_projector",
+    "patch_merge_mlp",
+)
 
 # Published prefix -> the converter's, the first that fits; None: dropped.
 _RENAMED: dict[str, tuple[tuple[str, str | None], ...]] = {
@@ -64,27 +72,27 @@ def plain(config: Config, quantisation: str) -> tuple[TensorInfo, ...]:
 def mlx_quantised(config: Config, quantisation: str) -> tuple[TensorInfo, ...]:
     """Every tensor after ``mlx_vlm.convert -q``: packed weights, scales, biases, and the rest.
 
-    What is not packed, and the scales, are of the config's ``torch_dtype``.
+    Unpacked tensors and scales have the config's ``torch_dtype``.
     """
     bits = BITS[quantisation]
     dtype = _CONFIG_DTYPES[config["torch_dtype"]]
-    made: list[TensorInfo] = []
+    tensors: list[TensorInfo] = []
     for name, shape in _converted(config).items():
         if not _is_quantised(name, shape):
-            made.append(_tensor(name, shape, dtype))
+            tensors.append(_tensor(name, shape, dtype))
             continue
         rows, columns = shape
         module = name.removesuffix(".weight")
-        made.append(_tensor(name, (rows, columns * bits // 32), "U32"))
-        made += [
+        tensors.append(_tensor(name, (rows, columns * bits // 32), "U32"))
+        tensors += [
             _tensor(f"{module}.{part}", (rows, columns // GROUP), dtype)
             for part in ("scales", "biases")
         ]
-    return tuple(made)
+    return tuple(tensors)
 
 
 def _converted(config: Config) -> Shapes:
-    made: Shapes = {}
+    shapes: Shapes = {}
     renamed = _RENAMED[config["model_type"]]
     for name, shape in published(config).items():
         old, new = next((pair for pair in renamed if name.startswith(pair[0])), ("", ""))
@@ -92,8 +100,8 @@ def _converted(config: Config) -> Shapes:
             continue
         if "patch_embed" in name and len(shape) > 2:
             shape = (shape[0], *shape[2:], shape[1])  # MLX convolves with the channels last
-        made[new + name.removeprefix(old)] = shape
-    return made
+        shapes[new + name.removeprefix(old)] = shape
+    return shapes
 
 
 def _is_quantised(name: str, shape: tuple[int, ...]) -> bool:

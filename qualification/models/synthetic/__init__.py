@@ -1,5 +1,6 @@
-"""Weights of random values at a real model's shape: made here, cached, never downloaded.
+"""How is a real model of random values made, so that speed and memory can be measured without it?
 
-They load through the same loaders, processors and chat templates as the real ones and cost the same
-time and memory; what they answer is noise. ``cache`` is the way in.
+Made here, cached, never downloaded: the files load through the same loaders, processors and chat
+templates as the real ones and cost the same time and memory; the answers are noise. May import
+``core`` and the rest of ``models``. Start with ``cache``.
 """

@@ -1,8 +1,8 @@
 """The cache of synthetic weights: a folder for each deployment, whole or not there.
 
-It is made in a folder beside, which is renamed when it is whole. A lock per folder makes the second
-of two builders wait for the first and find its work; what a builder that died has left is removed
-by the next one.
+A builder works in a draft folder, which is renamed when it is whole. A lock per folder makes the
+second of two builders wait for the first and find its work; the next builder removes the draft of
+one that died.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError, WeightsError, WeightsUnavailable
 from qualification.core.file_lock import locked
+from qualification.core.format import bytes_text
 from qualification.core.paths import cache as cache_folder
 from qualification.models import layouts
 from qualification.models.layouts.safetensors_files import BITS
@@ -27,15 +29,18 @@ from qualification.models.synthetic.values import SEED
 
 MANIFEST = "synthetic.json"
 VERSION = 1
-"""Of what is written, tensors aside: raised, everything in the cache is made again."""
+"""Version of the written files, tensors aside: raised so that the whole cache is made again."""
 
-_LEFT_FREE = 1_000_000_000
-"""Bytes of the disk that are never used up."""
+_RESERVED_BYTES = 1_000_000_000
+"""Bytes of the disk that stay free."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One folder of the cache, by its manifest; ``current`` False: this release makes another."""
+    """One folder of the cache, by its manifest.
+
+    ``current``: it is the folder that this release of the project would make.
+    """
 
     deployment: str
     folder: Path
@@ -45,7 +50,8 @@ class Entry:
 
 def needed_bytes(deployment: Deployment) -> int:
     """Bytes of all tensors; DeclarationError where the deployment has no layout."""
-    return sum(one.bytes for tensors in layouts.contents(deployment).values() for one in tensors)
+    files = layouts.contents(deployment).values()
+    return sum(tensor.bytes for tensors in files for tensor in tensors)
 
 
 def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float("inf")) -> Path:
@@ -59,17 +65,17 @@ def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float
     needed = needed_bytes(deployment)
     if needed > memory_limit:
         raise WeightsUnavailable(
-            f"{deployment.identifier}: its weights take {needed / 1e9:.1f} GB and this machine "
-            f"can give {memory_limit / 1e9:.1f} GB, so none were made"
+            f"{deployment.identifier}: its weights take {bytes_text(needed)} and this machine "
+            f"can give {bytes_text(memory_limit)}, so none were made"
         )
     root.mkdir(parents=True, exist_ok=True)
     with locked(root / f".{name}.lock"):
         folder = root / name
         if folder.is_dir():
             return folder
-        for half in root.glob(f".{name}.draft-*"):
-            shutil.rmtree(half)
-        _require_room(root, needed, deployment)
+        for abandoned in root.glob(f".{name}.draft-*"):
+            shutil.rmtree(abandoned)
+        _require_disk(root, needed, deployment)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft-", dir=root))
         try:
             _make(deployment, draft, fixtures / "canaries")
@@ -80,12 +86,12 @@ def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float
 
 
 def entries(deployments: tuple[Deployment, ...]) -> list[Entry]:
-    """What is in the cache; ``deployments`` are those that this release would make.
+    """The folders of the cache; ``deployments`` are those that this release would make.
 
     Raises WeightsError where a folder's manifest cannot be read.
     """
-    current = {_name(one) for one in deployments if _has_layout(one)}
-    found = []
+    current = {_name(deployment) for deployment in deployments if _has_layout(deployment)}
+    cached = []
     for manifest in sorted((cache_folder() / "synthetic").glob(f"*/{MANIFEST}")):
         folder = manifest.parent
         try:
@@ -95,8 +101,8 @@ def entries(deployments: tuple[Deployment, ...]) -> list[Entry]:
                 f"{manifest}: cannot be read ({error}); remove its folder"
             ) from error
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        found.append(Entry(name, folder, size, folder.name in current))
-    return found
+        cached.append(Entry(name, folder, size, folder.name in current))
+    return cached
 
 
 def remove(entry: Entry) -> None:
@@ -112,20 +118,19 @@ def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
     declared = layouts.declared(deployment.model.name)
     canary = canaries / declared["canary"]
     files = layouts.contents(deployment)
+    is_folder = BACKENDS[source.engine].weight_files == "folder"
     for name, tensors in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        if source.engine != "llamacpp":
+        if is_folder:
             bits = BITS.get(source.quantisation, 0)
             safetensors_file.write(file, tensors, bits=bits, made_by="mlx" if bits else "pt")
         elif name == source.mmproj_file:
             gguf_file.write_mmproj(file, canary / "gguf/mmproj.gguf", tensors, declared)
         else:
-            gguf_file.write_text_model(
-                file, canary / "gguf/model.gguf", tensors, declared["config.json"],
-                source.quantisation,
-            )  # fmt: skip
-    if source.engine != "llamacpp":
+            text_canary, config = canary / "gguf/model.gguf", declared["config.json"]
+            gguf_file.write_text_model(file, text_canary, tensors, config, source.quantisation)
+    if is_folder:
         processor_files.write(folder, canary, declared, source.quantisation)
     manifest = {
         "what": "random values at the shape of a real model: what they answer is noise",
@@ -141,13 +146,19 @@ def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
 
 
 def _name(deployment: Deployment) -> str:
-    """Folder's name: what it is, and a digest of all that its content follows from."""
+    """Folder name: the deployment, and a digest of everything that its content depends on."""
     source = deployment.source
-    what = [
-        layouts.VERSION, VERSION, SEED, layouts.declared(deployment.model.name), source.engine,
-        source.quantisation, source.model_file, source.mmproj_file,
-    ]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    inputs = [
+        layouts.VERSION,
+        VERSION,
+        SEED,
+        layouts.declared(deployment.model.name),
+        source.engine,
+        source.quantisation,
+        source.model_file,
+        source.mmproj_file,
+    ]
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
     return f"{deployment.model.name}-{source.quantisation}@{source.engine}-{digest}"
 
 
@@ -159,11 +170,11 @@ def _has_layout(deployment: Deployment) -> bool:
     return True
 
 
-def _require_room(root: Path, needed: int, deployment: Deployment) -> None:
+def _require_disk(root: Path, needed: int, deployment: Deployment) -> None:
     free = shutil.disk_usage(root).free
-    if needed + _LEFT_FREE > free:
+    if needed + _RESERVED_BYTES > free:
         raise WeightsUnavailable(
-            f"{deployment.identifier}: its weights take {needed / 1e9:.1f} GB and {root} has "
-            f"{free / 1e9:.1f} GB free, of which {_LEFT_FREE / 1e9:.0f} GB stay free: remove some "
-            "with 'qualify synthetic remove', or set QUALIFY_CACHE to a folder on another disk"
+            f"{deployment.identifier}: its weights take {bytes_text(needed)} and {root} has "
+            f"{bytes_text(free)} free, of which {bytes_text(_RESERVED_BYTES)} stay free: remove "
+            "some with 'qualify synthetic remove', or set QUALIFY_CACHE to a folder on another disk"
         )

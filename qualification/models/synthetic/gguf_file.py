@@ -1,7 +1,7 @@
 """Writes a GGUF tensor by tensor: the metadata of the family's canary, at the real model's sizes.
 
-The canary's file has the tokenizer, the chat template and every key that llama.cpp asks of the
-family; only the figures are replaced, from the published config.
+The canary's file has the tokenizer, the chat template and every key that llama.cpp needs for the
+family; only the figures are replaced, by those of the published config.
 """
 
 from __future__ import annotations
@@ -23,10 +23,17 @@ from qualification.models.synthetic.vocabulary import padding
 from qualification.models.tensor_headers import TensorInfo
 
 _FILE_TYPES = {
-    "f32": 0, "F32": 0, "f16": 1, "F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "bf16": 32,
+    "F32": 0,
+    "F16": 1,
+    "Q4_0": 2,
+    "Q8_0": 7,
+    "Q4_K_M": 15,
     "BF16": 32,
-}  # fmt: skip
-"""llama.h's ``llama_ftype``."""
+}
+"""Quantisation, in capitals -> llama.h's ``llama_ftype``."""
+
+_NORMAL_TOKEN = 1
+"""llama.h's ``LLAMA_TOKEN_TYPE_NORMAL``."""
 
 _CLIP = "clip.vision."
 
@@ -40,7 +47,7 @@ def write_text_model(
     epsilon = "layer_norm_epsilon" if at == "phi2." else "layer_norm_rms_epsilon"
     figures: dict[str, Any] = {
         "general.name": f"{canary.parent.parent.name}, random values",
-        "general.file_type": _FILE_TYPES[quantisation],
+        "general.file_type": _FILE_TYPES[quantisation.upper()],
         f"{at}context_length": text["max_position_embeddings"],
         f"{at}embedding_length": text["hidden_size"],
         f"{at}block_count": text["num_hidden_layers"],
@@ -57,10 +64,8 @@ def write_text_model(
     tokens = metadata["tokenizer.ggml.tokens"][0]
     more = padding(len(tokens), text["vocab_size"])
     figures["tokenizer.ggml.tokens"] = [*tokens, *more]
-    normal = 1
-    figures["tokenizer.ggml.token_type"] = [
-        *metadata["tokenizer.ggml.token_type"][0], *[normal] * len(more),
-    ]  # fmt: skip
+    types = metadata["tokenizer.ggml.token_type"][0]
+    figures["tokenizer.ggml.token_type"] = [*types, *[_NORMAL_TOKEN] * len(more)]
     if scores := metadata.get("tokenizer.ggml.scores"):
         figures["tokenizer.ggml.scores"] = [*scores[0], *[-1e9] * len(more)]
     _write(file, ARCHITECTURES[config["model_type"]], _replaced(metadata, figures), tensors)

@@ -1,4 +1,4 @@
-"""Writes what a loader reads beside the weights: the canary's files with the published figures.
+"""Writes the files that a loader reads beside the weights: the canary's, with published figures.
 
 The canary of the family ships with the project: its tokenizer, its chat template and the layout of
 its files are those that the libraries' releases of today and before read.
@@ -46,21 +46,21 @@ def write(folder: Path, canary: Path, declared: Mapping[str, Any], quantisation:
 
 def _with_token_ids(config: Mapping[str, Any], canary: Mapping[str, Any]) -> dict[str, Any]:
     """The config with the ids of special tokens that the canary's tokenizer has, at each level."""
-    made = dict(config)
+    merged = dict(config)
     for key, value in canary.items():
-        if isinstance(value, dict) and isinstance(made.get(key), dict):
-            made[key] = _with_token_ids(made[key], value)
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _with_token_ids(merged[key], value)
         elif key.endswith("_token_id") or key == "image_token_index":
-            made[key] = value
-    return made
+            merged[key] = value
+    return merged
 
 
 def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    made = {
+    copy = {
         key: _with_dtype(value, dtype) if isinstance(value, dict) else value
         for key, value in config.items()
     }
-    return made | {"torch_dtype": dtype} if "torch_dtype" in made else made
+    return copy | {"torch_dtype": dtype} if "torch_dtype" in copy else copy
 
 
 def _update(file: Path, changes: Mapping[str, Any]) -> None:
@@ -68,8 +68,8 @@ def _update(file: Path, changes: Mapping[str, Any]) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Writes a safetensors file tensor by tensor.
 
 The ``safetensors`` library takes all tensors at once, in memory. The format is a length, a JSON
-header and the data, so it is written here; the library reads what was written (a test does).
+header and the data, so it is written here; a test reads the file with the library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ALIGNMENT = 8
 
 
 def write(file: Path, tensors: Sequence[TensorInfo], *, bits: int = 0, made_by: str = "pt") -> None:
-    """Write ``tensors`` with random values; ``bits`` of MLX's packed weights, 0 where none are.
+    """Write ``tensors`` with random values; ``bits``: of MLX's packed weights, 0 without any.
 
     ``made_by`` is the header's ``format``: mlx-vlm takes ``mlx`` for its own converter's names and
     ``pt`` for the published ones.

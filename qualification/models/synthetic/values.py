@@ -1,9 +1,8 @@
-"""Cheap random content of a tensor: one block per type, repeated from a place of the tensor's own.
+"""Cheap random content of a tensor: one block per type, repeated from an offset per module.
 
 A block has a prime number of items, so that the rows of a matrix begin at different places in it
-and are not alike. The values are those of a fresh model: matrices about N(0, 0.02), factors of
-norms about 1; quantised blocks have scales that give the same. Unpacked, none is large, infinite or
-no number.
+and differ. The values are those of an untrained model: matrices about N(0, 0.02), factors of norms
+about 1; quantised blocks have scales that give the same. Unpacked values are finite and small.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from qualification.models.tensor_headers import TensorInfo
 SEED = 2026
 DEVIATION = 0.02
 _ITEMS = 65_521
-"""A prime: items of a block (values, or quantised groups of them)."""
+"""Items of a block (values, or quantised groups of them): a prime number."""
 
 _CHUNK_BYTES = 16 << 20
 
@@ -33,29 +32,29 @@ _Fields = list[Any]
 def chunks(tensor: TensorInfo, *, bits: int = 0) -> Iterator[memoryview]:
     """The bytes of ``tensor``, in pieces of some 16 MB; the same in every run.
 
-    ``bits`` are those of MLX's packed weights, which scales and biases have to fit.
+    ``bits``: of MLX's packed weights, for which scales and biases are chosen.
     """
     block = _block(tensor.dtype, _role(tensor), bits)
-    # A module's scales and biases belong together, so the place is the module's.
+    # A module's scales and biases belong together, so all its tensors begin at the same place.
     module = re.sub(r"\.(weight|scales|biases|bias)\Z", "", tensor.name)
     digest = hashlib.sha256(f"{SEED} {module}".encode()).digest()
     place = int.from_bytes(digest[:8], "little") % _ITEMS
     content = np.roll(block, -place).view(np.uint8)
     content = np.tile(content, max(1, min(_CHUNK_BYTES, tensor.bytes) // len(content)))
-    left = tensor.bytes
-    while left > 0:
-        piece = content[:left]
+    remaining = tensor.bytes
+    while remaining > 0:
+        piece = content[:remaining]
         yield piece.data
-        left -= len(piece)
+        remaining -= len(piece)
 
 
 def _role(tensor: TensorInfo) -> str:
-    """What the values are: ``scales``, ``biases``, the factor of a ``norm`` or a ``matrix``."""
-    last = tensor.name.rpartition(".")[2]
-    if last in ("scales", "biases"):
-        return last
+    """The kind of its values: ``scales``, ``biases``, the factor of a ``norm`` or a ``matrix``."""
+    suffix = tensor.name.rpartition(".")[2]
+    if suffix in ("scales", "biases"):
+        return suffix
     # Every vector that is called a weight is the factor of a norm.
-    return "norm" if last == "weight" and len(tensor.shape) == 1 else "matrix"
+    return "norm" if suffix == "weight" and len(tensor.shape) == 1 else "matrix"
 
 
 @cache
@@ -83,7 +82,7 @@ def _values(random: np.random.Generator, role: str, bits: int) -> _Array:
 
 
 def _scale(numbers: int) -> float:
-    """Scale at which a whole number that is uniform over so many has our deviation."""
+    """Scale at which integers that are uniform over ``numbers`` values have our deviation."""
     return float(DEVIATION / np.sqrt((numbers**2 - 1) / 12))
 
 
@@ -101,13 +100,13 @@ _FLOATS: dict[str, Callable[[_Array], _Array]] = {
 
 
 def _blocks(random: np.random.Generator, fields: _Fields, **scales: float) -> _Array:
-    """Blocks of ggml: random bytes in every field, and f16 scales near those given."""
+    """ggml's blocks: random bytes in every field, and f16 scales near those passed."""
     kind = np.dtype(fields)
-    made: _Array = np.frombuffer(random.bytes(kind.itemsize * _ITEMS), kind).copy()
+    blocks: _Array = np.frombuffer(random.bytes(kind.itemsize * _ITEMS), kind).copy()
     factor = random.uniform(0.8, 1.2, _ITEMS)
     for name, value in scales.items():
-        made[name] = (value * factor).astype(np.float16)
-    return made
+        blocks[name] = (value * factor).astype(np.float16)
+    return blocks
 
 
 def _q8_0(random: np.random.Generator) -> _Array:
@@ -133,11 +132,11 @@ def _q4_k(random: np.random.Generator) -> _Array:
 
 
 def _q6_k(random: np.random.Generator) -> _Array:
-    """w = d * s * (q - 32); the scales s are set to 4 or -4, so that d is no subnormal number."""
+    """w = d * s * (q - 32); the scales s are set to 4 or -4, so that d is not subnormal."""
     fields: _Fields = [("ql", "u1", 128), ("qh", "u1", 64), ("scales", "i1", 16), ("d", "<f2")]
-    made = _blocks(random, fields, d=_scale(64) / 4)
-    made["scales"] = np.where(made["scales"] < 0, -4, 4)
-    return made
+    blocks = _blocks(random, fields, d=_scale(64) / 4)
+    blocks["scales"] = np.where(blocks["scales"] < 0, -4, 4)
+    return blocks
 
 
 _QUANTISED: dict[str, Callable[[np.random.Generator], _Array]] = {

@@ -1,8 +1,8 @@
-"""Lengthens a canary's vocabulary to the real model's, so that every id that is sampled has a text.
+"""Lengthens a canary's vocabulary to the real model's, so that every sampled id has a text.
 
 The canary's own tokens keep their numbers, special ones included; ``[454]`` and so on follow, which
-no text is encoded as. A prompt's words are therefore more tokens than with the real tokenizer (a
-canary knows its questions' words), an answer's tokens are as many as asked for.
+no text is encoded as. A prompt is therefore more tokens than with the real tokenizer (a canary
+knows the words of its questions only); an answer has as many tokens as requested.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 
-def padding(first: int, size: int) -> list[str]:
-    """The texts of the tokens from number ``first`` up to ``size``, that one excluded."""
-    return [f"[{number}]" for number in range(first, size)]
+def padding(start: int, size: int) -> list[str]:
+    """The texts of the tokens from number ``start`` up to ``size``, that one excluded."""
+    return [f"[{number}]" for number in range(start, size)]
 
 
 def lengthen(file: Path, size: int) -> None:
@@ -27,8 +27,8 @@ def lengthen(file: Path, size: int) -> None:
     vocabulary: dict[str, int] = content["model"]["vocab"]
     for added in content["added_tokens"]:
         vocabulary[added["content"]] = added["id"]
-    first = max(vocabulary.values()) + 1
-    vocabulary.update(zip(padding(first, size), range(first, size), strict=True))
+    start = max(vocabulary.values()) + 1
+    vocabulary.update(zip(padding(start, size), range(start, size), strict=True))
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     plain = file.with_name("vocab.json")
     if plain.is_file():

@@ -1,4 +1,4 @@
-"""Requests that a server must refuse, what is wrong with its answer, and the pictures they need."""
+"""Requests that a server must refuse, the faults of its answers, and the images they need."""
 
 from __future__ import annotations
 
@@ -10,22 +10,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qualification.suites.support.raw_http import CHAT, Reply, Server, data_url, user
+from qualification.servers.chat import data_url
+from qualification.suites.support.raw_http import CHAT, Reply, Server, user
 
 FILE_BYTES = 50_000_000
 BOMB_PIXELS = 50_000
 """Width and height: 2.5 billion pixels, 7.5 GB as RGB, from a file of less than 1 MB."""
 
-MANY = 1001
-"""Messages; odd, so that the first and the last are the user's."""
+MESSAGES = 1001
+"""An odd number, so the user writes the first message and the last."""
+
+
+@functools.cache
+def large_png() -> bytes:
+    """A valid PNG of 50 MB: noise, stored without compression."""
+    import numpy
+
+    side = int((FILE_BYTES / 3) ** 0.5)
+    noise = numpy.random.default_rng(0).integers(0, 256, (side, side * 3), dtype=numpy.uint8)
+    rows = b"".join(b"\0" + row.tobytes() for row in noise)
+    return _png(side, side, zlib.compress(rows, 0))
+
+
+@functools.cache
+def bomb_png() -> bytes:
+    """A valid PNG of less than 1 MB with 50,000 x 50,000 black pixels of one bit each."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + BOMB_PIXELS // 8)
+    packed = [packer.compress(row) for _ in range(BOMB_PIXELS)]
+    return _png(BOMB_PIXELS, BOMB_PIXELS, b"".join([*packed, packer.flush()]), depth=1, colour=0)
+
+
+def _png(width: int, height: int, packed: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
 
 
 @dataclass(frozen=True)
 class BadRequest:
     """A request that must be refused with a status of 4xx and a sentence, and harm nothing.
 
-    ``send(server, folder)`` sends it; ``folder`` is empty and goes away. ``may_answer``: it may be
-    answered as well, because it is not wrong but large.
+    ``send(server, folder)`` sends it; ``folder`` is empty and temporary. ``may_answer``: the
+    request is only large and not wrong, so an answer is allowed too.
     """
 
     name: str
@@ -33,7 +65,7 @@ class BadRequest:
     may_answer: bool = False
 
 
-_ASKED = "What colour is the shape?"
+_QUESTION = "What colour is the shape?"
 
 
 def _post(content: bytes, server: Server) -> Reply:
@@ -41,7 +73,7 @@ def _post(content: bytes, server: Server) -> Reply:
 
 
 def _about(url: Callable[[Path], str]) -> Callable[[Server, Path], Reply]:
-    return lambda server, folder: server.chat([user(_ASKED, url(folder))])
+    return lambda server, folder: server.chat([user(_QUESTION, url(folder))])
 
 
 def _local_file(folder: Path) -> Path:
@@ -67,98 +99,67 @@ BAD_REQUESTS = (
     BadRequest("no_messages", lambda server, _: server.chat([])),
     BadRequest(
         "unknown_role",
-        lambda server, _: server.chat([user(_ASKED) | {"role": "nobody"}]),
+        lambda server, _: server.chat([user(_QUESTION) | {"role": "nobody"}]),
     ),
     BadRequest("no_content", lambda server, _: server.chat([{"role": "user"}])),
     BadRequest(
         "unknown_model",
-        lambda server, _: server.chat([user(_ASKED)], model="no such model"),
+        lambda server, _: server.chat([user(_QUESTION)], model="no such model"),
     ),
     BadRequest(
         "negative_max_tokens",
-        lambda server, _: server.chat([user(_ASKED)], max_tokens=-7),
+        lambda server, _: server.chat([user(_QUESTION)], max_tokens=-7),
     ),
     BadRequest("broken_base64", _about(_broken_base64)),
-    BadRequest("no_picture", _about(lambda _: data_url(b"this is not a picture"))),
+    BadRequest("no_image", _about(lambda _: data_url(b"this is not a picture"))),
     BadRequest("unreachable_url", _about(lambda _: "http://127.0.0.1:1/x.png")),
     BadRequest("file_url", _about(lambda folder: _local_file(folder).as_uri())),
     BadRequest("file_path", _about(lambda folder: str(_local_file(folder)))),
     BadRequest("decompression_bomb", _about(lambda _: data_url(bomb_png())), may_answer=True),
-    BadRequest("picture_of_50_mb", _about(lambda _: data_url(large_png())), may_answer=True),
-    BadRequest("1001_messages", lambda server, _: server.chat(_many(MANY)), may_answer=True),
+    BadRequest("image_of_50_mb", _about(lambda _: data_url(large_png())), may_answer=True),
+    BadRequest("1001_messages", lambda server, _: server.chat(_many(MESSAGES)), may_answer=True),
     BadRequest("unknown_path", lambda server, _: server.call("POST", "/no-such-path", json={})),
     BadRequest("wrong_method", lambda server, _: server.call("GET", CHAT)),
 )
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What became of a bad request.
+class Outcome:
+    """The outcome of a bad request.
 
-    ``harm``: what was wrong with the good request behind it, '' where nothing was.
-    ``grown_bytes``: by how much the server's peak memory grew meanwhile.
+    ``harm`` is the fault of the good request after it, '' without one. ``growth_bytes`` is the
+    growth of the server's peak memory meanwhile.
     """
 
     reply: Reply
     harm: str
-    grown_bytes: int
+    growth_bytes: int
 
 
 def fault(request: BadRequest, reply: Reply) -> str:
-    """What is wrong with the answer to a bad request, '' where nothing is."""
+    """The fault of the answer to a bad request, '' without one."""
     if reply.status == 0:
-        return f"not answered: {reply.broken}"
+        return f"not answered: {reply.failure}"
     if request.may_answer and reply.status == 200:
         return ""
     if not 400 <= reply.status < 500:
         return f"answered with {reply}, where a status of 4xx was due"
-    if not message(reply):
+    if not refusal_text(reply):
         return f"refused without a sentence in JSON: {reply}"
     return ""
 
 
-def message(reply: Reply) -> str:
-    """The sentence of a refusal, in OpenAI's shape or in another one; '' where there is none."""
+def refusal_text(reply: Reply) -> str:
+    """The sentence of a refusal, in OpenAI's shape or in another; '' without one."""
     content = reply.json
     if not isinstance(content, dict):
         return ""
     error = content.get("error", content)
-    said = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    return str(said) if said else ""
+    text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    return str(text) if text else ""
 
 
-def as_openai(reply: Reply) -> bool:
-    """Whether a refusal is ``{"error": {"message": ...}}``, as OpenAI's are."""
+def has_openai_shape(reply: Reply) -> bool:
+    """Whether a refusal is ``{"error": {"message": ...}}`` like OpenAI's."""
     error = reply.json.get("error") if isinstance(reply.json, dict) else None
     return isinstance(error, dict) and isinstance(error.get("message"), str)
-
-
-@functools.cache
-def large_png() -> bytes:
-    """A valid PNG of 50 MB: noise, which is stored and not compressed."""
-    import numpy
-
-    side = int((FILE_BYTES / 3) ** 0.5)
-    noise = numpy.random.default_rng(0).integers(0, 256, (side, side * 3), dtype=numpy.uint8)
-    rows = b"".join(b"\0" + row.tobytes() for row in noise)
-    return _png(side, side, zlib.compress(rows, 0))
-
-
-@functools.cache
-def bomb_png() -> bytes:
-    """A valid PNG of less than 1 MB with 50,000 x 50,000 pixels: black, one bit each."""
-    packer = zlib.compressobj(9)
-    row = bytes(1 + BOMB_PIXELS // 8)
-    packed = [packer.compress(row) for _ in range(BOMB_PIXELS)]
-    return _png(BOMB_PIXELS, BOMB_PIXELS, b"".join([*packed, packer.flush()]), depth=1, colour=0)
-
-
-def _png(width: int, height: int, packed: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
-    def chunk(name: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
-
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    )

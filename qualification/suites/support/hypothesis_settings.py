@@ -1,6 +1,6 @@
-"""How hypothesis drives inputs here: a few examples, the same in every run and on every machine.
+"""Settings of hypothesis: a few examples, the same in every run and on every machine.
 
-Each costs requests, a real model's seconds each; a failing one is shown as it is, not shrunk.
+Each example costs requests of seconds on a real model, so a failing example is not shrunk.
 """
 
 from hypothesis import HealthCheck, Phase, settings

@@ -1,8 +1,9 @@
-"""A drawn enterprise-architecture picture, what is written in it, and names that are not.
+"""A drawn diagram of an enterprise architecture, its labels, and names that it does not contain.
 
-It stands for the consulting diagram of the seeds (``vision_test.png``, 1355 x 710 pixels), which is
-not ours to ship: the same size, the components that they name, a hub in the centre. The other
-names are made up. Nothing random is in it, and the typeface (Aileron Regular) comes with Pillow.
+It replaces a published consulting diagram (``vision_test.png``, 1355 x 710 pixels, see
+docs/published-documents.md, "Practices that are measured"), which we may not ship. Size, hub and
+the components named in those documents are the same; the other names are made up. The drawing is
+deterministic, and its typeface (Aileron Regular) comes with Pillow.
 """
 
 from __future__ import annotations
@@ -22,47 +23,76 @@ HUB = "Digital Hub"
 EXPERIENCES = ("Digital Experiences", "Customer Portal", "Mobile Channel", "Partner Exchange")
 CAPABILITIES = (
     "Business Capability Architecture",
-    "Strategic Planning", "Market Development",
-    "Product Design", "Supply Chain",
-    "Customer Service", "Corporate Support",
-)  # fmt: skip
+    "Strategic Planning",
+    "Market Development",
+    "Product Design",
+    "Supply Chain",
+    "Customer Service",
+    "Corporate Support",
+)
 AREAS = "Operational Areas"
 SOLUTIONS = (
     "Composite Solutions",
-    "Demand Forecasting", "Contract Management",
-    "Field Scheduling", "Customer Insight",
-)  # fmt: skip
+    "Demand Forecasting",
+    "Contract Management",
+    "Field Scheduling",
+    "Customer Insight",
+)
 SYSTEMS = ("Functional Systems", "Finance Ledger", "Inventory Control", "Document Archive")
 FOUNDATION = "Cloud Infrastructure"
 
 COMPONENTS: tuple[str, ...] = (
-    TITLE, HUB, *EXPERIENCES, CAPABILITIES[0], AREAS, *CAPABILITIES[1:], *SOLUTIONS, *SYSTEMS,
+    TITLE,
+    HUB,
+    *EXPERIENCES,
+    CAPABILITIES[0],
+    AREAS,
+    *CAPABILITIES[1:],
+    *SOLUTIONS,
+    *SYSTEMS,
     FOUNDATION,
-)  # fmt: skip
-"""Everything that is written in the picture, which is the ground truth."""
+)
+"""All labels of the image: the ground truth."""
 
 DECOYS: tuple[str, ...] = (
-    "API Gateway", "Blockchain Network", "Business Process Architecture", "Composite Applications",
-    "Content Management", "Corporate Strategy", "Customer Relationship Management", "Data Lake",
-    "Data Warehouse", "Digital Core", "Digital Twin", "Digital Workplace", "Disaster Recovery",
-    "Enterprise Resource Planning", "Enterprise Service Bus", "Functional Modules",
-    "Identity Provider", "Innovation Lab", "Machine Learning Platform", "Master Data Management",
-    "Message Broker", "Payment Gateway", "Service Mesh", "Technology Reference Model",
-)  # fmt: skip
-"""The closed list of names that such pictures often have and this one has not."""
+    "API Gateway",
+    "Blockchain Network",
+    "Business Process Architecture",
+    "Composite Applications",
+    "Content Management",
+    "Corporate Strategy",
+    "Customer Relationship Management",
+    "Data Lake",
+    "Data Warehouse",
+    "Digital Core",
+    "Digital Twin",
+    "Digital Workplace",
+    "Disaster Recovery",
+    "Enterprise Resource Planning",
+    "Enterprise Service Bus",
+    "Functional Modules",
+    "Identity Provider",
+    "Innovation Lab",
+    "Machine Learning Platform",
+    "Master Data Management",
+    "Message Broker",
+    "Payment Gateway",
+    "Service Mesh",
+    "Technology Reference Model",
+)
+"""A closed list of names that are common in such diagrams and missing from this one."""
 
 PROMPT = "Please analyze this Enterprise Architecture diagram and explain what you see."
-"""The seeds' own request."""
+"""The request of docs/published-documents.md ("Practices that are measured")."""
 
 REQUEST = f"{PROMPT} Name every component that is written in it, once."
-"""What a model is asked, so that a name that it leaves out is one that it did not see."""
+"""The request with an instruction to name everything, so that an omitted name was not seen."""
 
 _FINE = 3  # drawn at three times the size, then averaged, for smooth edges
 
 _PAPER, _INK, _WHITE, _LINE = "#f6f8fb", "#17243d", "#ffffff", "#8796ad"
-_NAVY, _BLUE, _TEAL, _VIOLET, _GREEN, _SLATE = (
-    "#14213d", "#1f5fa8", "#0e7c86", "#6a4c93", "#2f7d4f", "#4a5a72"
-)  # fmt: skip
+_NAVY, _BLUE, _TEAL = "#14213d", "#1f5fa8", "#0e7c86"
+_VIOLET, _GREEN, _SLATE = "#6a4c93", "#2f7d4f", "#4a5a72"
 _TINTS = {_BLUE: "#e3eefb", _TEAL: "#dff1f2", _VIOLET: "#eee8f6", _GREEN: "#e4f3ea"}
 
 _Box = tuple[int, int, int, int]
@@ -70,9 +100,9 @@ _Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Label:
-    """One text of the picture: ``lines`` under each other around the middle of ``box``.
+    """A text of the image: ``lines`` under each other, centred in ``box``.
 
-    The box is left, top, right, bottom in pixels; the text stays inside of it.
+    The box is left, top, right, bottom in pixels; the text stays inside it.
     """
 
     lines: tuple[str, ...]
@@ -90,17 +120,17 @@ class _Shape:
 
 
 def labels() -> tuple[Label, ...]:
-    """Every text of the picture with the box that it keeps to; each component once."""
+    """Every text of the image with its box; each component occurs once."""
     return _layout()[1]
 
 
 def draw() -> Image.Image:
-    """The picture as RGB; the same pixels at each call."""
+    """The image as RGB; every call returns the same pixels."""
     from PIL import Image, ImageDraw
 
     width, height = SIZE
-    picture = Image.new("RGB", (width * _FINE, height * _FINE), _PAPER)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width * _FINE, height * _FINE), _PAPER)
+    pen = ImageDraw.Draw(image)
     shapes, texts = _layout()
     for shape in shapes:
         pen.rounded_rectangle(
@@ -113,11 +143,11 @@ def draw() -> Image.Image:
     _draw_hub(pen)
     for label in texts:
         _write(pen, label)
-    return picture.reduce(_FINE)
+    return image.reduce(_FINE)
 
 
 def _layout() -> tuple[tuple[_Shape, ...], tuple[Label, ...]]:
-    """Boxes from the back to the front, and the texts over them."""
+    """Boxes from back to front, and the texts on top of them."""
     shapes = [_Shape((0, 0, SIZE[0], 58), _NAVY, radius=0), _Shape((0, 58, 1355, 63), _TEAL, "", 0)]
     texts = [Label((TITLE,), (24, 8, 480, 52), 30, _WHITE)]
     for names, box, colour in (
@@ -136,7 +166,7 @@ def _layout() -> tuple[tuple[_Shape, ...], tuple[Label, ...]]:
 def _layer(
     shapes: list[_Shape], texts: list[Label], names: Sequence[str], box: _Box, colour: str
 ) -> None:
-    """A band across the picture: its name at the left, its parts beside each other."""
+    """A band across the image: its name on the left, its parts side by side."""
     left, top, right, bottom = box
     head = (left, top, left + 190, bottom)
     shapes += [_Shape(box, _TINTS[colour], colour), _Shape(head, colour)]
@@ -152,7 +182,7 @@ def _panel(
     colour: str,
     caption: str = "",
 ) -> None:
-    """A block: its name on top, then a caption, then its parts in two columns."""
+    """A block: its name at the top, a caption, and its parts in two columns."""
     left, top, right, bottom = box
     head = (left, top, right, top + 42)
     shapes += [_Shape(box, _TINTS[colour], colour), _Shape(head, colour)]
@@ -172,7 +202,7 @@ def _cells(
     columns: int,
     colour: str,
 ) -> None:
-    """White boxes in a grid, row by row; in high ones a name has a line for each word."""
+    """White boxes in a grid, row by row; a tall box has a line for each word of the name."""
     gap = 16
     left, top, right, bottom = box
     rows = -(-len(names) // columns)
@@ -187,16 +217,20 @@ def _cells(
 
 
 def _draw_hub(pen: ImageDraw.ImageDraw) -> None:
-    """Rings around the centre, and an arrow both ways to each of the four blocks."""
+    """Rings around the centre, and a double-headed arrow to each of the four blocks."""
     x, y = 677, 362
-    for ends in (
-        ((x, 168), (x, y - 126)), ((x, y + 126), (x, 556)),
-        ((480, y), (x - 126, y)), ((x + 126, y), (875, y)),
-    ):  # fmt: skip
-        _arrow(pen, *ends)
+    for start, end in (
+        ((x, 168), (x, y - 126)),
+        ((x, y + 126), (x, 556)),
+        ((480, y), (x - 126, y)),
+        ((x + 126, y), (875, y)),
+    ):
+        _arrow(pen, start, end)
     for radius, fill, outline in (
-        (124, "#d3e9ec", _TEAL), (106, _WHITE, _TEAL), (92, _TEAL, _NAVY)
-    ):  # fmt: skip
+        (124, "#d3e9ec", _TEAL),
+        (106, _WHITE, _TEAL),
+        (92, _TEAL, _NAVY),
+    ):
         pen.ellipse(
             _fine((x - radius, y - radius, x + radius, y + radius)),
             fill=fill,
@@ -208,18 +242,18 @@ def _draw_hub(pen: ImageDraw.ImageDraw) -> None:
 
 
 def _arrow(pen: ImageDraw.ImageDraw, start: tuple[int, int], end: tuple[int, int]) -> None:
-    """Upright or level, with a head at both ends, which are its tips."""
+    """A vertical or horizontal arrow whose two heads have their tips at ``start`` and ``end``."""
     (x0, y0), (x1, y1) = start, end
-    upright = x0 == x1
+    vertical = x0 == x1
     along = 12
-    shaft = (x0, y0 + along, x1, y1 - along) if upright else (x0 + along, y0, x1 - along, y1)
+    shaft = (x0, y0 + along, x1, y1 - along) if vertical else (x0 + along, y0, x1 - along, y1)
     pen.line(_fine(shaft), fill=_INK, width=5 * _FINE)
-    for tip, way in ((start, 1), (end, -1)):
+    for tip, direction in ((start, 1), (end, -1)):
         x, y = tip
-        step = along * way
+        step = along * direction
         head = (
             (x, y, x - 9, y + step, x + 9, y + step)
-            if upright
+            if vertical
             else (x, y, x + step, y - 9, x + step, y + 9)
         )
         pen.polygon([value * _FINE for value in head], fill=_INK)
@@ -229,19 +263,19 @@ def _write(pen: ImageDraw.ImageDraw, label: Label) -> None:
     left, top, right, bottom = label.box
     font = _font(label.height)
     step = label.height * 5 // 4
-    first = (top + bottom) / 2 - step * (len(label.lines) - 1) / 2
+    first_line = (top + bottom) / 2 - step * (len(label.lines) - 1) / 2
     for number, line in enumerate(label.lines):
-        place = ((left + right) / 2 * _FINE, (first + number * step) * _FINE)
+        place = ((left + right) / 2 * _FINE, (first_line + number * step) * _FINE)
         pen.text(place, line, fill=label.colour, font=font, anchor="mm", stroke_width=_bold(label))
 
 
 def _bold(label: Label) -> int:
-    """Headings are white and a little heavier."""
+    """Headings are white and slightly heavier."""
     return 1 if label.colour == _WHITE else 0
 
 
 def _font(height: int) -> ImageFont.FreeTypeFont:
-    """Aileron at a height in pixels of the finished picture."""
+    """Aileron at a height given in pixels of the finished image."""
     from PIL import ImageFont
 
     font = ImageFont.load_default(height * _FINE)

@@ -1,7 +1,7 @@
 """An answer about the diagram as words and the breaks between them, and the names in it. Pure.
 
-Case, plural and possessive, hyphens, one line break, markdown emphasis and "&" for "and" do not
-count; other punctuation, an empty line and the start of a list item part two words.
+Case, plural and possessive, hyphens, a single line break, markdown emphasis and "&" for "and" do
+not count. Other punctuation, an empty line and the start of a list item separate two words.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qualification.tasks.diagram.picture import COMPONENTS, DECOYS
+from qualification.tasks.diagram.drawing import COMPONENTS, DECOYS
 
 END, PART, LABEL, CELL = ".", ",", ":", "|"
-"""Tokens that are no words: end of a sentence, a comma or the like, a colon, a table's cell."""
+"""Tokens that are not words: end of a sentence, a comma or similar, a colon, a table cell."""
 
 BREAKS = frozenset((END, PART, LABEL, CELL))
 
@@ -39,7 +39,7 @@ _PIECE = re.compile(
 
 @dataclass(frozen=True)
 class Line:
-    """One line as tokens. ``label``: a heading, which may come again."""
+    """One line as tokens. ``label``: a heading, which may occur again."""
 
     tokens: tuple[str, ...]
     label: bool = False
@@ -69,7 +69,7 @@ def _read_line(line: str) -> Line:
 
 
 def _is_emphasised(content: str) -> bool:
-    """Whether all of the line is bold, but for a colon."""
+    """Whether the whole line except for a colon is bold."""
     return content.startswith("**") and 2 < content.find("**", 2) >= len(content.rstrip(" :")) - 2
 
 
@@ -77,21 +77,21 @@ def _words(content: str) -> Iterator[str]:
     """Words in lower case and singular, and the breaks between them."""
     before = ""
     for piece in _PIECE.finditer(content):
-        found, kind = piece.group(), piece.lastgroup
+        text, kind = piece.group(), piece.lastgroup
         if kind == "word":
-            before = _singular(found.casefold().removesuffix("'s"))
+            before = _singular(text.casefold().removesuffix("'s"))
             yield before
             continue
         after = content[piece.end() : piece.end() + 1]
         spaced = not after or after.isspace()
         if kind == "stop":
-            # "2. " may number the items of one line, so it does not end a sentence.
+            # "2. " may number items within a line, so it does not end a sentence.
             yield END if (spaced or after in "\"')]*_") and not before.isdigit() else PART
         elif kind == "dash":
             if spaced or not piece.start() or content[piece.start() - 1].isspace():
                 yield PART
         else:
-            yield found if found in (LABEL, CELL) else PART
+            yield text if text in (LABEL, CELL) else PART
 
 
 def _singular(word: str) -> str:
@@ -113,11 +113,11 @@ def _index() -> dict[str, list[tuple[tuple[str, ...], str]]]:
 
 
 NAMES = _index()
-"""First word -> (words, name) of the components and decoys that begin with it."""
+"""First word -> (words, name) of the components and decoys that start with it."""
 
 
 def names_in(tokens: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Where each name begins, and the name, in the order of the text."""
+    """Position and name of each component or decoy, in the order of the text."""
     for place, token in enumerate(tokens):
         for words, name in NAMES.get(token, ()):
             if tuple(tokens[place : place + len(words)]) == words:

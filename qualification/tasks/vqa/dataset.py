@@ -1,8 +1,8 @@
 """Reads the official VQA 2.0 files in a user's folder, as they are published at visualqa.org.
 
-``v2_OpenEnded_mscoco_SPLIT_questions.json``, ``v2_mscoco_SPLIT_annotations.json`` and the pictures
-``COCO_SPLIT_000000xxxxxx.jpg``, these in the folder itself or in a folder ``SPLIT`` in it. What is
-wrong is said in one sentence: the file, the place in it, and what to do.
+``v2_OpenEnded_mscoco_SPLIT_questions.json``, ``v2_mscoco_SPLIT_annotations.json`` and the images
+``COCO_SPLIT_000000xxxxxx.jpg``; the images may be in a folder ``SPLIT`` in it. An error is one
+sentence: the file, the place in it, and what to do.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import Annotated, Protocol, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from qualification.core.errors import DatasetError
+from qualification.core.validation import first_problem
 from qualification.tasks.vqa.scoring import PEOPLE, VqaItem, VqaSet
 
 SPLITS: tuple[str, ...] = ("val2014", "train2014", "test2015", "test-dev2015")
-"""The first of these that a folder has is taken. Answers to the tests were never published."""
+"""The first of these in a folder is used. Answers to the tests were never published."""
 
-_AGAIN = "put the official file there, whole"
+_REPLACE_FILE = "put the official file there, whole"
 
 _Number = Annotated[int, Field(ge=0, lt=10**12)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _QuestionRow:
     question_id: _Number
     image_id: _Number
     question: str
@@ -40,7 +41,7 @@ class _Human:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _AnswersRow:
     question_id: _Number
     image_id: _Number
     answers: tuple[_Human, ...]
@@ -49,13 +50,13 @@ class _Answered:
 @dataclass(frozen=True)
 class _Questions:
     data_subtype: str
-    questions: tuple[_Asked, ...]
+    questions: tuple[_QuestionRow, ...]
 
 
 @dataclass(frozen=True)
 class _Annotations:
     data_subtype: str
-    annotations: tuple[_Answered, ...]
+    annotations: tuple[_AnswersRow, ...]
 
 
 class _Row(Protocol):
@@ -68,9 +69,9 @@ _AnyRow = TypeVar("_AnyRow", bound=_Row)
 
 
 def splits_in(folder: Path) -> tuple[str, ...]:
-    """The splits of which a folder has questions and answers, the one that is taken first.
+    """The splits of which a folder has questions and answers; the first is the one to use.
 
-    Looks at names only. DatasetError where there is none.
+    Looks only at names. DatasetError if there is none.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is no folder; name the one with the VQA 2.0 files")
@@ -83,59 +84,61 @@ def splits_in(folder: Path) -> tuple[str, ...]:
         return splits
     for split in SPLITS:
         both = _questions_path(folder, split), _answers_path(folder, split)
-        for there, missing in (both, both[::-1]):
-            if there.is_file():
+        for present, missing in (both, both[::-1]):
+            if present.is_file():
                 raise DatasetError(
-                    f"{folder}: has {there.name} without {missing.name}; put that beside it"
-                    + "; of the tests no answers are published, use val2014"
+                    f"{folder}: has {present.name} without {missing.name}; put that beside it"
+                    + "; no answers to the tests are published, use val2014"
                     * split.startswith("test")
                 )
-    wanted = _questions_path(folder, SPLITS[0]), _answers_path(folder, SPLITS[0])
+    needed = _questions_path(folder, SPLITS[0]), _answers_path(folder, SPLITS[0])
     raise DatasetError(
-        f"{folder}: has no VQA 2.0 files; unpack {wanted[0].name} and {wanted[1].name} there "
+        f"{folder}: has no VQA 2.0 files; unpack {needed[0].name} and {needed[1].name} there "
         "(from visualqa.org/download.html)"
     )
 
 
 def official_set(folder: Path, sample: int, seed: int) -> VqaSet:
-    """``sample`` questions of the folder's first split, or all where there are fewer.
+    """``sample`` questions of the folder's first split, or all if there are fewer.
 
-    Which ones depends on the seed and on the question's number only: not on the order in the
-    files, on the machine or on the Python. A larger sample begins with the smaller one.
-    DatasetError for anything but a whole set; pictures are looked for, not opened.
+    The choice depends only on the seed and the questions' numbers, not on the order in the files,
+    the machine or the Python. A larger sample starts with the smaller one. DatasetError for
+    anything but a whole set; images are looked for and not opened.
     """
     if sample < 1:
-        raise DatasetError(f"a sample of {sample} questions is asked for; ask for 1 or more")
+        raise DatasetError(f"a sample of {sample} questions was requested; request 1 or more")
     splits = splits_in(folder)
     split = splits[0]
     questions_path, answers_path = _questions_path(folder, split), _answers_path(folder, split)
-    asked_file = _read(questions_path, _QUESTIONS)
-    answered_file = _read(answers_path, _ANNOTATIONS)
+    questions_file = _read(questions_path, _QUESTIONS)
+    answers_file = _read(answers_path, _ANNOTATIONS)
     for path, subtype in (
-        (questions_path, asked_file.data_subtype),
-        (answers_path, answered_file.data_subtype),
+        (questions_path, questions_file.data_subtype),
+        (answers_path, answers_file.data_subtype),
     ):
         if subtype != split:
-            raise DatasetError(f"{path}: data_subtype: is {subtype!r}, not {split!r}; {_AGAIN}")
-    asked = _by_number(questions_path, "questions", asked_file.questions)
-    answered = _by_number(answers_path, "annotations", answered_file.annotations)
-    if not asked:
-        raise DatasetError(f"{questions_path}: questions: is empty; {_AGAIN}")
-    _check_pairs(questions_path, answers_path, asked, answered)
-    chosen = sorted(asked, key=lambda number: _rank(seed, number))[:sample]
-    pictures = _pictures(folder, split, [asked[number].image_id for number in chosen])
+            raise DatasetError(
+                f"{path}: data_subtype: is {subtype!r}, not {split!r}; {_REPLACE_FILE}"
+            )
+    questions = _by_number(questions_path, "questions", questions_file.questions)
+    annotations = _by_number(answers_path, "annotations", answers_file.annotations)
+    if not questions:
+        raise DatasetError(f"{questions_path}: questions: is empty; {_REPLACE_FILE}")
+    _check_pairs(questions_path, answers_path, questions, annotations)
+    chosen = sorted(questions, key=lambda number: _rank(seed, number))[:sample]
+    images = _images(folder, split, [questions[number].image_id for number in chosen])
     items = tuple(
         VqaItem(
             identifier=f"{split}-{number}",
-            question=asked[number].question,
-            people=tuple(human.answer for human in answered[number].answers),
-            picture=pictures[asked[number].image_id],
+            question=questions[number].question,
+            people=tuple(human.answer for human in annotations[number].answers),
+            file=images[questions[number].image_id],
         )
         for number in chosen
     )
-    note = f"{len(items)} of {len(asked):,} questions of {split} in {folder}, seed {seed}"
+    note = f"{len(items)} of {len(questions):,} questions of {split} in {folder}, seed {seed}"
     if len(splits) > 1:
-        note += f"; {' and '.join(splits[1:])} there not taken"
+        note += f"; {' and '.join(splits[1:])} there not used"
     return VqaSet(split, items, note)
 
 
@@ -152,7 +155,7 @@ def _answers_path(folder: Path, split: str) -> Path:
 
 
 def _read(path: Path, adapter: TypeAdapter[_File]) -> _File:
-    """The file as its type; keys that are not used are not looked at."""
+    """The file as its type; unused keys are ignored."""
     try:
         return adapter.validate_json(path.read_bytes(), strict=True)
     except OSError as error:
@@ -160,82 +163,73 @@ def _read(path: Path, adapter: TypeAdapter[_File]) -> _File:
             f"{path}: cannot be read ({error.strerror or error}); make it readable"
         ) from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            reason = f"is not JSON: {first['ctx']['error']}"
-        else:
-            reason = f"{_key(first['loc'])}: {first['msg']}"
-        raise DatasetError(f"{path}: {reason}; {_AGAIN}") from error
+        raise DatasetError(f"{path}: {first_problem(error)}; {_REPLACE_FILE}") from error
 
 
 def _by_number(path: Path, key: str, rows: Sequence[_AnyRow]) -> dict[int, _AnyRow]:
-    found: dict[int, _AnyRow] = {}
+    by_number: dict[int, _AnyRow] = {}
     for place, row in enumerate(rows):
-        if found.setdefault(row.question_id, row) is not row:
+        if by_number.setdefault(row.question_id, row) is not row:
             number = row.question_id
-            raise DatasetError(f"{path}: {key}[{place}]: {number} is there twice; {_AGAIN}")
-    return found
+            raise DatasetError(f"{path}: {key}[{place}]: {number} is there twice; {_REPLACE_FILE}")
+    return by_number
 
 
 def _check_pairs(
     questions_path: Path,
     answers_path: Path,
-    asked: dict[int, _Asked],
-    answered: dict[int, _Answered],
+    questions: dict[int, _QuestionRow],
+    annotations: dict[int, _AnswersRow],
 ) -> None:
-    """Each question has its answers, ten, about the same picture."""
+    """Each question has ten answers about the same image."""
     pair = f"put {questions_path.name} and {answers_path.name} of one release there"
     for path, missing in (
-        (answers_path, asked.keys() - answered.keys()),
-        (questions_path, answered.keys() - asked.keys()),
+        (answers_path, questions.keys() - annotations.keys()),
+        (questions_path, annotations.keys() - questions.keys()),
     ):
         if missing:
             raise DatasetError(
                 f"{path}: has nothing on {len(missing)} questions of the other file, "
                 f"the first is question_id {min(missing)}; {pair}"
             )
-    for number, row in answered.items():
+    for number, row in annotations.items():
         where = f"{answers_path}: question_id {number}"
-        if row.image_id != asked[number].image_id:
+        image_id = questions[number].image_id
+        if row.image_id != image_id:
             raise DatasetError(
-                f"{where}: is about image_id {row.image_id}, but about {asked[number].image_id} "
+                f"{where}: is about image_id {row.image_id}, but about {image_id} "
                 f"in {questions_path.name}; {pair}"
             )
-        # The official code leaves out all records that are equal: with one number twice, two.
+        # The official code leaves out every record equal to the one left out. Two answers with
+        # the same number would both go.
         people = len({human.answer_id for human in row.answers})
         if not people == len(row.answers) == PEOPLE:
             raise DatasetError(
                 f"{where}: has {len(row.answers)} answers with {people} numbers, "
-                f"not {PEOPLE} of each; {_AGAIN}"
+                f"not {PEOPLE} of each; {_REPLACE_FILE}"
             )
 
 
-def _pictures(folder: Path, split: str, numbers: Iterable[int]) -> dict[int, Path]:
-    """image_id -> file; the pictures of test-dev2015 are among those of test2015."""
+def _images(folder: Path, split: str, numbers: Iterable[int]) -> dict[int, Path]:
+    """image_id -> file; the images of test-dev2015 are among those of test2015."""
     group = "test2015" if split.startswith("test") else split
-    found: dict[int, Path] = {}
+    images: dict[int, Path] = {}
     missing: list[str] = []
     for number in sorted(set(numbers)):
         name = f"COCO_{group}_{number:012d}.jpg"
         places = (folder / name, folder / group / name)
-        there = next((place for place in places if place.is_file()), None)
-        if there is None:
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
             missing.append(name)
         else:
-            found[number] = there
+            images[number] = file
     if missing:
         raise DatasetError(
-            f"{folder}: {len(missing)} of {len(missing) + len(found)} pictures of the sample are "
+            f"{folder}: {len(missing)} of {len(missing) + len(images)} images of the sample are "
             f"missing, the first is {missing[0]}; unpack {group}.zip (from cocodataset.org) there"
         )
-    return found
+    return images
 
 
 def _rank(seed: int, number: int) -> tuple[bytes, int]:
     return hashlib.sha256(f"{seed}:{number}".encode()).digest(), number
-
-
-def _key(location: Sequence[int | str]) -> str:
-    """``("questions", 0, "image_id")`` as ``questions[0].image_id``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or "content"

@@ -1,27 +1,26 @@
-"""The official VQA 2.0 accuracy, and the "simple accuracy" that the seeds state beside it. Pure.
+"""The official VQA 2.0 accuracy, and the "simple accuracy" beside it (docs/measuring.md). Pure.
 
 Ten people answered each question. The official accuracy of a model's answer is the mean, over the
-ten ways to leave one person out, of min(answers of the other nine that equal it / 3, 1).
+ten ways to leave out one person, of min(number of equal answers of the other nine / 3, 1).
 
 Source of the rules and of the lists of words: ``vqaEval.py`` of github.com/GT-Vision-Lab/VQA at
 a013f0043c1e (Copyright (c) 2014, Aishwarya Agrawal, BSD 2-Clause licence), described at
-visualqa.org/evaluation.html. The code here is our own; what the original does is kept where it is
-odd, because published figures have it in them:
+visualqa.org/evaluation.html. The code here is our own. It keeps the oddities of the original,
+because the published figures contain them:
 
-- Where all ten people said the same, nothing is normalised: ``Black.`` is wrong where ten said
-  ``black`` (the author confirms it in GT-Vision-Lab/VQA#14). Line breaks and tabs become blanks
-  and outer blanks go, always.
-- A punctuation mark becomes a blank, but is taken out where it stands beside a blank somewhere in
-  the text, and so is *every* mark of a text that has a comma between two digits: ``1,000 red-blue``
-  becomes ``1000 redblue``.
-- Full stops go unless a digit follows: ``3.5`` and ``.5`` keep theirs, and so does ``v.2``. The
-  flag ``re.UNICODE`` is passed where the number of replacements belongs, so that only the first 32
-  go.
-- ``none`` is the digit 0, and ``one`` is 1 in ``left one`` too. An answer that is an article alone
-  becomes empty. The colon and the apostrophe stay.
-- ``let's`` and ``she's`` stay, ``lets`` and ``shes`` are not known; ``somebody'd`` *loses* its
-  apostrophe. Contractions with a capital (``Im``) are never met, since words are in lower case.
-- Normalising twice is normalising once, but for the full stops after the 32nd.
+- If all ten people gave the same answer, nothing is normalised: ``Black.`` is incorrect where ten
+  people answered ``black`` (the author confirms it in GT-Vision-Lab/VQA#14). Line breaks and tabs
+  always become blanks, and outer blanks are always removed.
+- A punctuation mark becomes a blank. It is removed instead if it stands beside a blank anywhere in
+  the text, and *every* mark is removed if the text has a comma between two digits: ``1,000
+  red-blue`` becomes ``1000 redblue``.
+- Full stops are removed unless a digit follows: ``3.5``, ``.5`` and ``v.2`` keep theirs. The flag
+  ``re.UNICODE`` is passed in place of the number of replacements, so only the first 32 are removed.
+- ``none`` is the digit 0, and ``one`` is 1 even in ``left one``. An answer that is only an article
+  becomes empty. Colons and apostrophes stay.
+- ``let's`` and ``she's`` stay, ``lets`` and ``shes`` are unknown; ``somebody'd`` *loses* its
+  apostrophe. Contractions with a capital (``Im``) never match, because words are in lower case.
+- Normalising twice equals normalising once, except for full stops after the 32nd.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ PEOPLE = 10
 """Human answers to each question."""
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
-"""What a real model is told; source: the response format of Liu et al., arXiv:2310.03744."""
+"""The instruction for real models; source: the response format of Liu et al., arXiv:2310.03744."""
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS)}}
@@ -54,7 +53,7 @@ _STOP = re.compile(r"\.(?!\d)")
 _STOPS_TAKEN = int(re.UNICODE)
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
 
-# A contraction is recognised with any one of its apostrophes missing.
+# A contraction is recognised if any single one of its apostrophes is missing.
 _WITH_APOSTROPHES = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
     haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've
@@ -75,15 +74,15 @@ CONTRACTIONS: dict[str, str] = {
     },
     "somebody'd": "somebodyd",
 }
-"""Word as written -> as it is compared."""
+"""Word as written -> word as compared."""
 
 
 # --------------------------------------------------------------------------- one answer
 
 
 def normalise(text: str) -> str:
-    """The answer as the official code compares it where people disagree; see the module."""
-    text = _one_line(text)
+    """The answer as the official code compares it if people disagree; see the module."""
+    text = _without_breaks(text)
     number = _COMMA_IN_NUMBER.search(text) is not None
     result = text
     for mark in _PUNCTUATION:
@@ -97,32 +96,33 @@ def normalise(text: str) -> str:
 def vqa_accuracy(answer: str, people: Sequence[str]) -> float:
     """The official VQA 2.0 accuracy of one answer, 0 to 1; ``people`` are the human answers.
 
-    Equal to the official figure up to rounding of a float: 0, .3, .6, .9 or 1 with ten people.
-    ValueError where there are no human answers.
+    Equal to the official figure up to float rounding: 0, .3, .6, .9 or 1 with ten people.
+    ValueError if there are no human answers.
     """
     if not people:
         raise ValueError("an accuracy needs human answers to compare with")
-    said, heard = _one_line(answer), [_one_line(one) for one in people]
-    if len(set(heard)) > 1:
-        said, heard = normalise(answer), [normalise(one) for one in people]
-    matches = heard.count(said)
-    left_out = matches * min(matches - 1, 3) + (len(heard) - matches) * min(matches, 3)
-    return left_out / (3 * len(heard))
+    clean = _without_breaks
+    if len({clean(human) for human in people}) > 1:
+        clean = normalise
+    matches = [clean(human) for human in people].count(clean(answer))
+    # Leaving out a person with the same answer leaves one match fewer.
+    total = matches * min(matches - 1, 3) + (len(people) - matches) * min(matches, 3)
+    return total / (3 * len(people))
 
 
-def is_simply_right(answer: str, people: Sequence[str]) -> bool:
+def is_simply_correct(answer: str, people: Sequence[str]) -> bool:
     """Simple accuracy of one answer: normalised, it is the most frequent human answer.
 
-    People's answers are normalised too, also where all are equal; where several are the most
-    frequent, each of them is right. ValueError where there are no human answers.
+    Human answers are normalised too, even if all are equal. If several are equally frequent, each
+    of them is correct. ValueError if there are no human answers.
     """
     if not people:
         raise ValueError("an accuracy needs human answers to compare with")
-    counts = Counter(normalise(one) for one in people)
+    counts = Counter(normalise(human) for human in people)
     return counts[normalise(answer)] == max(counts.values())
 
 
-def _one_line(text: str) -> str:
+def _without_breaks(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
@@ -131,36 +131,36 @@ def _one_line(text: str) -> str:
 
 @dataclass(frozen=True)
 class VqaItem:
-    """One question with what ten people answered.
+    """A question with the answers of ten people.
 
-    Its picture is a file of the official set, or is drawn from the ``generated`` question.
+    Its image is a file of the official set or is drawn from the ``generated`` question.
     """
 
     identifier: str
     question: str
     people: tuple[str, ...]
-    picture: Path | None = None
+    file: Path | None = None
     generated: Question | None = None
 
     def image(self) -> Image.Image:
-        """The file's picture as RGB; DatasetError where it cannot be decoded."""
+        """The file's image as RGB; DatasetError if it cannot be decoded."""
         from PIL import Image
 
-        if self.picture is None:
-            raise DatasetError(f"question {self.identifier} has no picture of its own to open")
+        if self.file is None:
+            raise DatasetError(f"question {self.identifier} has no image of its own to open")
         try:
-            with Image.open(self.picture) as picture:
-                rgb: Image.Image = picture.convert("RGB")
+            with Image.open(self.file) as opened:
+                rgb: Image.Image = opened.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DatasetError(
-                f"{self.picture}: is not a whole picture ({error}); unpack the official one again"
+                f"{self.file}: is not a whole image ({error}); unpack the official one again"
             ) from error
         return rgb
 
 
 @dataclass(frozen=True)
 class VqaSet:
-    """Questions to ask, in their order. ``note`` says in a sentence which they are."""
+    """Questions to ask, in order. ``note`` describes them in a sentence."""
 
     source: str
     items: tuple[VqaItem, ...]
@@ -168,32 +168,32 @@ class VqaSet:
 
 
 def generated_set(questions: Sequence[Question]) -> VqaSet:
-    """Generated questions as a set of the same kind: ten people who all know the answer.
+    """Generated questions as a set of the same kind, with ten people who all know the answer.
 
-    The official accuracy then asks for the answer to the letter, see the module.
+    The official accuracy then requires the exact answer, see the module.
     """
     items = tuple(
-        VqaItem(each.identifier, each.prompt, (each.answer,) * PEOPLE, generated=each)
-        for each in questions
+        VqaItem(question.identifier, question.prompt, (question.answer,) * PEOPLE, None, question)
+        for question in questions
     )
     return VqaSet("generated", items, f"{len(items)} generated questions, ten equal answers each")
 
 
 @dataclass(frozen=True)
 class VqaScore:
-    """Accuracies of one set, shares of 1, with their intervals, and what was answered wrongly.
+    """Accuracies of one set, shares of 1, with their intervals, and the incorrect answers.
 
-    ``wrong`` holds (question, answer, most frequent human answer): hostile text.
+    ``incorrect`` holds (question, answer, most frequent human answer): hostile text.
     """
 
     source: str
     note: str
     accuracy: ShareInterval
     simple: ShareInterval
-    wrong: tuple[tuple[str, str, str], ...]
+    incorrect: tuple[tuple[str, str, str], ...]
 
     def metrics(self) -> dict[str, float]:
-        """Metric of records.METRICS -> value; the two sources are never one figure."""
+        """Metric of ``core.metrics.METRICS`` -> value; the two sources are never pooled."""
         prefix = "generated_" if self.source == "generated" else ""
         return {
             f"{prefix}vqa_accuracy": self.accuracy.mean,
@@ -201,13 +201,15 @@ class VqaScore:
         }
 
     def sentence(self) -> str:
-        """Both figures with their intervals, the set, and the first wrong answers."""
+        """Both figures with their intervals, the set, and the first incorrect answers."""
         text = f"VQA accuracy {self.accuracy}, simple accuracy {self.simple} ({self.note})"
-        return f"{text}; first wrong ones: {list(self.wrong[:3])}" if self.wrong else text
+        if not self.incorrect:
+            return text
+        return f"{text}; first incorrect answers: {list(self.incorrect[:3])}"
 
 
 def score(questions: VqaSet, answers: Sequence[str]) -> VqaScore:
-    """Hold the answers, in the order of the set, against it; ValueError where one is missing."""
+    """Score the answers, which are in the order of the set; ValueError if one is missing."""
     pairs = list(zip(questions.items, answers, strict=True))
     if not pairs:
         raise ValueError("an accuracy needs one question or more")
@@ -215,7 +217,7 @@ def score(questions: VqaSet, answers: Sequence[str]) -> VqaScore:
         questions.source,
         questions.note,
         share_interval([vqa_accuracy(answer, item.people) for item, answer in pairs]),
-        share_interval([float(is_simply_right(answer, item.people)) for item, answer in pairs]),
+        share_interval([float(is_simply_correct(answer, item.people)) for item, answer in pairs]),
         tuple(
             (item.question, answer, _most_frequent(item.people))
             for item, answer in pairs
@@ -225,4 +227,4 @@ def score(questions: VqaSet, answers: Sequence[str]) -> VqaScore:
 
 
 def _most_frequent(people: Sequence[str]) -> str:
-    return min(people, key=lambda one: (-people.count(one), one))
+    return min(people, key=lambda answer: (-people.count(answer), answer))

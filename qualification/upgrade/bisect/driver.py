@@ -10,30 +10,31 @@ from typing import cast
 
 from packaging.utils import canonicalize_name
 
-from qualification.core import paths as places
+from qualification.core import paths
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.protocol import WeightsSource
-from qualification.machine import probe as machine
+from qualification.machine.probe import probe
 from qualification.models.loading import load_registry
-from qualification.upgrade.bisect import releases
+from qualification.session.context import RunContext
 from qualification.upgrade.bisect.judges import behaviour_judge, speed_judge
-from qualification.upgrade.bisect.search import Bisect, Bisection, Judge
-from qualification.upgrade.environments import cache as environment_cache
+from qualification.upgrade.bisect.records import Bisection
+from qualification.upgrade.bisect.releases import Between, releases_between
+from qualification.upgrade.bisect.search import Bisect, Candidates, Judge
+from qualification.upgrade.environments import cache
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.pip import base_interpreter
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
 from qualification.upgrade.gate.records import CHECKS, Behaviour
-from qualification.upgrade.gate.side import Place
 from qualification.upgrade.gate.timed import METRICS
 
-OF_DEFAULT = "qwen2.5-vl-canary-f32@mlx"
-"""Asked where no deployment is named: the canary that most of the known regressions show in."""
+DEFAULT_DEPLOYMENT = "qwen2.5-vl-canary-f32@mlx"
+"""The canary that most of the known regressions show in."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """What to search: ``package`` '' for whichever it is."""
+class BisectQuestion:
+    """What broke ``check`` of a deployment between good and bad? ``package`` '' searches all."""
 
     good: EnvironmentSpec
     bad: EnvironmentSpec
@@ -45,7 +46,7 @@ class Question:
 
 
 def environment(name: str, pins: str, index: str) -> EnvironmentSpec:
-    """A declared environment with pins laid over it, from another index where one is named."""
+    """A declared environment with pins that replace its own, from another index if one is named."""
     spec = environment_spec(name)
     if pins.strip():
         spec = candidate(spec, pins)
@@ -53,62 +54,62 @@ def environment(name: str, pins: str, index: str) -> EnvironmentSpec:
 
 
 def deployment(identifier: str, weights: str) -> Deployment:
-    """The deployment of that identifier and source of weights; '' is the default canary."""
+    """The deployment with that identifier and source of weights; '' is the default canary."""
     registry = load_registry().with_weights(cast(WeightsSource, weights))
-    return registry.deployment(identifier or OF_DEFAULT)
+    return registry.deployment(identifier or DEFAULT_DEPLOYMENT)
 
 
 def answer(
-    question: Question,
+    question: BisectQuestion,
     scratch: Path,
     *,
     root: Path | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> tuple[Bisection, dict[str, Behaviour]]:
-    """Build both environments, search, and return the result with what the two sides said.
+    """Build both environments and search; returns the result, and the behaviour of its two sides.
 
-    ``scratch`` is an empty folder for pictures; ``root`` the cache of environments. Raises
-    SelectionError for a check that there is none of, EnvironmentFailed where one of the two given
-    environments cannot be built.
+    ``scratch`` is an empty folder for images; ``root`` the cache of environments. Raises
+    SelectionError for an unknown check, EnvironmentFailed if one of the two given environments
+    cannot be built.
     """
     if question.check not in (*CHECKS, *METRICS):
-        known = ", ".join((*CHECKS, *METRICS))
-        raise SelectionError(f"there is no check or metric {question.check!r}: known are {known}")
+        checks = ", ".join((*CHECKS, *METRICS))
+        raise SelectionError(f"there is no check or metric {question.check!r}: known are {checks}")
 
     def ready(spec: EnvironmentSpec) -> Built:
-        return environment_cache.ready(spec, root=root, say=say)
+        return cache.ready(spec, root=root, say=say)
+
+    def releases(package: str, good_version: str, bad_version: str) -> Between:
+        return releases_between(
+            _pip(good, root), package, good_version, bad_version, index=good.spec.index
+        )
 
     good, bad = ready(question.good), ready(question.bad)
+    candidates = Candidates(good, bad, _judge(question, good, scratch), ready, say)
     search = Bisect(
         question.deployment.identifier,
         question.check,
-        good,
-        bad,
-        _judge(question, good, scratch),
-        ready,
-        lambda package, first, last: releases.releases_between(
-            _pip(good, root), package, first, last, index=good.spec.index
-        ),
+        candidates,
+        releases,
         only=canonicalize_name(question.package) if question.package else "",
-        say=say,
     )
-    return search.run(), search.observations
+    return search.run(), candidates.observations
 
 
-def _judge(question: Question, good: Built, scratch: Path) -> Judge:
+def _judge(question: BisectQuestion, good: Built, scratch: Path) -> Judge:
     registry = load_registry()
-    here = machine.probe(registry.chips, registry.tiers)
-    tier = registry.tier(here.tier) if here.tier else None
-    place = Place(here, tier, places.home() / "fixtures", scratch)
+    machine = probe(registry.chips, registry.tiers)
+    tier = registry.tier(machine.tier) if machine.tier else None
+    context = RunContext(machine, tier, paths.home() / "fixtures", scratch)
     if question.check in CHECKS:
         return behaviour_judge(
-            question.deployment, question.check, good, place, tries=question.tries
+            question.deployment, question.check, good, context, tries=question.tries
         )
-    return speed_judge(question.deployment, question.check, good, place, seed=question.seed)
+    return speed_judge(question.deployment, question.check, good, context, seed=question.seed)
 
 
 def _pip(built: Built, root: Path | None) -> Path:
-    """An interpreter with pip and the Python of ``built``: the cache's, or what venvs are of."""
-    folder = root or places.cache() / "environments"
+    """An interpreter with pip and the Python of ``built``: the cache's, or its base interpreter."""
+    folder = root or paths.cache() / "environments"
     python = folder / f".pip-{built.python_version}" / "bin" / "python"
     return python if python.exists() else base_interpreter(built.spec.python).path

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import Sequence
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
-from qualification.upgrade.bisect.halving import Answer, agreed
-from qualification.upgrade.bisect.search import Judge, Judged
+from qualification.session.context import RunContext
+from qualification.upgrade.bisect.halving import Judgment, agreed
+from qualification.upgrade.bisect.records import Judged
+from qualification.upgrade.bisect.search import Judge
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.gate.compare import behaviour_findings
 from qualification.upgrade.gate.decide import metric_finding, wanted_pairs
 from qualification.upgrade.gate.observe import observe
-from qualification.upgrade.gate.records import Behaviour, BehaviourFinding, Pair, Side
-from qualification.upgrade.gate.side import Place
+from qualification.upgrade.gate.records import (
+    Behaviour,
+    BehaviourFinding,
+    DeploymentRef,
+    Pair,
+    Side,
+)
 from qualification.upgrade.gate.timed import sample
 
 _CHANGES = ("changed", "new warning", "both fail")
-"""Notes of findings that a gate lets pass and that are what a search looks for."""
+"""Notes of findings that a gate lets pass, but that a search looks for."""
 
 
 class _NotAskedError(Exception):
@@ -26,25 +33,27 @@ class _NotAskedError(Exception):
 
 
 def behaviour_judge(
-    deployment: Deployment, check: str, good: Built, place: Place, *, tries: int
+    deployment: Deployment, check: str, good: Built, context: RunContext, *, tries: int
 ) -> Judge:
-    """Hold fresh processes of an environment against one of ``good``, ``tries`` times at most.
+    """Compare fresh processes of an environment with one of ``good``, at most ``tries`` times.
 
-    The judge says ``unavailable`` of an environment in which the deployment does not load, unless
-    that is the check. Raises SelectionError where ``good`` itself does not get to the check.
+    The judge says ``unavailable`` of an environment in which the deployment does not get as far as
+    the check.
     """
-    reference: list[Behaviour] = []
+    references: list[Behaviour] = []
 
     def judge(built: Built) -> Judged:
-        if not reference:
-            reference.append(_observed(deployment, check, good, "a", place))
+        if not references:
+            references.append(_observed(deployment, check, good, "a", context))
         sentences: dict[bool, str] = {}
         observations: dict[bool, Behaviour] = {}
 
         def ask(_attempt: int) -> bool:
-            seen = _observed(deployment, check, built, "b", place)
-            passed, sentence = held_against(check, reference[0], seen)
-            sentences[passed], observations[passed] = sentence, seen
+            observation = _observed(deployment, check, built, "b", context)
+            passed, sentence = passes(
+                DeploymentRef.of(deployment), check, references[0], observation
+            )
+            sentences[passed], observations[passed] = sentence, observation
             return passed
 
         try:
@@ -53,83 +62,78 @@ def behaviour_judge(
             return Judged("unavailable", str(error))
         if answer == "unsure":
             both = "; ".join(sentences.values())
-            return Judged("unsure", f"it does not answer alike in fresh processes: {both}")
+            return Judged("unsure", f"its answers differ between fresh processes: {both}")
         return Judged(answer, sentences[answer == "good"], observations[answer == "good"])
 
     return judge
 
 
-def held_against(check: str, a: Behaviour, b: Behaviour) -> tuple[bool, str]:
+def passes(deployment: DeploymentRef, check: str, a: Behaviour, b: Behaviour) -> tuple[bool, str]:
     """Say whether ``b`` passes ``check`` as ``a`` does, and the gate's sentence on it."""
-    findings = behaviour_findings([a, b])
-    of_check = [one for one in findings if one.check.partition("[")[0] == check]
+    findings = behaviour_findings([deployment], [a, b])
+    of_check = [finding for finding in findings if finding.check.partition("[")[0] == check]
     if not of_check:
-        load = [one for one in findings if one.check == "load"]
-        why = load[0].sentence if load else "it was not asked"
-        raise _NotAskedError(f"it does not get as far as {check}: {why}")
-    wrong = [one for one in of_check if _is_wrong(one)]
-    return not wrong, _in_words((wrong or of_check)[0])
+        load = [finding for finding in findings if finding.check == "load"]
+        reason = load[0].sentence if load else "it was not asked"
+        raise _NotAskedError(f"it does not get as far as {check}: {reason}")
+    failed = [finding for finding in of_check if _is_fault(finding)]
+    # The gate would repeat the check itself; here that is the judge's business.
+    sentence = (failed or of_check)[0].sentence.removesuffix("; not repeated")
+    return not failed, sentence
 
 
 def speed_judge(
-    deployment: Deployment, metric: str, good: Built, place: Place, *, seed: int
+    deployment: Deployment, metric: str, good: Built, context: RunContext, *, seed: int
 ) -> Judge:
-    """Time an environment and ``good`` in pairs of fresh processes, order by a fair coin.
+    """Time an environment and ``good`` in pairs of fresh processes, in random order.
 
-    The gate's rule decides, its confirmation included. ``good`` itself is not timed against itself.
+    The gate's sequential test decides, with its confirmation. ``good`` is not timed against itself.
     """
+    identifier = deployment.identifier
+
+    def timed(built: Built, leader: Side, number: int) -> Pair:
+        environments: tuple[tuple[Side, Built], ...] = (("a", good), ("b", built))
+        samples = {
+            side: sample(
+                deployment,
+                context=_under(environment, context),
+                metrics=[metric],
+                seed=number,
+            )
+            for side, environment in (environments if leader == "a" else environments[::-1])
+        }
+        return Pair(identifier, number, leader, samples["a"], samples["b"])
 
     def judge(built: Built) -> Judged:
         if built.python == good.python:
-            return Judged("good", "it is what the others are held against")
+            return Judged("good", "the other environments are compared with it")
         coin = random.Random(f"{seed}:{built.key}")  # noqa: S311 (a seed, not a secret)
         pairs: list[Pair] = []
-        while (wanted := wanted_pairs(deployment.identifier, [metric], pairs)) > len(pairs):
-            for number in range(len(pairs), wanted):
-                first: Side = "a" if coin.random() < 0.5 else "b"
-                pairs.append(_timed(deployment, metric, good, built, place, number, first))
-        finding = metric_finding(deployment.identifier, metric, pairs)
+        while (count := wanted_pairs(identifier, [metric], pairs)) > len(pairs):
+            for number in range(len(pairs), count):
+                pairs.append(timed(built, "a" if coin.random() < 0.5 else "b", number))
+        finding = metric_finding(identifier, metric, pairs)
         if finding is None:
-            raise SelectionError(f"{metric} cannot be told of {deployment.identifier} here")
+            raise SelectionError(f"{metric} of {identifier} cannot be measured here")
         if finding.note == "failure" and finding.verdict == "regressed":
             return Judged("unavailable", finding.sentence)
-        answers: dict[str, Answer] = {"pass": "good", "regressed": "bad"}
+        answers: dict[str, Judgment] = {"pass": "good", "regressed": "bad"}
         return Judged(answers.get(finding.verdict, "unsure"), finding.sentence)
 
     return judge
 
 
-def _timed(
-    deployment: Deployment,
-    metric: str,
-    good: Built,
-    other: Built,
-    place: Place,
-    number: int,
-    first: Side,
-) -> Pair:
-    order: Sequence[tuple[Side, Built]] = (("a", good), ("b", other))
-    samples = {
-        side: sample(
-            deployment, python=str(built.python), place=place, metrics=[metric], seed=number
-        )
-        for side, built in (order if first == "a" else order[::-1])
-    }
-    return Pair(deployment.identifier, number, first, samples["a"], samples["b"])
-
-
 def _observed(
-    deployment: Deployment, check: str, built: Built, side: Side, place: Place
+    deployment: Deployment, check: str, built: Built, side: Side, context: RunContext
 ) -> Behaviour:
-    # What is warned of comes with the answers; loading alone would show half of it.
+    # Warnings come with the answers; loading alone would show half of them.
     checks = {check, "answers"} if check == "warnings" else {check}
-    return observe(deployment, side, 0, python=str(built.python), place=place, checks=checks)
+    return observe(deployment, side, 0, context=_under(built, context), checks=checks)
 
 
-def _is_wrong(finding: BehaviourFinding) -> bool:
+def _under(built: Built, context: RunContext) -> RunContext:
+    return dataclasses.replace(context, python=str(built.python))
+
+
+def _is_fault(finding: BehaviourFinding) -> bool:
     return finding.verdict != "pass" or finding.note in _CHANGES
-
-
-def _in_words(finding: BehaviourFinding) -> str:
-    # The gate would repeat it itself; here that is the judge's business.
-    return finding.sentence.removesuffix("; not repeated")

@@ -1,9 +1,9 @@
-"""Which releases of a package there are between two: pip says which install here, its index when.
+"""The releases of a package between two others: which of them install here, and their dates.
 
 pip itself judges what is installable (tags of wheels, ``requires-python``), from whatever index,
-mirror or folder of links it is configured with. Dates and withdrawals are read from the simple
+mirror or folder of links it is configured with. Dates and yanked releases are read from the simple
 API of the same indexes (PEP 503, 592, 691 and 700); a folder has no dates, and that is no error.
-Where those indexes are is the user's business: no address is printed, raised or kept.
+Where those indexes are is the user's business: no address is printed, raised or stored.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ADDRESS = re.compile(r"\S*://\S*")
 
 @dataclass(frozen=True)
 class Fact:
-    """What an index says of a release: its first upload (None: unsaid), and if it is withdrawn."""
+    """An index's entry for a release: its first upload (None: unknown), and whether yanked."""
 
     published: datetime | None = None
     yanked: bool = False
@@ -55,7 +55,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Between:
-    """Versions strictly between two, from good to bad; and those left out, each with why."""
+    """Versions strictly between two, from good to bad; and those left out, with the reason."""
 
     versions: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...] = ()
@@ -63,7 +63,7 @@ class Between:
 
 @dataclass(frozen=True)
 class _Indexes:
-    """Where pip looks, as it is configured; addresses stay in here."""
+    """The indexes that pip is configured with; their addresses are never shown."""
 
     addresses: tuple[str, ...] = field(default=(), repr=False)
     certificates: str = field(default="", repr=False)
@@ -72,43 +72,44 @@ class _Indexes:
 def releases_between(
     python: Path, package: str, good: str, bad: str, *, index: str = ""
 ) -> Between:
-    """Ask the pip of ``python`` and its indexes; raises EnvironmentFailed where pip cannot say."""
+    """Ask the pip of ``python`` and its indexes; raises EnvironmentFailed if pip fails."""
     pre = Version(bad).is_prerelease
     versions = installable(python, package, index=index, pre_releases=pre)
     facts = published(python, package, index=index)
-    withdrawn = [version for version, fact in facts.items() if fact.yanked]  # pip leaves them out
-    return between([*versions, *withdrawn], facts, good, bad)
+    # pip does not list yanked releases; they are added so that the result can name them.
+    yanked = [version for version, fact in facts.items() if fact.yanked]
+    return between([*versions, *yanked], facts, good, bad)
 
 
 def between(versions: Sequence[str], facts: Mapping[str, Fact], good: str, bad: str) -> Between:
-    """Choose the releases to search, in version order from ``good`` to ``bad`` (either way round).
+    """Choose the releases to search, in version order from ``good`` to ``bad``, newer or older.
 
-    Left out: what is withdrawn, pre-releases unless ``bad`` is one, and, where the dates of both
-    ends are known and follow their versions, what was published outside of them: a backport to an
-    old series is no step on the way to the new one.
+    Yanked releases are left out, and pre-releases unless ``bad`` is one. If the dates of both ends
+    are known and follow their versions, releases that were published outside of them are left out
+    too: a backport to an old series is no step between the two.
     """
-    first, last = sorted((Version(good), Version(bad)))
+    lower, upper = sorted((Version(good), Version(bad)))
     dates = {Version(name): fact.published for name, fact in facts.items()}
     yanked = {Version(name) for name, fact in facts.items() if fact.yanked}
-    since, until = dates.get(first), dates.get(last)
-    kept: list[Version] = []
+    since, until = dates.get(lower), dates.get(upper)
+    chosen: list[Version] = []
     left_out: list[tuple[str, str]] = []
     for version in sorted({Version(text) for text in versions}):
-        if not first < version < last:
+        if not lower < version < upper:
             continue
         published = dates.get(version)
         if version in yanked:
-            left_out.append((str(version), "it was withdrawn (yanked)"))
+            left_out.append((str(version), "it was yanked"))
         elif version.is_prerelease and not Version(bad).is_prerelease:
             left_out.append((str(version), "it is a pre-release"))
         elif published and since and until and since <= until and not since <= published <= until:
             day = f"{published:%Y-%m-%d}"
             left_out.append((str(version), f"it was published on {day}, not between the two"))
         else:
-            kept.append(version)
+            chosen.append(version)
     if Version(good) > Version(bad):
-        kept.reverse()
-    return Between(tuple(str(version) for version in kept), tuple(left_out))
+        chosen.reverse()
+    return Between(tuple(str(version) for version in chosen), tuple(left_out))
 
 
 def installable(
@@ -116,44 +117,44 @@ def installable(
 ) -> tuple[str, ...]:
     """Versions of ``package`` for which pip has a file that installs under ``python``.
 
-    ``python`` is an interpreter with pip, of the Python that the environments have.
-    Withdrawn ones are none. Raises EnvironmentFailed where pip fails or knows no such package.
+    ``python`` is an interpreter with pip, of the Python that the environments have. Yanked releases
+    are excluded. Raises EnvironmentFailed if pip fails or knows no such package.
     """
     words = [str(python), "-m", "pip", "index", "versions", package, "--no-input"]
     words += ["--pre"] if pre_releases else []
     if (wheels := cache() / "wheels").is_dir():
         words += ["--find-links", str(wheels)]
-    said = _pip(words, index)
-    found = re.search(r"^Available versions: (.+)$", said.stdout, re.MULTILINE)
-    if said.returncode or found is None:
-        why = without_addresses(reason(said.stdout, said.stderr))
+    result = _pip(words, index)
+    match = re.search(r"^Available versions: (.+)$", result.stdout, re.MULTILINE)
+    if result.returncode or match is None:
+        why = without_addresses(reason(result.stdout, result.stderr))
         raise EnvironmentFailed(
             f"pip cannot list the releases of {package} ({why}); "
             "is the index reachable that pip is configured with?"
         )
-    return tuple(word for text in found.group(1).split(",") if _is_version(word := text.strip()))
+    return tuple(word for text in match.group(1).split(",") if _is_version(word := text.strip()))
 
 
 def published(python: Path, package: str, *, index: str = "") -> dict[str, Fact]:
-    """Version -> what pip's indexes say of it; {} where none of them says anything.
+    """Version -> the entry of pip's indexes; {} if none of them has any.
 
-    An index that cannot be reached or read counts as one that says nothing: the search goes on
+    An index that cannot be reached or read counts as one without entries: the search goes on
     without dates.
     """
-    where = _indexes(python, index)
+    indexes = _indexes(python, index)
     facts: dict[str, Fact] = {}
-    for address in where.addresses:
+    for address in indexes.addresses:
         try:
-            kind, page = _page(address, canonicalize_name(package), where.certificates)
+            kind, page = _page(address, canonicalize_name(package), indexes.certificates)
             read = read_json(page) if "json" in kind else read_html(page)
         except (OSError, ValueError):
             continue
-        facts = read | facts  # what the first index says of a version holds
+        facts = read | facts  # the entry of the first index that has a version counts
     return facts
 
 
 def read_json(page: bytes) -> dict[str, Fact]:
-    """Facts of a PEP 691 page; raises ValueError where it is none."""
+    """Facts of a PEP 691 page; raises ValueError for anything else."""
     document = json.loads(page)
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list):
@@ -166,14 +167,14 @@ def read_json(page: bytes) -> dict[str, Fact]:
 
 
 def read_html(page: bytes) -> dict[str, Fact]:
-    """Facts of a PEP 503 page: which releases are withdrawn (PEP 592); it has no dates."""
+    """Facts of a PEP 503 page: which releases are yanked (PEP 592); it has no dates."""
     reader = _Links()
     reader.feed(page.decode(errors="replace"))
     return _facts((name, None, yanked) for name, yanked in reader.files)
 
 
 class _Links(HTMLParser):
-    """File names of a PEP 503 page, with whether each is withdrawn."""
+    """File names of a PEP 503 page, with whether each is yanked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,17 +190,17 @@ class _Links(HTMLParser):
 
 
 def _facts(files: Any) -> dict[str, Fact]:
-    """A release is withdrawn when all of its files are; it was published with the first of them."""
+    """A release is yanked if all of its files are; it was published with the earliest of them."""
     by_version: dict[str, list[tuple[datetime | None, bool]]] = {}
     for name, uploaded, yanked in files:
         if version := _version_of(name):
             by_version.setdefault(version, []).append((_time(uploaded), yanked))
     return {
         version: Fact(
-            min((time for time, _ in of_one if time is not None), default=None),
-            all(yanked for _, yanked in of_one),
+            min((time for time, _ in entries if time is not None), default=None),
+            all(yanked for _, yanked in entries),
         )
-        for version, of_one in by_version.items()
+        for version, entries in by_version.items()
     }
 
 
@@ -232,21 +233,22 @@ def _is_version(text: str) -> bool:
 
 
 def _indexes(python: Path, index: str) -> _Indexes:
-    """The addresses by pip's own configuration; ``index`` stands in for its first, as in pip."""
-    said = _pip([str(python), "-m", "pip", "config", "list"])
+    """The addresses of pip's configuration; ``index`` replaces its first, as in pip."""
+    listing = _pip([str(python), "-m", "pip", "config", "list"])
     values: dict[str, str] = {}
-    for line in said.stdout.splitlines():
+    for line in listing.stdout.splitlines():
         key, _, value = line.partition("=")
         section, _, name = key.rpartition(".")
-        if section in ("global", "install", ":env:"):  # pip lists them in the order of their force
+        # pip lists its sections in order of precedence: later ones override earlier ones.
+        if section in ("global", "install", ":env:"):
             try:
                 values[name] = str(ast.literal_eval(value))
             except (ValueError, SyntaxError):
                 continue
     if values.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         return _Indexes()
-    first = index or values.get("index-url", _DEFAULT_INDEX)
-    return _Indexes((first, *values.get("extra-index-url", "").split()), values.get("cert", ""))
+    main = index or values.get("index-url", _DEFAULT_INDEX)
+    return _Indexes((main, *values.get("extra-index-url", "").split()), values.get("cert", ""))
 
 
 def _page(address: str, package: str, certificates: str) -> tuple[str, bytes]:
@@ -258,7 +260,7 @@ def _page(address: str, package: str, certificates: str) -> tuple[str, bytes]:
     if parts.scheme not in ("http", "https"):
         raise ValueError("an index of an unknown scheme")
     host = parts.netloc.rpartition("@")[2]
-    request = urllib.request.Request(  # noqa: S310 (the scheme was looked at)
+    request = urllib.request.Request(  # noqa: S310 (the scheme is checked above)
         urllib.parse.urlunsplit(parts._replace(netloc=host)), headers={"Accept": _ACCEPT}
     )
     if login := _login(parts):
@@ -269,31 +271,36 @@ def _page(address: str, package: str, certificates: str) -> tuple[str, bytes]:
 
 
 def _login(parts: urllib.parse.SplitResult) -> str:
-    """``name:word`` from the address or the user's netrc, as pip takes it; '' without one."""
+    """``name:password`` from the address or the user's netrc, as in pip; '' without one."""
     if parts.username:
-        name, word = parts.username, parts.password or ""
-        return f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(word)}"
+        name, password = parts.username, parts.password or ""
+        return f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
     try:
-        found = netrc.netrc().authenticators(parts.hostname or "")
+        login = netrc.netrc().authenticators(parts.hostname or "")
     except (OSError, netrc.NetrcParseError):
         return ""
-    return f"{found[0]}:{found[2]}" if found else ""
+    return f"{login[0]}:{login[2]}" if login else ""
 
 
 def _pip(words: Sequence[str], index: str = "") -> subprocess.CompletedProcess[str]:
-    # By environment and not by option: what is on a command line, everybody on the machine sees.
+    # By environment and not by option: everybody on the machine can read a command line.
     environment = {**os.environ, **({"PIP_INDEX_URL": index} if index else {})}
     environment.pop("PYTHONPATH", None)
     try:
         return subprocess.run(
             words,
-            capture_output=True, text=True, errors="replace", timeout=_DEADLINE_S, check=False,
-            stdin=subprocess.DEVNULL, env=environment,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_DEADLINE_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentFailed(f"pip cannot be asked: {type(error).__name__}") from None
 
 
 def without_addresses(text: str) -> str:
-    """Return the text with every address of a host or a file in it taken out."""
+    """Return the text with ``…`` for every address of a host or a file."""
     return _ADDRESS.sub("…", text)

@@ -1,16 +1,16 @@
 """The cache of built environments: a venv for each resolved set of releases, whole or built again.
 
-A request (pins, Python, platform, index) is resolved by pip once, and the answer is kept, so that
+A request (pins, Python, platform, index) is resolved by pip once, and the answer is stored, so that
 the same request gives the same releases on another day. A build lies in a folder named by a digest
-of the resolved set, so requests that resolve alike share it. A venv cannot be moved, so it is built
-in place, and ``complete.json`` is written last: a folder without it was left half built.
+of the resolved set, so requests that resolve to the same releases share it. A venv cannot be moved,
+so it is built in place, and ``complete.json`` is written last: a folder without it is half built.
 
 ::
 
     environments/
       .pip-3.11.7/              a venv with the pip that resolves and installs
       .resolved-<request>.json  what a request resolved to
-      .<key>.lock               held by the one who builds
+      .<key>.lock               held by the process that builds, and by its pip
       <key>/complete.json  bin/python …
 """
 
@@ -19,9 +19,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from pydantic import TypeAdapter
 
 from qualification.core.errors import EnvironmentFailed
 from qualification.core.file_lock import locked
+from qualification.core.files import write_whole
 from qualification.core.paths import cache as cache_folder
 from qualification.upgrade.environments import pip as pip_calls
 from qualification.upgrade.environments.pip import Interpreter
@@ -39,7 +38,7 @@ from qualification.upgrade.environments.spec import EnvironmentSpec, without_pas
 _SPEC = TypeAdapter(EnvironmentSpec)
 _COMPLETE = "complete.json"
 _FORMAT = 1
-"""Of the files of this cache: raised, everything is resolved and built again."""
+"""Format of this cache's files: when it is raised, everything is resolved and built again."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Built:
 
     ``python`` is its interpreter, ``key`` the digest of its resolved set, ``versions`` the version
     of every distribution in it by canonical name, ``fresh`` whether it was built just now, and
-    ``bytes`` what it takes on disk (0 for an interpreter that was there already).
+    ``bytes`` its size on disk (0 for an interpreter that existed already).
     """
 
     spec: EnvironmentSpec
@@ -67,40 +66,42 @@ def _nothing(_: str) -> None:
 def ready(
     spec: EnvironmentSpec, *, root: Path | None = None, say: Callable[[str], None] = _nothing
 ) -> Built:
-    """Return the environment, built now if it is not there.
+    """Return the environment, built now if it is missing.
 
     ``root`` is the cache's folder (default: ``environments`` in the user's cache); ``say`` gets a
-    sentence before what takes long. Raises EnvironmentFailed.
+    sentence before each long step. Raises EnvironmentFailed.
     """
     if spec.interpreter:
-        found = pip_calls.probe(Path(spec.interpreter))
-        key = _digest([found.versions, found.version, found.platform])
-        return Built(spec, Path(spec.interpreter), key, found.versions, found.version)
+        interpreter = pip_calls.probe(Path(spec.interpreter))
+        key = _digest([interpreter.versions, interpreter.version, interpreter.platform])
+        return Built(spec, interpreter.path, key, interpreter.versions, interpreter.version)
     root = root or _root()
     base = pip_calls.base_interpreter(spec.python)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        resolved = _remembered(spec, base, root)
+        resolved = _stored_resolution(spec, base, root)
         if resolved is None:
             with locked(root / f".pip-{base.version}.lock", say) as lock:
-                resolved = _remembered(spec, base, root)
+                # Whoever held the lock may have resolved the same request meanwhile.
+                resolved = _stored_resolution(spec, base, root)
                 if resolved is None:
                     resolved = _resolve(spec, base, root, lock.descriptor, say)
         folder = root / _key(spec, resolved, base)
         with locked(root / f".{folder.name}.lock", say) as lock:
-            if not folder.is_dir():
-                return _build(spec, resolved, base, folder, lock.descriptor, say)
-            there = _complete(folder, spec)
-            wrong = "half built" if there is None else _changed(there)
-            if there is not None and not wrong:
-                return there
-            say(f"{spec.name}: {folder} is {wrong}; it is removed and built again")
-            _remove_folder(folder)
+            # With the lock held nobody builds: a folder is complete, or its builder has died.
+            if folder.is_dir():
+                existing = _complete(folder, spec)
+                # Other releases than were installed would be measured under the wrong name.
+                damage = "half built" if existing is None else _changed(existing)
+                if existing is not None and not damage:
+                    return existing
+                say(f"{spec.name}: {folder} is {damage}; it is removed and built again")
+                _remove_folder(folder)
             return _build(spec, resolved, base, folder, lock.descriptor, say)
     except OSError as error:
         raise EnvironmentFailed(
             f"{spec.name}: {error.filename or root}: {error.strerror or error}; the cache of "
-            "environments must be a folder that can be written, with room (QUALIFY_CACHE names it)"
+            "environments must be a writable folder with free space (QUALIFY_CACHE names it)"
         ) from error
 
 
@@ -111,29 +112,29 @@ def find(spec: EnvironmentSpec, *, root: Path | None = None) -> Built | None:
         base = pip_calls.base_interpreter(spec.python)
     except EnvironmentFailed:
         return None
-    resolved = _remembered(spec, base, root)
+    resolved = _stored_resolution(spec, base, root)
     return None if resolved is None else _complete(root / _key(spec, resolved, base), spec)
 
 
 def built(root: Path | None = None) -> tuple[Built, ...]:
-    """Return what is in the cache; ``spec`` is the one that it was first built for."""
+    """Return the builds in the cache, each with the ``spec`` that it was first built for."""
     root = root or _root()
-    found = (_complete(file.parent) for file in sorted(root.glob(f"*/{_COMPLETE}")))
-    return tuple(one for one in found if one is not None)
+    builds = (_complete(file.parent) for file in sorted(root.glob(f"*/{_COMPLETE}")))
+    return tuple(build for build in builds if build is not None)
 
 
-def remove(one: Built, say: Callable[[str], None] = _nothing) -> None:
-    """Remove a build from the cache, and what was resolved to it; a builder is waited for.
+def remove(build: Built, say: Callable[[str], None] = _nothing) -> None:
+    """Remove a build from the cache, and the stored resolutions that name it.
 
-    Raises EnvironmentFailed where it is not of a cache.
+    Waits for a process that builds it. Raises EnvironmentFailed if it is not in a cache.
     """
-    folder = one.python.parent.parent
-    if folder.name != one.key or not (folder / _COMPLETE).is_file():
-        raise EnvironmentFailed(f"{one.python}: is not in the cache of environments, so it stays")
+    folder = build.python.parent.parent
+    if folder.name != build.key or not (folder / _COMPLETE).is_file():
+        raise EnvironmentFailed(f"{build.python}: is not in the cache of environments, so it stays")
     with locked(folder.parent / f".{folder.name}.lock", say) as lock:
         for file in folder.parent.glob(".resolved-*.json"):
             with contextlib.suppress(OSError):
-                if (_json(file) or {}).get("key") == one.key:
+                if (_json(file) or {}).get("key") == build.key:
                     file.unlink()
         _remove_folder(folder)
         lock.path.unlink(missing_ok=True)
@@ -143,12 +144,12 @@ def _root() -> Path:
     return cache_folder() / "environments"
 
 
-def _digest(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _key(spec: EnvironmentSpec, resolved: Mapping[str, str], base: Interpreter) -> str:
-    # An index of its own may have other content under the same version.
+    # Another index may have other content under the same version.
     index = without_password(spec.index)
     return _digest([_FORMAT, dict(resolved), base.version, base.platform, index])
 
@@ -160,16 +161,18 @@ def _request_file(spec: EnvironmentSpec, base: Interpreter, root: Path) -> Path:
     return root / f".resolved-{_digest(request)}.json"
 
 
-def _remembered(spec: EnvironmentSpec, base: Interpreter, root: Path) -> dict[str, str] | None:
-    kept = _json(_request_file(spec, base, root))
-    resolved = (kept or {}).get("resolved")
+def _stored_resolution(
+    spec: EnvironmentSpec, base: Interpreter, root: Path
+) -> dict[str, str] | None:
+    content = _json(_request_file(spec, base, root))
+    resolved = (content or {}).get("resolved")
     return dict(resolved) if isinstance(resolved, dict) else None
 
 
 def _resolve(
     spec: EnvironmentSpec, base: Interpreter, root: Path, lock: int, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Ask pip what the pins come to, keep the answer, and return it: name to version."""
+    """Have pip resolve the pins, store the answer, and return it: name to version."""
     say(f"{spec.name}: resolving its pins")
     pip = _pip(base, root, lock)
     resolved = pip_calls.resolve(pip, spec.name, spec.pins, index=spec.index)
@@ -177,13 +180,13 @@ def _resolve(
         resolved |= pip_calls.resolve(
             pip, spec.name, spec.no_dependencies, index=spec.index, dependencies=False
         )
-    kept = {"key": _key(spec, resolved, base), "resolved": resolved}
-    _write_json(_request_file(spec, base, root), kept)
+    content = {"key": _key(spec, resolved, base), "resolved": resolved}
+    write_whole(_request_file(spec, base, root), _json_text(content))
     return resolved
 
 
 def _pip(base: Interpreter, root: Path, lock: int) -> Path:
-    """Return the interpreter of the venv that has pip, made if it is not there.
+    """Return the interpreter of the venv that has pip, made if it is missing.
 
     ``lock`` is the descriptor of its lock, which the caller holds.
     """
@@ -192,8 +195,8 @@ def _pip(base: Interpreter, root: Path, lock: int) -> Path:
     marker = folder / _COMPLETE
     if not marker.is_file() or not python.exists():
         _remove_folder(folder)
-        pip_calls.make_venv(base, folder, with_pip=True, held=lock)
-        _write_json(marker, {})
+        pip_calls.make_venv(base, folder, with_pip=True, lock=lock)
+        write_whole(marker, "{}")
     return python
 
 
@@ -207,18 +210,18 @@ def _build(
 ) -> Built:
     """Build in place. ``lock`` is the descriptor of the lock on the folder.
 
-    pip holds it too: if this process is killed, the next builder waits until pip has ended as well
-    and does not build into its feet.
+    pip inherits the lock: if this process is killed, the next builder waits until pip has ended
+    too, and the two never write into the folder at the same time.
     """
-    with locked(folder.parent / f".pip-{base.version}.lock", say) as other:
-        pip = _pip(base, folder.parent, other.descriptor)
+    with locked(folder.parent / f".pip-{base.version}.lock", say) as pip_lock:
+        pip = _pip(base, folder.parent, pip_lock.descriptor)
     say(f"{spec.name}: building {folder} ({len(resolved)} packages; it may take some minutes)")
     python = folder / "bin" / "python"
     try:
-        pip_calls.make_venv(base, folder, with_pip=False, held=lock)
+        pip_calls.make_venv(base, folder, with_pip=False, lock=lock)
         exact = [f"{name}=={version}" for name, version in sorted(resolved.items())]
-        pip_calls.install(pip, python, spec.name, exact, index=spec.index, held=lock)
-        there = pip_calls.probe(python)
+        pip_calls.install(pip, python, spec.name, exact, index=spec.index, lock=lock)
+        interpreter = pip_calls.probe(python)
     except BaseException:
         _remove_folder(folder)
         raise
@@ -227,55 +230,52 @@ def _build(
         "format": _FORMAT,
         "spec": asdict(replace(spec, index=without_password(spec.index))),
         "key": folder.name,
-        "versions": there.versions,
-        "python_version": there.version,
-        "platform": there.platform,
+        "versions": interpreter.versions,
+        "python_version": interpreter.version,
+        "platform": interpreter.platform,
         "bytes": size,
     }
-    _write_json(folder / _COMPLETE, manifest)
-    return Built(spec, python, folder.name, there.versions, there.version, True, size)
+    write_whole(folder / _COMPLETE, _json_text(manifest))
+    versions, version = interpreter.versions, interpreter.version
+    return Built(spec, python, folder.name, versions, version, True, size)
 
 
 def _complete(folder: Path, spec: EnvironmentSpec | None = None) -> Built | None:
-    """Return the build in a folder, or None where it is not complete."""
-    kept = _json(folder / _COMPLETE)
-    if kept is None or kept.get("format") != _FORMAT:
+    """Return the build in a folder, or None if it is not complete."""
+    manifest = _json(folder / _COMPLETE)
+    if manifest is None or manifest.get("format") != _FORMAT:
         return None
-    spec = spec or _SPEC.validate_python(kept["spec"])
+    spec = spec or _SPEC.validate_python(manifest["spec"])
     python = folder / "bin" / "python"
-    versions = dict(kept["versions"])
-    return Built(spec, python, kept["key"], versions, kept["python_version"], bytes=kept["bytes"])
+    versions, version = dict(manifest["versions"]), manifest["python_version"]
+    return Built(spec, python, manifest["key"], versions, version, bytes=manifest["bytes"])
 
 
-def _changed(one: Built) -> str:
-    """Say how a build differs from what was built: '' where it does not."""
+def _changed(build: Built) -> str:
+    """A phrase on how a build has changed since it was built; '' if it has not."""
     try:
-        now = pip_calls.probe(one.python)
+        interpreter = pip_calls.probe(build.python)
     except EnvironmentFailed:
         return "broken (its interpreter does not run)"
-    if now.versions != one.versions:
-        return "changed (other releases are in it than were installed)"
+    if interpreter.versions != build.versions:
+        return "changed (it has other releases than were installed)"
     return ""
 
 
 def _remove_folder(folder: Path) -> None:
-    """Remove a folder; its marker goes first, so that what is left of it counts as half built."""
+    """Remove a folder, its marker first, so that an unfinished removal counts as half built."""
     (folder / _COMPLETE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _json(file: Path) -> dict[str, Any] | None:
-    """Return a file of ours, or None where it is not there or not whole."""
+    """Return the content of a file of this cache, or None if it is missing or damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a file so that it is whole under its name or not there."""
-    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=".draft-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=2, sort_keys=True)
-    os.replace(draft, file)
+def _json_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, sort_keys=True)

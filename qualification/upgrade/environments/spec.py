@@ -1,8 +1,8 @@
 """Environments as data: named sets of pins, and candidates that differ from one in a few of them.
 
-A declared environment is a file of ``declarations/environments``, named after it; besides there is
-``here``, the interpreter that runs this, and any interpreter by its path. Nothing is installed in
-this module: that is ``environment_cache``.
+A declared environment is a file of ``declarations/environments``, named after it. Two more kinds
+need no file: ``here``, the interpreter that runs this, and any interpreter by its path. This module
+installs nothing; ``cache`` does.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ HERE = "here"
 _FOLDER = DECLARATIONS / "environments"
 _DISTRIBUTION = "qualification"
 _FOLLOWS = {"mlx": "mlx-cpu"}
-"""A library, and the part of it that other platforms get by itself and in the same version."""
+"""Library -> the separate package of its core on Linux, which must have the same version."""
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What an environment consists of.
+    """The pins, the Python and the package index of an environment.
 
     ``pins`` and ``no_dependencies`` are PEP 508 requirements with one exact version and without
     markers, each distribution once in one of the two. Those of ``no_dependencies`` are installed
-    without what they depend on. ``python`` ('3.11') is set where it must be another interpreter
-    than ours. ``interpreter`` is the path of one that exists already; then nothing is installed.
-    ``index`` is a package index, '' for the one that pip is configured with.
+    without their dependencies. ``python`` ('3.11') is set if it must be another interpreter than
+    ours. ``interpreter`` is the path of an existing one; then nothing is installed. ``index`` is a
+    package index, '' for the one that pip is configured with.
     """
 
     name: str
@@ -56,7 +56,7 @@ class EnvironmentSpec:
 class _Declaration:
     """An environment's file: pins of its own, or this project's extras; never both of a name.
 
-    ``no_dependencies`` names those of the pins that are installed without what they depend on.
+    ``no_dependencies`` names the pins that are installed without their dependencies.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -77,15 +77,14 @@ def environment_names(folder: Path = _FOLDER) -> tuple[str, ...]:
 def environment_spec(text: str, folder: Path = _FOLDER) -> EnvironmentSpec:
     """Return a declared environment, ``here``, or the interpreter at a path (it has a ``/``).
 
-    Raises EnvironmentFailed where there is none of that name, DeclarationError where its file is
-    wrong.
+    Raises EnvironmentFailed if none has that name, DeclarationError if its file is wrong.
     """
     if text == HERE:
         return EnvironmentSpec(
             HERE, "the interpreter that runs this", (), interpreter=sys.executable
         )
     if "/" in text:
-        # Not resolved: the python of a venv is a link, and what it links to is not the venv's.
+        # Not resolved: the python of a venv is a link to one outside of the venv.
         path = Path(text).expanduser().absolute()
         return EnvironmentSpec(text, "an interpreter by its path", (), interpreter=str(path))
     names = environment_names(folder)
@@ -94,7 +93,7 @@ def environment_spec(text: str, folder: Path = _FOLDER) -> EnvironmentSpec:
         hint = f"was {close[0]!r} meant? " if close else ""
         raise EnvironmentFailed(
             f"no environment is called {text!r}: {hint}declared are {', '.join(names) or 'none'}; "
-            f"'{HERE}' and the path of an interpreter go as well"
+            f"'{HERE}' and the path of an interpreter are possible too"
         )
     return _read(folder / f"{text}.toml")
 
@@ -102,11 +101,11 @@ def environment_spec(text: str, folder: Path = _FOLDER) -> EnvironmentSpec:
 def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> EnvironmentSpec:
     """Return ``base`` with some of its pins replaced and others added.
 
-    ``changes`` are requirements with one exact version, a text with blanks between them or a list:
-    ``"mlx-vlm==0.7.11 transformers==5.24.0"``. Extras of a replaced pin are kept where the change
+    ``changes`` are requirements with one exact version, in a text with blanks between them or a
+    list: ``"mlx-vlm==0.7.11 transformers==5.24.0"``. A replaced pin keeps its extras if the change
     names none, and mlx-cpu moves with mlx unless it is named. Raises EnvironmentFailed.
     """
-    texts = changes.split() if isinstance(changes, str) else [one.strip() for one in changes]
+    texts = changes.split() if isinstance(changes, str) else [text.strip() for text in changes]
     if not texts:
         raise EnvironmentFailed("the candidate changes nothing: write a pin, as mlx-vlm==0.7.11")
     if base.interpreter:
@@ -115,19 +114,18 @@ def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> Environmen
             "base the candidate on a declared environment"
         )
     try:
-        wanted = _by_name([_pin(text) for text in texts])
+        changed = _by_name([_pin(text) for text in texts])
     except ValueError as error:
         raise EnvironmentFailed(f"candidate: {error}") from error
-    held = {**_parsed(base.pins), **_parsed(base.no_dependencies)}
+    pins, apart = _parsed(base.pins), _parsed(base.no_dependencies)
+    present = pins | apart
     for name, follower in _FOLLOWS.items():
-        if name in wanted and follower in held and follower not in wanted:
-            wanted[follower] = Requirement(f"{follower}{wanted[name].specifier}")
-    for name, pin in wanted.items():
-        if name in held and not pin.extras:
-            pin.extras = held[name].extras
-    apart = _parsed(base.no_dependencies)
-    pins = {**_parsed(base.pins), **{key: pin for key, pin in wanted.items() if key not in apart}}
-    apart.update((key, pin) for key, pin in wanted.items() if key in apart)
+        if name in changed and follower in present and follower not in changed:
+            changed[follower] = Requirement(f"{follower}{changed[name].specifier}")
+    for name, pin in changed.items():
+        if name in present and not pin.extras:
+            pin.extras = present[name].extras
+        (apart if name in apart else pins)[name] = pin
     return replace(
         base,
         name=f"{base.name} + {' '.join(texts)}",
@@ -138,35 +136,35 @@ def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> Environmen
 
 
 def pinned(spec: EnvironmentSpec) -> dict[str, str]:
-    """Return what an environment pins: canonical name of the distribution to its version."""
+    """Return the pins of an environment: canonical name of the distribution -> version."""
     pins = {**_parsed(spec.pins), **_parsed(spec.no_dependencies)}
     return {name: _version(pin) for name, pin in pins.items()}
 
 
 def without_password(url: str) -> str:
-    """Return an index's address without the user and the password that it may hold."""
+    """Return an index's address without the user name and password that it may hold."""
     return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _read(file: Path) -> EnvironmentSpec:
-    found = read_declarations(file, _Declaration)
-    if not re.fullmatch(r"(3\.\d+)?", found.python):
+    declared = read_declarations(file, _Declaration)
+    if not re.fullmatch(r"(3\.\d+)?", declared.python):
         raise DeclarationError(
-            f"{file}: key 'python' is {found.python!r}: write a version such as '3.11', or '' for "
-            "the one that runs this"
+            f"{file}: key 'python' is {declared.python!r}: write a version such as '3.11', or "
+            "'' for the one that runs this"
         )
-    if found.index and not urlsplit(found.index).scheme:
+    if declared.index and not urlsplit(declared.index).scheme:
         raise DeclarationError(f"{file}: key 'index' is no address: write file:///… or https://…")
-    if found.index != without_password(found.index):
+    if declared.index != without_password(declared.index):
         raise DeclarationError(
-            f"{file}: key 'index' holds a user or a password: that belongs into pip's own "
+            f"{file}: key 'index' holds a user or a password: that belongs in pip's own "
             "configuration"
         )
-    platform = _platform(found.python)
+    platform = _platform(declared.python)
     try:
-        texts = [*found.pins, *_of_extras(found.extras, platform)]
+        texts = [*declared.pins, *_of_extras(declared.extras, platform)]
         pins = _by_name([pin for text in texts if _applies(pin := _pin(text), platform)])
-        apart = {canonicalize_name(name) for name in found.no_dependencies}
+        apart = {canonicalize_name(name) for name in declared.no_dependencies}
         if unknown := sorted(apart - pins.keys()):
             raise ValueError(f"{unknown[0]} is in 'no_dependencies' and not pinned: pin it")
     except ValueError as error:
@@ -175,11 +173,11 @@ def _read(file: Path) -> EnvironmentSpec:
         raise DeclarationError(f"{file}: nothing is pinned: write pins or extras")
     return EnvironmentSpec(
         name=file.stem,
-        title=found.title,
+        title=declared.title,
         pins=_written({key: pin for key, pin in pins.items() if key not in apart}),
         no_dependencies=_written({key: pin for key, pin in pins.items() if key in apart}),
-        python=found.python,
-        index=found.index,
+        python=declared.python,
+        index=declared.index,
     )
 
 
@@ -194,24 +192,24 @@ def _of_extras(extras: Sequence[str], platform: Mapping[str, str]) -> list[str]:
         raise ValueError(
             "its extras cannot be read, because this project is not installed: pip install -e ."
         ) from None
-    known = metadata.get_all("Provides-Extra") or []
+    declared = metadata.get_all("Provides-Extra") or []
     for extra in extras:
-        if extra not in known:
-            raise ValueError(f"there is no extra {extra!r}: known are {', '.join(known)}")
-    found = []
+        if extra not in declared:
+            raise ValueError(f"there is no extra {extra!r}: known are {', '.join(declared)}")
+    pins = []
     for text in requirements:
         pin = Requirement(text)
-        # What needs no extra is the harness itself; a worker does without it.
+        # Requirements outside of all extras are the harness's own; a worker does not need them.
         if pin.marker is None or pin.marker.evaluate({**platform, "extra": ""}):
             continue
         if any(pin.marker.evaluate({**platform, "extra": extra}) for extra in extras):
             pin.marker = None
-            found.append(str(pin))
-    return found
+            pins.append(str(pin))
+    return pins
 
 
 def _pin(text: str) -> Requirement:
-    """Parse a requirement; ValueError where it is none, or has not one exact version."""
+    """Parse a requirement; ValueError if it is none, or has not one exact version."""
     try:
         pin = Requirement(text)
     except InvalidRequirement:
@@ -230,13 +228,13 @@ def _pin(text: str) -> Requirement:
 
 
 def _applies(pin: Requirement, platform: Mapping[str, str]) -> bool:
-    """Whether a pin's marker holds; the marker is taken off."""
+    """Whether a pin's marker holds; the marker is removed."""
     marker, pin.marker = pin.marker, None
     return marker is None or marker.evaluate(dict(platform))
 
 
 def _platform(python: str) -> dict[str, str]:
-    """What markers are evaluated against: this machine, with another Python if one is named."""
+    """The values that markers are evaluated against: this machine's, with the named Python."""
     platform = {key: str(value) for key, value in default_environment().items()}
     if python and python != platform["python_version"]:
         platform.update(python_version=python, python_full_version=f"{python}.0")
@@ -246,17 +244,17 @@ def _platform(python: str) -> dict[str, str]:
 def _by_name(pins: Iterable[Requirement]) -> dict[str, Requirement]:
     """Key pins by canonical name; the extras of one name are joined.
 
-    ValueError where two versions of one name are pinned.
+    ValueError if two versions of one name are pinned.
     """
-    found: dict[str, Requirement] = {}
+    by_name: dict[str, Requirement] = {}
     for pin in pins:
-        known = found.setdefault(canonicalize_name(pin.name), pin)
-        if known.specifier != pin.specifier:
+        earlier = by_name.setdefault(canonicalize_name(pin.name), pin)
+        if earlier.specifier != pin.specifier:
             raise ValueError(
-                f"{pin.name} is pinned twice, {known.specifier} and {pin.specifier}: keep one"
+                f"{pin.name} is pinned twice, {earlier.specifier} and {pin.specifier}: keep one"
             )
-        known.extras |= pin.extras
-    return found
+        earlier.extras |= pin.extras
+    return by_name
 
 
 def _parsed(pins: Sequence[str]) -> dict[str, Requirement]:
@@ -268,7 +266,7 @@ def _version(pin: Requirement) -> str:
 
 
 def _written(pins: Mapping[str, Requirement]) -> tuple[str, ...]:
-    """Write pins in the form that is the same for the same: canonical names, sorted."""
+    """Write pins in one canonical form: canonical names, sorted."""
     texts = []
     for name in sorted(pins):
         extras = ",".join(sorted(pins[name].extras))

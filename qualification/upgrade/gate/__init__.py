@@ -1,8 +1,9 @@
-"""The upgrade gate: two environments, behaviour first, then interleaved timing, one verdict.
+"""May we move from a baseline environment to a candidate? Behaviour, then interleaved timing.
 
-``records`` are its frozen types; ``selection`` and ``planning`` say what is to be done;
-``behaviour`` asks one deployment in one fresh process and ``timed`` times one, on a ``side``;
-``reference`` has what canaries should compute; ``journal`` keeps every observation as it comes;
-``compare`` and ``decide`` are pure: observations to verdicts; ``run`` drives them; ``report`` and
-``screen`` show the result in the words of ``view``.
+It may import any room below ``upgrade``, and ``upgrade.environments``. Start with ``start`` (opens
+a gate) and ``run`` (drives it). ``records`` are the frozen types and ``plan`` makes the plan.
+``observe`` observes one deployment in one fresh process and ``timed`` times it, on a ``side``;
+``reference`` has the margins that canaries should have; ``journal`` stores each observation at
+once. ``compare`` and ``decide`` are pure: observations to verdicts. ``report`` and ``progress``
+show the result in the terms of ``wording``.
 """

@@ -1,20 +1,27 @@
-"""Observations of two sides -> findings and one verdict. Pure: nothing is run, nothing is kept.
+"""Observations of baseline and candidate -> findings and one verdict. Pure.
 
-Behaviour is ``compare``'s; metrics follow ``rule.judge_series``. The gate passes only if all pass,
-fails on any confirmed regression, and is otherwise inconclusive (JUDGING, "The upgrade gate").
+Behaviour is judged by ``compare``, metrics by the sequential test. The gate passes only if all
+comparisons pass, fails on any confirmed regression, and is otherwise inconclusive (docs/judging.md,
+"The verdict of a gate").
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from qualification.core.metrics import GATE_LIMITS, METRICS
-from qualification.judging.stats.sequential import LOOKS, Decision, effect, judge_series, log_ratio
+from qualification.core.metrics import GATE_LIMITS, METRICS, Limits
+from qualification.judging.stats.sequential import (
+    ANALYSIS_PAIRS,
+    Decision,
+    effect,
+    judge_series,
+    log_ratio,
+)
 from qualification.upgrade.gate.compare import behaviour_findings
 from qualification.upgrade.gate.records import (
     Behaviour,
-    BehaviourFinding,
     GatePlan,
     GateResult,
     GateVerdict,
@@ -23,7 +30,7 @@ from qualification.upgrade.gate.records import (
 )
 
 LOST_PAIRS = 3
-"""Pairs of which B failed and A did not, beyond which no more are tried."""
+"""After so many pairs in which a process of one side failed, no more are tried."""
 
 
 def decide(
@@ -34,136 +41,153 @@ def decide(
     finished: bool = True,
     wall_s: float = 0.0,
 ) -> GateResult:
-    """Everything that follows from what was observed so far."""
-    behaviour = behaviour_findings(observations, plan.warnings)
-    metrics = tuple(
+    """Everything that follows from the observations so far."""
+    behaviour = behaviour_findings(plan.deployments, observations, plan.warnings)
+    judged = (
         metric_finding(deployment, metric, pairs_of(pairs, deployment), finished=finished)
         for deployment in plan.timed
         for metric in plan.metrics
         if finished or pairs_of(pairs, deployment)
     )
-    shown = tuple(one for one in metrics if one is not None)
-    verdict = overall([*(one.verdict for one in behaviour), *(one.verdict for one in shown)])
-    missing = sorted(set(plan.deployments) - {one.deployment for one in behaviour})
+    metrics = tuple(finding for finding in judged if finding is not None)
+    verdicts = [
+        *(finding.verdict for finding in behaviour),
+        *(finding.verdict for finding in metrics),
+    ]
+    verdict = overall(verdicts)
+    missing = len(set(plan.identifiers) - {finding.deployment for finding in behaviour})
     if missing and finished and verdict == "pass":
         verdict = "inconclusive"
     return GateResult(
         plan,
         verdict,
         behaviour,
-        shown,
+        metrics,
         tuple(pairs),
         tuple(observations),
-        _conclusion(plan, verdict, behaviour, shown, missing),
+        _conclusion(plan, verdict, Counter(verdicts), missing),
         finished,
         wall_s,
     )
 
 
 def overall(verdicts: Iterable[GateVerdict]) -> GateVerdict:
-    """Any regression regresses; only if all pass it passes; unfit where noise alone hinders."""
-    found = set(verdicts)
-    if "regressed" in found:
+    """Any regression regresses; only if all pass it passes; unfit if noise alone prevents that."""
+    names = set(verdicts)
+    if "regressed" in names:
         return "regressed"
-    if found == {"pass"}:
+    if names == {"pass"}:
         return "pass"
-    return "unfit" if found and found <= {"pass", "unfit"} else "inconclusive"
+    return "unfit" if names and names <= {"pass", "unfit"} else "inconclusive"
 
 
 def pairs_of(pairs: Iterable[Pair], deployment: str) -> tuple[Pair, ...]:
     """The pairs of one deployment, in order."""
-    return tuple(one for one in pairs if one.deployment == deployment)
-
-
-# --------------------------------------------------------------------------- metrics
+    return tuple(pair for pair in pairs if pair.deployment == deployment)
 
 
 def metric_finding(
     deployment: str, metric: str, pairs: Sequence[Pair], *, finished: bool = True
 ) -> MetricFinding | None:
-    """The verdict on one metric; None where neither side can tell it (no GPU, no such phase).
+    """The verdict on one metric; None where no process measures it (no GPU, no such phase).
 
     Unfinished, an undecided metric has the decision ``open`` and the verdict ``inconclusive``.
     """
-    broken = [one for one in pairs if one.a.failure or one.b.failure]
-    if broken and (lost := _failures(deployment, metric, pairs, broken)) is not None:
-        return lost
-    both = [one for one in pairs if metric in one.a.metrics and metric in one.b.metrics]
-    if not both and any(not (one.a.failure or one.b.failure) for one in pairs):
+    failed = [pair for pair in pairs if pair.a.failure or pair.b.failure]
+    if (failure := _failure_finding(deployment, metric, pairs, failed)) is not None:
+        return failure
+    measured = [pair for pair in pairs if metric in pair.a.metrics and metric in pair.b.metrics]
+    if not measured and len(failed) < len(pairs):
         return None
-    ours = tuple(one.a.metrics[metric] for one in both)
-    theirs = tuple(one.b.metrics[metric] for one in both)
-    better = METRICS[metric][1]
-    x = [log_ratio(a, b, better) for a, b in zip(ours, theirs, strict=True)]
+    a = tuple(pair.a.metrics[metric] for pair in measured)
+    b = tuple(pair.b.metrics[metric] for pair in measured)
+    better = METRICS[metric].better
+    ratios = [log_ratio(x, y, better) for x, y in zip(a, b, strict=True)]
     limits = GATE_LIMITS[metric]
-    decision = judge_series(x, limits)
-    found = effect(x, limits) if x else None
+    decision = judge_series(ratios, limits)
     verdict: GateVerdict = "inconclusive" if decision.name == "open" else decision.name
-    note: Literal["", "improved", "budget"] = ""
-    if decision.name == "open" and finished:
-        note = "budget"
-    elif verdict == "pass" and judge_series([-one for one in x], limits).name == "regressed":
-        note = "improved"  # by the same rule, turned round and confirmed
-    said = f"{metric} of {deployment}: {decision.reason}"
+    note = _note(decision, ratios, limits, finished=finished)
+    reason = decision.reason
     if note == "budget":
-        said = f"{metric} of {deployment}: undecided after {len(x)} pairs, no more were tried"
-    return MetricFinding(deployment, metric, verdict, said, decision, found, ours, theirs, note)
+        reason = f"undecided after {len(ratios)} pairs, no more were tried"
+    return MetricFinding(
+        deployment,
+        metric,
+        verdict,
+        f"{metric} of {deployment}: {reason}",
+        decision,
+        effect(ratios, limits) if ratios else None,
+        a,
+        b,
+        note,
+    )
+
+
+def _note(
+    decision: Decision, ratios: Sequence[float], limits: Limits, *, finished: bool
+) -> Literal["", "improved", "budget"]:
+    if decision.name == "open":
+        return "budget" if finished else ""
+    # An improvement is a regression of the baseline against the candidate, confirmed alike.
+    mirrored = [-ratio for ratio in ratios]
+    if decision.name == "pass" and judge_series(mirrored, limits).name == "regressed":
+        return "improved"
+    return ""
 
 
 def wanted_pairs(deployment: str, metrics: Sequence[str], pairs: Sequence[Pair]) -> int:
     """Total pairs after which to decide again; 0 where every metric of a deployment is decided."""
     if not pairs:
-        return LOOKS[0]
-    wanted = 0
+        return ANALYSIS_PAIRS[0]
+    total = 0
     for metric in metrics:
         finding = metric_finding(deployment, metric, pairs, finished=False)
         if finding is not None and finding.decision.name == "open":
-            wanted = max(wanted, finding.decision.wanted, len(pairs) + 1)
-    return wanted
+            total = max(total, finding.decision.next_pairs, len(pairs) + 1)
+    return total
 
 
-def _failures(
-    deployment: str, metric: str, pairs: Sequence[Pair], broken: Sequence[Pair]
+def _failure_finding(
+    deployment: str, metric: str, pairs: Sequence[Pair], failed: Sequence[Pair]
 ) -> MetricFinding | None:
-    """A process that failed gave no number: B's alone regress, anything else stays open."""
-    ours = [one.a.failure for one in broken if one.a.failure]
-    theirs = [one.b.failure for one in broken if one.b.failure]
-    if not ours and len(theirs) >= LOST_PAIRS:
-        verdict: GateVerdict = "regressed"
-        said = f"B failed in {len(theirs)} of {len(pairs)} pairs and A in none: {theirs[0]}"
-    elif len(ours) >= LOST_PAIRS:
+    """A process that failed gives no number: the candidate's alone regress, others leave it open.
+
+    None while too few have failed.
+    """
+    failures_a = [pair.a.failure for pair in failed if pair.a.failure]
+    failures_b = [pair.b.failure for pair in failed if pair.b.failure]
+    if not failures_a and len(failures_b) >= LOST_PAIRS:
+        verdict: Literal["regressed", "inconclusive"] = "regressed"
+        reason = (
+            f"the candidate failed in {len(failures_b)} of {len(pairs)} pairs "
+            f"and the baseline in none: {failures_b[0]}"
+        )
+    elif len(failures_a) >= LOST_PAIRS:
         verdict = "inconclusive"
-        said = f"A itself failed in {len(ours)} of {len(pairs)} pairs: {ours[0]}"
+        reason = (
+            f"the baseline itself failed in {len(failures_a)} of {len(pairs)} pairs: "
+            f"{failures_a[0]}"
+        )
     else:
         return None
-    used = len(pairs)
-    decision = Decision(
-        "regressed" if verdict == "regressed" else "inconclusive", "first", used, 0, (), said
-    )
-    said = f"{metric} of {deployment}: {said}"
-    return MetricFinding(deployment, metric, verdict, said, decision, None, note="failure")
+    decision = Decision(verdict, "first", len(pairs), 0, (), reason)
+    sentence = f"{metric} of {deployment}: {reason}"
+    return MetricFinding(deployment, metric, verdict, sentence, decision, None, note="failure")
 
 
 def _conclusion(
-    plan: GatePlan,
-    verdict: GateVerdict,
-    behaviour: Sequence[BehaviourFinding],
-    metrics: Sequence[MetricFinding],
-    missing: Sequence[str],
+    plan: GatePlan, verdict: GateVerdict, counts: Counter[GateVerdict], missing: int
 ) -> str:
-    """One sentence for the first line of every report."""
-    counts = {
-        name: sum(one.verdict == name for one in behaviour)
-        + sum(one.verdict == name for one in metrics)
-        for name in ("pass", "regressed", "inconclusive", "unfit")
-    }
+    """One sentence for the top of every report; ``missing`` deployments were not compared."""
     total = sum(counts.values())
     move = f"from {plan.a.name} to {plan.b.name}"
     if verdict == "pass":
         return f"Yes, {move}: all {total} comparisons pass."
     if verdict == "regressed":
         return f"No, not {move}: {counts['regressed']} of {total} comparisons are regressed."
-    rest = f"{counts['inconclusive']} inconclusive, {counts['unfit']} unfit of {total} comparisons"
+    reason = (
+        f"{counts['inconclusive']} inconclusive, {counts['unfit']} unfit of {total} comparisons"
+    )
     if missing:
-        rest += f"; {len(missing)} deployments were not compared"
-    return f"Cannot tell whether to move {move}: {rest}."
+        reason += f"; {missing} deployments were not compared"
+    return f"Cannot tell whether to move {move}: {reason}."

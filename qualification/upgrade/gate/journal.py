@@ -7,9 +7,9 @@
     {"pair": {...}, "elapsed_s": 45.6}
 
 ``a`` and ``b`` are the specifications from which the environments are built again. A line is on the
-disk before the next thing is done, and whatever follows from the lines is derived again when a gate
-is resumed, so a gate that was killed at any moment decides as one that was not. A last line that
-was cut off is dropped; anything else that cannot be read is an error, never skipped.
+disk before the gate goes on, and all conclusions are derived again when it is resumed, so a gate
+that was killed at any moment decides as one that was not. A truncated last line is dropped; any
+other line that cannot be read is an error, never skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Union
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -26,6 +25,7 @@ from pydantic.dataclasses import dataclass as checked
 
 from qualification.core.errors import GateError
 from qualification.core.protocol import to_json
+from qualification.core.validation import first_problem
 from qualification.upgrade.environments.spec import EnvironmentSpec
 from qualification.upgrade.gate.records import GATE_SCHEMA_VERSION, Behaviour, GatePlan, Pair
 
@@ -35,7 +35,7 @@ Entry = Union[Behaviour, Pair]  # noqa: UP007 - Python 3.10 evaluates it
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a journal holds. ``elapsed_s``: the gate's own time so far, over all its runs."""
+    """The content of a journal. ``elapsed_s``: the gate's own time so far, over all its runs."""
 
     plan: GatePlan
     a: EnvironmentSpec
@@ -46,12 +46,12 @@ class Recorded:
     @property
     def observations(self) -> tuple[Behaviour, ...]:
         """The behaviour that was observed, in order."""
-        return tuple(one for one in self.entries if isinstance(one, Behaviour))
+        return tuple(entry for entry in self.entries if isinstance(entry, Behaviour))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs that were timed, in order."""
-        return tuple(one for one in self.entries if isinstance(one, Pair))
+        return tuple(entry for entry in self.entries if isinstance(entry, Pair))
 
 
 @checked(frozen=True, config=ConfigDict(extra="forbid"))
@@ -101,9 +101,9 @@ class Journal:
 
     @classmethod
     def again(cls, folder: Path) -> tuple[Journal, Recorded]:
-        """Go on with a gate: its journal without a line that was cut off, and what it holds."""
-        recorded, whole = _read(folder / NAME)
-        os.truncate(folder / NAME, whole)
+        """Go on with a gate: its journal without a truncated line, and the content."""
+        recorded, length = _read(folder / NAME)
+        os.truncate(folder / NAME, length)
         return cls(folder / NAME), recorded
 
     def add(self, entry: Entry, elapsed_s: float) -> None:
@@ -114,12 +114,11 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def _write(self, content: dict[str, Any]) -> None:
@@ -129,7 +128,7 @@ class Journal:
 
 
 def read(folder: Path) -> Recorded:
-    """What the journal of a gate holds; GateError where it is none."""
+    """The content of a gate's journal; GateError if there is none or it is damaged."""
     return _read(folder / NAME)[0]
 
 
@@ -139,41 +138,41 @@ def _read(path: Path) -> tuple[Recorded, int]:
         content = path.read_bytes()
     except OSError as error:
         raise GateError(f"{path}: cannot be read: {error.strerror or error}") from error
-    whole = content.rfind(b"\n") + 1
-    lines = content[:whole].splitlines()
+    length = content.rfind(b"\n") + 1
+    lines = content[:length].splitlines()
     if not lines:
         raise GateError(f"{path}: holds no whole line, so there is nothing to resume; start anew")
-    header = _parsed(_HEADER, _json(lines[0], path, 1), path, 1)
-    if header.schema_version != GATE_SCHEMA_VERSION:
+    raw_header = _json(lines[0], path, 1)
+    version = raw_header.get("schema_version")
+    # Before anything else is parsed: the plan of another version need not look like ours.
+    if version != GATE_SCHEMA_VERSION:
         raise GateError(
-            f"{path}: has schema version {header.schema_version}, this release reads "
-            f"{GATE_SCHEMA_VERSION}"
+            f"{path}: has schema version {version!r}, this release reads {GATE_SCHEMA_VERSION}"
         )
+    header = _parsed(_HEADER, raw_header, path, 1)
     entries, elapsed = [], 0.0
     for number, line in enumerate(lines[1:], start=2):
-        found = _json(line, path, number)
-        elapsed = max(elapsed, float(found.pop("elapsed_s", 0.0)))
-        ((kind, value),) = found.items() if len(found) == 1 else (("", None),)
+        entry = _json(line, path, number)
+        elapsed = max(elapsed, float(entry.pop("elapsed_s", 0.0)))
+        ((kind, value),) = entry.items() if len(entry) == 1 else (("", None),)
         if kind not in _ENTRIES:
             raise GateError(f"{path}:{number}: is neither a behaviour nor a pair")
         entries.append(_parsed(_ENTRIES[kind], value, path, number))
-    return Recorded(header.plan, header.a, header.b, tuple(entries), elapsed), whole
+    return Recorded(header.plan, header.a, header.b, tuple(entries), elapsed), length
 
 
 def _json(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        entry = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise GateError(f"{path}:{number}: is not JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(entry, dict):
         raise GateError(f"{path}:{number}: is not a JSON object")
-    return found
+    return entry
 
 
 def _parsed(adapter: TypeAdapter[Any], value: Any, path: Path, number: int) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise GateError(f"{path}:{number}: {where}: {first['msg']}") from error
+        raise GateError(f"{path}:{number}: {first_problem(error)}") from error

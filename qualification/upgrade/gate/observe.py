@@ -1,7 +1,7 @@
-"""What one deployment does in one fresh process: every check of the gate, asked once.
+"""One deployment observed in one fresh process: every check of the gate, made once.
 
-Nothing is judged here: an observation says what came, ``decide`` holds two sides against each
-other. A failure of the worker ends the check it happened in, never the observation.
+Nothing is judged here: ``compare`` judges the observations of both sides. A failure of the worker
+ends the check it happened in, never the observation.
 """
 
 from __future__ import annotations
@@ -10,30 +10,45 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, answers_at_random
 from qualification.core.errors import BackendFailed, WorkerError
 from qualification.core.protocol import Generation, GivenAs
 from qualification.core.text import disarm
-from qualification.judging.memory_growth import held_bytes
+from qualification.judging.memory_growth import private_bytes
 from qualification.judging.stats.estimators import theil_sen
+from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed
 from qualification.tasks.questions import SKILLS_SHOWING, Question, generate, skills_of
-from qualification.upgrade.gate.records import Asked, Behaviour, Growth, Probe, Side
+from qualification.upgrade.gate.records import Answer, Behaviour, Growth, Probe, Side
 from qualification.upgrade.gate.reference import references_of
-from qualification.upgrade.gate.side import Place, deployed
+from qualification.upgrade.gate.side import deployed
 
-FIRST, MORE = 6, 24
-"""Questions of each skill: at first, and where the answers differed and it is asked again."""
+QUESTIONS, MORE_QUESTIONS = 6, 24
+"""Questions of each skill: in attempt 0, and in the attempt that confirms a difference."""
 
 REQUESTS, SETTLED = 30, 14
-"""Of the growth check, and those at its beginning that fill caches."""
+"""Requests of the growth check, and those at its beginning that fill caches."""
+
+FORMS: tuple[GivenAs, ...] = ("bytes", "data_url")
+"""Forms in which an image is given besides its path."""
+
+MOST_FAILURES = 12
+"""Failed questions after which no more are asked."""
 
 CHUNK = 16
-LONG = 8000
-ROOMY = 4096
-ENOUGH = 64
+"""Tokens that are computed at a time in the check ``prefill_in_chunks``."""
+
+LONG_PROMPT = 8000
+"""Characters of the long prompt."""
+
+LARGE_CONTEXT = 4096
+"""Tokens of a context from which on the long prompt must be answered."""
+
 _TOO_LONG = re.compile(r"context|n_ctx|token|length|long|position|exceed", re.IGNORECASE)
 _WARNING = re.compile(r"\w*Warning\b|\bdeprecat|will be removed|is not supported", re.IGNORECASE)
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)*")
@@ -45,20 +60,19 @@ def observe(
     side: Side,
     attempt: int,
     *,
-    python: str,
-    place: Place,
+    context: RunContext,
     checks: Collection[str] | None = None,
 ) -> Behaviour:
     """Load in a fresh process and make the ``checks`` (all by default) that apply.
 
-    ``attempt`` 0 asks a few questions of each skill; a later one asks others, and more of them.
+    ``attempt`` 0 asks a few questions of each skill; attempt 1 asks more, and other ones.
     """
     started = time.monotonic()
-    asker = _Asker(deployment, attempt, checks, references_of(deployment, place.fixtures))
+    asker = _Asker(deployment, attempt, checks, references_of(deployment, context.fixtures))
     try:
-        with deployed(deployment, python, place) as loaded:
+        with deployed(deployment, context) as loaded:
             asker.probes.append(Probe("load", "ok"))
-            asker.all(loaded, place.scratch)
+            asker.all(loaded, context.scratch)
             asker.log += loaded.log()
     except WorkerError as error:
         asker.probes.append(Probe("load", "error", str(error), error.kind))
@@ -67,7 +81,7 @@ def observe(
         side,
         attempt,
         tuple(asker.probes),
-        tuple(asker.asked),
+        tuple(asker.answers),
         warnings_in(asker.log),
         asker.growth,
         time.monotonic() - started,
@@ -75,21 +89,21 @@ def observe(
 
 
 def warnings_in(log: str) -> tuple[str, ...]:
-    """Return the warnings of a log, once each, without what differs between two equal runs.
+    """The warnings of a log, once each, without parts that differ between two equal runs.
 
     Paths and numbers are left out: two environments lie in two folders.
     """
-    found: dict[str, None] = {}
+    warnings: dict[str, None] = {}
     for line in log.splitlines():
         if _WARNING.search(line):
             text = _NUMBERS.sub("#", _PLACE.sub("…", disarm(line))).strip()[:300]
-            found[text] = None
-    return tuple(found)
+            warnings[text] = None
+    return tuple(warnings)
 
 
 def held_out(deployment: Deployment, attempt: int) -> list[Question]:
-    """Return the questions of an attempt: of every skill, none of them in two attempts."""
-    count = MORE if attempt else FIRST
+    """The questions of an attempt, for every skill; no question is in two attempts."""
+    count = MORE_QUESTIONS if attempt else QUESTIONS
     return [
         question
         for skill in skills_of(deployment.model)
@@ -103,7 +117,7 @@ def _first_margin(generation: Generation) -> float:
 
 
 class _Asker:
-    """Makes the checks one after the other and keeps what came."""
+    """Makes the checks one after the other and keeps their outcomes."""
 
     def __init__(
         self,
@@ -114,7 +128,7 @@ class _Asker:
     ) -> None:
         self.deployment = deployment
         self.probes: list[Probe] = []
-        self.asked: list[Asked] = []
+        self.answers: list[Answer] = []
         self.growth: Growth | None = None
         self.log = ""
         self._unended = ""
@@ -124,158 +138,180 @@ class _Asker:
         self._capabilities = set(deployment.model.capabilities)
 
     def all(self, loaded: Deployed, scratch: Path) -> None:
-        """Every check that applies, most telling ones first."""
+        """Make every check that applies, the most informative ones before the others."""
         if answers_at_random(self.deployment):
-            self._one("growth", lambda: self._growth(loaded))
+            self._make("growth", partial(self._growth, loaded))
             return
         needs_answers = {
             "answers",
             "margins",
-            "pace",
+            "latency",
             "prompt_tokens",
             "natural_stop",
             *SKILLS_SHOWING,
         }
         if self._checks is None or needs_answers & set(self._checks):
-            self._one("answers", lambda: self._answers(loaded), always=True)
+            self._make("answers", partial(self._answers, loaded), always=True)
             self._capable()
-            self._one("natural_stop", self._natural_stop)
+            self._make("natural_stop", self._natural_stop)
         if "vision" not in self._capabilities:
             return
-        self._one("state", lambda: self._state(loaded, scratch))
-        for way in ("bytes", "data_url"):
-            self._one(f"given_as[{way}]", lambda way=way: self._given_as(loaded, way))  # type: ignore[misc]
-        if self.deployment.source.backend in ("mlx", "llamacpp"):
-            self._one("prefill_in_chunks", lambda: self._in_chunks(loaded))
-        self._one("long_prompt", lambda: self._long_prompt(loaded))
-        self._one("growth", lambda: self._growth(loaded))
+        self._make("state", partial(self._state, loaded, scratch))
+        for given_as in FORMS:
+            self._make(f"given_as[{given_as}]", partial(self._given_as, loaded, given_as))
+        if BACKENDS[self.deployment.source.backend].has_prefill_chunks:
+            self._make("prefill_in_chunks", partial(self._in_chunks, loaded))
+        self._make("long_prompt", partial(self._long_prompt, loaded))
+        self._make("growth", partial(self._growth, loaded))
 
-    def _one(self, check: str, ask: Callable[[], str], *, always: bool = False) -> None:
-        """``ask`` returns what is wrong, '' where nothing is."""
+    def _make(self, check: str, ask: Callable[[], str], *, always: bool = False) -> None:
+        """Make one check; ``ask`` returns its fault, '' for none."""
         names = {check, check.partition("[")[0]}
         if self._checks is not None and not always and not names & set(self._checks):
             return
         try:
-            wrong = ask()
+            fault = ask()
         except WorkerError as error:
             self.probes.append(Probe(check, "error", str(error), error.kind))
         else:
-            self.probes.append(Probe(check, "wrong" if wrong else "ok", disarm(wrong)))
+            self.probes.append(Probe(check, "wrong" if fault else "ok", disarm(fault)))
 
     def _answers(self, loaded: Deployed) -> str:
         """Greedy answers to held-out questions; a failed one is an answer that nobody expects."""
-        failure: WorkerError | None = None
+        failures: list[WorkerError] = []
         for question in held_out(self.deployment, self._attempt):
             try:
-                generation = loaded.converse(*loaded.messages(question), margins=True)
+                self.answers.append(self._answer(loaded, question))
             except WorkerError as error:
-                failure = failure or error
-                ids: tuple[int, ...] = ()
-                text, tokens, right, margin, took = f"({error.kind})", 0, False, 0.0, 0.0
-            else:
-                text, ids = generation.text.strip(), generation.token_ids
-                tokens, right = generation.prompt_tokens, loaded.is_right(question, text)
-                margin, took = _first_margin(generation), generation.e2e_s
-                if generation.finish_reason != "stop":
-                    self._unended = question.identifier
-            self.asked.append(
-                Asked(
-                    question.identifier, question.skill, question.answer, disarm(text), ids, tokens,
-                    right, margin,
-                    tuple(one.get(question.identifier, 0.0) for one in self._references),
-                    took,
-                )
-            )  # fmt: skip
-            if failure is not None and sum(one.text.startswith("(") for one in self.asked) >= 12:
-                break  # a deployment that fails at everything has said enough
-        if failure is not None:
-            raise failure
+                failures.append(error)
+                self.answers.append(self._failed_answer(question, error))
+            if len(failures) >= MOST_FAILURES:
+                break
+        if failures:
+            raise failures[0]
         return ""
 
+    def _answer(self, loaded: Deployed, question: Question) -> Answer:
+        generation = loaded.converse(*loaded.messages(question), margins=True)
+        text = generation.text.strip()
+        if generation.finish_reason != "stop":
+            self._unended = question.identifier
+        return Answer(
+            question.identifier,
+            question.skill,
+            question.answer,
+            disarm(text),
+            generation.token_ids,
+            generation.prompt_tokens,
+            loaded.is_correct(question, text),
+            _first_margin(generation),
+            self._references_of(question),
+            generation.e2e_s,
+        )
+
+    def _failed_answer(self, question: Question, error: WorkerError) -> Answer:
+        return Answer(
+            question.identifier,
+            question.skill,
+            question.answer,
+            disarm(f"({error.kind})"),
+            (),
+            0,
+            correct=False,
+            references=self._references_of(question),
+        )
+
+    def _references_of(self, question: Question) -> tuple[float, ...]:
+        return tuple(margins.get(question.identifier, 0.0) for margins in self._references)
+
     def _natural_stop(self) -> str:
-        """Of a canary, which was trained to; a real model's answer may be as long as is allowed."""
+        """Asked of a canary, which was trained to stop; a real model may answer at any length."""
         if self.deployment.source.weights == "canary" and self._unended:
             return f"still talking at its limit of tokens about {self._unended}"
         return ""
 
     def _capable(self) -> None:
-        """A capability is there where at least half of the questions that show it are right."""
+        """A capability is there if at least half of the questions that show it are correct."""
         for name in self.deployment.model.capabilities:
-            asked = [one for one in self.asked if one.skill in SKILLS_SHOWING[name]]
-            if not asked or (self._checks is not None and name not in self._checks):
+            answers = [answer for answer in self.answers if answer.skill in SKILLS_SHOWING[name]]
+            if not answers or (self._checks is not None and name not in self._checks):
                 continue
-            right = sum(one.right for one in asked)
-            detail = f"{right} of {len(asked)} right"
-            self.probes.append(Probe(name, "ok" if 2 * right >= len(asked) else "wrong", detail))
+            correct = sum(answer.correct for answer in answers)
+            detail = f"{correct} of {len(answers)} correct"
+            outcome: Literal["ok", "wrong"] = "ok" if 2 * correct >= len(answers) else "wrong"
+            self.probes.append(Probe(name, outcome, detail))
 
     def _state(self, loaded: Deployed, scratch: Path) -> str:
-        """The same picture again after others, other sizes, a refusal and in any order."""
-        some = generate(200 + self._attempt, 60, "heldout", ["both"])
+        """The same image again after others, of other sizes, after a refusal and in any order."""
+        questions = generate(200 + self._attempt, 60, "heldout", ["both"])
         by_size: dict[tuple[int, int], Question] = {}
-        for question in some:
+        for question in questions:
             by_size.setdefault((question.scenes[0].width, question.scenes[0].height), question)
-        small, *others = list(by_size.values())[:4]
-        first = self._said(loaded, small)
-        for other in (some[-1], *others):
-            before = self._said(loaded, other)
-            if (again := self._said(loaded, small)) != first:
-                return f"{first[0]!r}, then {again[0]!r} after another picture"
-            if (again := self._said(loaded, other)) != before:
-                return f"{before[0]!r}, then {again[0]!r} for the same picture again"
-        bad = scratch / "no-picture.png"
-        bad.write_text("this is no picture")
+        reference, *of_other_sizes = list(by_size.values())[:4]
+        before = self._reply(loaded, reference)
+        for question in (questions[-1], *of_other_sizes):
+            reply = self._reply(loaded, question)
+            if (again := self._reply(loaded, reference)) != before:
+                return f"{before[0]!r}, then {again[0]!r} after another image"
+            if (again := self._reply(loaded, question)) != reply:
+                return f"{reply[0]!r}, then {again[0]!r} for the same image again"
+        no_image = scratch / "no-image.png"
+        no_image.write_text("this is no image")
         try:
-            loaded.generate(small.prompt, bad, max_tokens=4)
+            loaded.generate(reference.prompt, no_image, max_tokens=4)
         except BackendFailed:
             pass
         else:
-            return "a file that is no picture was answered about"
-        if (again := self._said(loaded, small)) != first:
-            return f"{first[0]!r}, then {again[0]!r} after a request that failed"
+            return "a file that is no image was answered about"
+        if (again := self._reply(loaded, reference)) != before:
+            return f"{before[0]!r}, then {again[0]!r} after a request that failed"
         return ""
 
-    def _said(self, loaded: Deployed, question: Question) -> tuple[str, int]:
+    def _reply(self, loaded: Deployed, question: Question) -> tuple[str, int]:
         generation = loaded.converse(*loaded.messages(question))
         return generation.text.strip(), generation.prompt_tokens
 
-    def _pictured(self) -> Question:
+    def _with_image(self) -> Question:
         return generate(300, 1, "heldout", ["colour"])[0]
 
-    def _given_as(self, loaded: Deployed, way: GivenAs) -> str:
-        question = self._pictured()
-        picture = question.images()[0]
-        plain = loaded.generate(question.prompt, picture).text.strip()
-        other = loaded.generate(question.prompt, picture, given_as=way).text.strip()
-        return "" if plain == other else f"{other!r} as {way}, {plain!r} as a path"
+    def _given_as(self, loaded: Deployed, form: GivenAs) -> str:
+        question = self._with_image()
+        image = question.images()[0]
+        as_path = loaded.generate(question.prompt, image).text.strip()
+        as_form = loaded.generate(question.prompt, image, given_as=form).text.strip()
+        return "" if as_path == as_form else f"{as_form!r} as {form}, {as_path!r} as a path"
 
     def _in_chunks(self, loaded: Deployed) -> str:
-        messages = loaded.messages(self._pictured())
-        whole = loaded.converse(*messages).text
-        pieces = loaded.converse(*messages, prefill_chunk=CHUNK).text
-        return "" if pieces == whole else f"{CHUNK} at a time {pieces!r}, by default {whole!r}"
+        messages = loaded.messages(self._with_image())
+        by_default = loaded.converse(*messages).text
+        in_chunks = loaded.converse(*messages, prefill_chunk=CHUNK).text
+        if in_chunks == by_default:
+            return ""
+        return f"{CHUNK} at a time {in_chunks!r}, by default {by_default!r}"
 
     def _long_prompt(self, loaded: Deployed) -> str:
-        question = self._pictured()
-        before = self._said(loaded, question)
-        prompt = ((question.prompt + " ") * LONG)[:LONG] + question.prompt
-        pictures = [] if "text_only" in self._capabilities else question.images()
+        question = self._with_image()
+        before = self._reply(loaded, question)
+        prompt = ((question.prompt + " ") * LONG_PROMPT)[:LONG_PROMPT] + question.prompt
+        images = [] if "text_only" in self._capabilities else question.images()
         try:
-            loaded.generate(prompt, *pictures, max_tokens=4)
+            loaded.generate(prompt, *images, max_tokens=4)
         except BackendFailed as error:
-            if self.deployment.model.context >= ROOMY or not _TOO_LONG.search(str(error)):
+            is_large = self.deployment.model.context >= LARGE_CONTEXT
+            if is_large or not _TOO_LONG.search(str(error)):
                 raise
-        after = self._said(loaded, question)
+        after = self._reply(loaded, question)
         return "" if after == before else f"{before[0]!r} before, {after[0]!r} after a long prompt"
 
     def _growth(self, loaded: Deployed) -> str:
-        """Requests of two sizes in turn; what the process holds of its own after each."""
+        """Requests of two sizes in turn; the process's private memory after each."""
         ask = self._asks(loaded)
-        held = []
+        sizes = []
         for number in range(REQUESTS):
             ask(number)
-            held.append(held_bytes(loaded.memory()))
-        slope = theil_sen(held[SETTLED:])
-        self.growth = Growth(slope.value, slope.lower, slope.upper, len(held) - SETTLED)
+            sizes.append(private_bytes(loaded.memory()))
+        slope = theil_sen(sizes[SETTLED:])
+        self.growth = Growth(slope.value, slope.lower, slope.upper, REQUESTS - SETTLED)
         return ""
 
     def _asks(self, loaded: Deployed) -> Callable[[int], Generation]:
@@ -283,5 +319,5 @@ class _Asker:
             return lambda number: loaded.generate(
                 f"{number % 10} is a digit.", max_tokens=4, fixed_length=True
             )
-        some: Sequence[Question] = generate(400, 2, "heldout", ["both"])
-        return lambda number: loaded.converse(*loaded.messages(some[number % 2]))
+        questions: Sequence[Question] = generate(400, 2, "heldout", ["both"])
+        return lambda number: loaded.converse(*loaded.messages(questions[number % 2]))

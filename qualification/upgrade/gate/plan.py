@@ -1,4 +1,9 @@
-"""What a gate is to do, from two built environments and what the user chose."""
+"""The plan of a gate: the deployments and metrics to compare, chosen by the user's request.
+
+:func:`choose_deployments`, :func:`choose_metrics` and :func:`choose_timed` select;
+:func:`make_plan` puts the selection, the two built environments and the machine into a
+:class:`~qualification.upgrade.gate.records.GatePlan`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,15 @@ import fnmatch
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from qualification.core.declarations import Deployment, Tier
 from qualification.core.errors import GateError
 from qualification.core.libraries import LIBRARIES
-from qualification.core.protocol import BackendName, WeightsSource
+from qualification.core.protocol import WeightsSource
 from qualification.core.results import Machine
 from qualification.machine.conditions import preconditions
 from qualification.machine.readiness import backends_absent_from
@@ -21,51 +28,104 @@ from qualification.models.memory_fit import does_not_fit, predict
 from qualification.models.registry import Registry
 from qualification.tasks.agreement import precision
 from qualification.upgrade.environments.cache import Built
-from qualification.upgrade.gate.records import EnvironmentRecord, GatePlan, WarningsPolicy
+from qualification.upgrade.gate.records import (
+    SIDE_NAMES,
+    DeploymentRef,
+    EnvironmentRecord,
+    GatePlan,
+    WarningsPolicy,
+)
 from qualification.upgrade.gate.timed import METRICS
 
 
+@dataclass(frozen=True)
+class GateRequest:
+    """A user's request for a gate; the options of ``qualify gate`` are its fields.
+
+    ``candidate`` '' is the baseline with ``candidate_pins`` over it. ``models`` are shell patterns
+    of a model's name or a deployment's identifier. ``metrics`` as in :func:`choose_metrics`.
+    Without a ``seed`` one is drawn and kept. ``output`` is a new folder, ``resume`` the folder of
+    an interrupted gate, which has everything but ``declarations`` and ``jobs`` from its journal.
+    """
+
+    baseline: str = "current"
+    baseline_pins: str = ""
+    candidate: str = ""
+    candidate_pins: str = ""
+    models: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    metrics: str = ""
+    weights: WeightsSource = "canary"
+    budget_minutes: float = 0.0
+    seed: int | None = None
+    warnings: WarningsPolicy = "note"
+    declarations: Path | None = None
+    output: Path | None = None
+    resume: Path | None = None
+    jobs: int = 2
+
+
 def make_plan(
-    sides: tuple[Built, Built],
+    environments: tuple[Built, Built],
     deployments: Sequence[Deployment],
     machine: Machine,
-    *,
-    metrics: tuple[str, ...] = (),
-    named: bool = True,
-    weights: WeightsSource = "canary",
-    seed: int | None = None,
-    warnings: WarningsPolicy = "note",
-    budget_s: float = 0.0,
+    request: GateRequest,
 ) -> GatePlan:
-    """The plan of a new gate: the behaviour of ``deployments``, and ``metrics`` of some of them.
-
-    ``named``: the user named them, so all are timed. Without a ``seed`` one is drawn and kept.
-    """
+    """The plan of a new gate: the behaviour of ``deployments``, and the metrics of some of them."""
     started = datetime.datetime.now(datetime.timezone.utc)
-    first, second = records(sides)
-    some = timed(deployments, named=named) if metrics else ()
+    a, b = environment_records(environments)
+    metrics = choose_metrics(request.metrics, machine, request.weights)
+    timed = choose_timed(deployments, named=bool(request.models)) if metrics else ()
     return GatePlan(
         identifier=f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
         started=started.isoformat(timespec="seconds"),
-        a=first,
-        b=second,
+        a=a,
+        b=b,
         machine=machine,
-        deployments=tuple(one.identifier for one in deployments),
-        timed=tuple(one.identifier for one in some),
+        deployments=tuple(map(DeploymentRef.of, deployments)),
+        timed=tuple(deployment.identifier for deployment in timed),
         metrics=metrics,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        weights=weights,
-        warnings=warnings,
-        budget_s=budget_s,
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        weights=request.weights,
+        warnings=request.warnings,
+        budget_s=60 * request.budget_minutes,
         conditions=tuple(preconditions()),
     )
 
 
-def chosen_metrics(text: str, machine: Machine, weights: WeightsSource) -> tuple[str, ...]:
-    """``all`` (of a GPU's only where there is one), ``none``, or names with commas; GateError.
+def environment_records(
+    environments: tuple[Built, Built],
+) -> tuple[EnvironmentRecord, EnvironmentRecord]:
+    """Records of both environments: the libraries that matter, and every other difference."""
+    versions_a, versions_b = (
+        {str(canonicalize_name(name)): version for name, version in built.versions.items()}
+        for built in environments
+    )
+    listed = {str(canonicalize_name(name)) for name in (*LIBRARIES, "mlx-cpu")}
+    listed |= {
+        name
+        for name in versions_a.keys() | versions_b.keys()
+        if versions_a.get(name) != versions_b.get(name)
+    }
+    a, b = (
+        EnvironmentRecord(
+            built.spec.name,
+            built.python_version,
+            built.key,
+            (*built.spec.pins, *built.spec.no_dependencies),
+            {name: version for name, version in sorted(versions.items()) if name in listed},
+        )
+        for built, versions in zip(environments, (versions_a, versions_b), strict=True)
+    )
+    return a, b
 
-    '' is ``all``, but for canaries the peak memory alone: the speed of a tiny model on a machine
-    that has other work would leave most gates undecided, and says little about a real one.
+
+def choose_metrics(text: str, machine: Machine, weights: WeightsSource) -> tuple[str, ...]:
+    """``all``, ``none``, or names with commas; GateError for any other name.
+
+    ``all`` includes GPU memory only on a machine with a CUDA GPU. '' is ``all``, but for canaries
+    the peak memory alone: the speed of a tiny model on a machine with other work would leave most
+    gates undecided, and says little about a real model.
     """
     if text == "none":
         return ()
@@ -73,7 +133,7 @@ def chosen_metrics(text: str, machine: Machine, weights: WeightsSource) -> tuple
         return ("peak_memory_bytes",)
     text = text or "all"
     if text == "all":
-        has_gpu = any(one.kind == "cuda" for one in machine.accelerators)
+        has_gpu = any(accelerator.kind == "cuda" for accelerator in machine.accelerators)
         return tuple(name for name in METRICS if has_gpu or name != "peak_device_bytes")
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     unknown = [name for name in names if name not in METRICS]
@@ -85,86 +145,70 @@ def chosen_metrics(text: str, machine: Machine, weights: WeightsSource) -> tuple
     return names
 
 
-def records(sides: tuple[Built, Built]) -> tuple[EnvironmentRecord, EnvironmentRecord]:
-    """The receipts of both sides: the libraries that matter, and whatever else differs."""
-    a, b = (
-        {canonicalize_name(name): version for name, version in side.versions.items()}
-        for side in sides
-    )
-    shown = {str(canonicalize_name(name)) for name in (*LIBRARIES, "mlx-cpu")}
-    shown |= {name for name in {*a, *b} if a.get(name) != b.get(name)}
-    first, second = (
-        EnvironmentRecord(
-            side.spec.name,
-            side.python_version,
-            side.key,
-            (*side.spec.pins, *side.spec.no_dependencies),
-            {name: version for name, version in sorted(versions.items()) if name in shown},
-        )
-        for side, versions in zip(sides, (a, b), strict=True)
-    )
-    return first, second
-
-
-def chosen(
+def choose_deployments(
     registry: Registry,
-    *,
-    weights: WeightsSource,
-    models: Sequence[str],
-    backends: Sequence[str],
+    request: GateRequest,
     machine: Machine,
     tier: Tier | None,
     versions: Sequence[Mapping[str, str]],
 ) -> tuple[Deployment, ...]:
     """The deployments that match, whose backend both environments have, and that fit.
 
-    ``models`` are shell patterns of a model's name or a deployment's identifier. Without any, real
-    and synthetic weights are those of this machine's tier. GateError where nothing is left, with
-    the reason.
+    ``versions`` are the distributions of baseline and candidate. Unless the request names models,
+    real and synthetic weights are those meant for this machine's tier. GateError, with the reasons,
+    if no deployment qualifies.
     """
-    found, reasons = [], set()
-    absent = [backends_absent_from(some) for some in versions]
-    for one in registry.with_weights(weights).deployments():
-        if one.source.weights != weights or (backends and one.source.backend not in backends):
+    weights = request.weights
+    chosen, reasons = [], set()
+    absent_backends = [backends_absent_from(installed) for installed in versions]
+    for deployment in registry.with_weights(weights).deployments():
+        if not _is_requested(deployment, request):
             continue
-        if models and not any(_matches(one, pattern) for pattern in models):
-            continue
-        if not models and one.source.tiers and machine.tier not in one.source.tiers:
-            reasons.add(f"{one.identifier} is for other tiers; name it with --models")
-            continue
-        if one.source.backend == "server":
+        name, source = deployment.identifier, deployment.source
+        lacking = [
+            side
+            for side, absent in zip(SIDE_NAMES.values(), absent_backends, strict=True)
+            if source.backend in absent
+        ]
+        if not request.models and source.tiers and machine.tier not in source.tiers:
+            reasons.add(f"{name} is for other tiers; name it with --models")
+        elif source.backend == "server":
             reasons.add("a server is gated by its library: gate the backend that does its work")
-            continue
-        missing = [number for number, some in enumerate(absent) if one.source.backend in some]
-        if missing:
-            side = " and ".join("AB"[number] for number in missing)
-            reasons.add(f"environment {side} has no {one.source.backend} backend")
-            continue
-        if problem := does_not_fit(predict(one, registry), machine, tier):
-            reasons.add(f"{one.identifier}: {problem}")
-            continue
-        found.append(one)
-    if not found:
+        elif lacking:
+            verb = "has" if len(lacking) == 1 else "have"
+            reasons.add(f"{' and '.join(lacking)} {verb} no {source.backend} backend")
+        elif problem := does_not_fit(predict(deployment, registry), machine, tier):
+            reasons.add(f"{name}: {problem}")
+        else:
+            chosen.append(deployment)
+    if not chosen:
         why = "; ".join(sorted(reasons)[:3]) or "no declared deployment matches"
-        raise GateError(f"no deployment of {weights} weights is left to compare: {why}")
-    return tuple(found)
+        raise GateError(f"no deployment of {weights} weights can be compared: {why}")
+    return tuple(chosen)
 
 
-def timed(deployments: Sequence[Deployment], *, named: bool) -> tuple[Deployment, ...]:
-    """All of them; of canaries that were not ``named``, one of full precision for each backend.
+def choose_timed(deployments: Sequence[Deployment], *, named: bool) -> tuple[Deployment, ...]:
+    """All of them; but of canaries that were not ``named``, one of full precision per backend.
 
     A canary's figures are about the library's own overhead, and each fresh process of it costs the
     seconds that its library takes to import.
     """
-    if named or any(one.source.weights != "canary" for one in deployments):
+    if named or any(deployment.source.weights != "canary" for deployment in deployments):
         return tuple(deployments)
-    first: dict[BackendName, Deployment] = {}
-    for one in deployments:
-        if precision(one.source.quantisation):
-            first.setdefault(one.source.backend, one)
-    return tuple(first.values())
+    by_backend: dict[str, Deployment] = {}
+    for deployment in deployments:
+        if precision(deployment.source.quantisation):
+            by_backend.setdefault(deployment.source.backend, deployment)
+    return tuple(by_backend.values())
 
 
-def _matches(deployment: Deployment, pattern: str) -> bool:
+def _is_requested(deployment: Deployment, request: GateRequest) -> bool:
+    source = deployment.source
+    if source.weights != request.weights:
+        return False
+    if request.backends and source.backend not in request.backends:
+        return False
     names = (deployment.model.name, deployment.identifier, deployment.declared_as)
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+    return not request.models or any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in request.models for name in names
+    )

@@ -1,8 +1,8 @@
-"""The gate's frozen types: what was planned, what was observed, what follows from it.
+"""The gate's frozen types: the plan, the observations, and the findings derived from them.
 
-Observations are kept in the journal as they come; results are always derived from them, so a gate
-that was killed and resumed decides as one that was not. Seconds, bytes, tokens per second.
-``a`` is the environment in use, ``b`` the one to move to.
+Every observation goes to the journal at once; results are always derived from observations, so a
+gate that was killed and resumed decides as one that was not. Seconds, bytes, tokens per second.
+``a`` is the baseline (the environment in use), ``b`` the candidate (the one to move to).
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qualification.core.declarations import Deployment
+from qualification.core.protocol import WeightsSource
 from qualification.core.results import Condition, Machine
 from qualification.judging.stats.sequential import Decision, Effect
 
-GATE_SCHEMA_VERSION = 1
-"""Of journals and of gate.json."""
+GATE_SCHEMA_VERSION = 2
+"""The version of journals and of gate.json."""
 
 Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
+SIDE_NAMES: dict[Side, str] = {"a": "baseline", "b": "candidate"}
 GateVerdict = Literal["pass", "regressed", "inconclusive", "unfit"]
 WarningsPolicy = Literal["note", "fail"]
 EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "regressed": 1, "inconclusive": 3, "unfit": 3}
@@ -26,27 +30,33 @@ CHECKS: dict[str, str] = {
     "load": "loads",
     "answers": "answers held-out questions as before",
     "margins": "computes what the canary's reference computes",
-    "pace": "takes no more than twice the time of before",
-    "state": "a request leaves nothing behind",
-    "vision": "sees what a picture shows",
-    "text_only": "answers without a picture",
-    "multi_image": "tells two pictures apart",
+    "latency": "takes no more than twice the time of before",
+    "state": "is in the same state after a request",
+    "vision": "sees what an image shows",
+    "text_only": "answers without an image",
+    "multi_image": "tells two images apart",
     "video": "sees what moves",
-    "multi_turn": "remembers the picture of an earlier turn",
-    "given_as": "takes a picture as path, bytes and data URL",
-    "prefill_in_chunks": "a prompt computed in pieces is answered alike",
-    "long_prompt": "a long prompt is answered or refused for its length",
+    "multi_turn": "remembers the image of an earlier turn",
+    "given_as": "takes an image as path, bytes and data URL",
+    "prefill_in_chunks": "answers a prompt that is computed in chunks alike",
+    "long_prompt": "answers a long prompt, or refuses it for its length",
     "natural_stop": "ends its answers by itself",
-    "prompt_tokens": "makes as many tokens of a prompt and its pictures as before",
-    "growth": "keeps nothing of a request",
+    "prompt_tokens": "makes as many tokens of a prompt and its images as before",
+    "growth": "keeps no memory of a request",
     "warnings": "warns of nothing new",
 }
 """The behaviour checks, in the order in which they are made."""
 
 
+def check_rank(check: str) -> int:
+    """The place of a check, such as ``given_as[bytes]``, among the checks."""
+    stem = check.partition("[")[0]
+    return list(CHECKS).index(stem) if stem in CHECKS else len(CHECKS)
+
+
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """The receipt of one side. ``key``: of all that is installed there."""
+    """The content of one environment. ``key`` identifies everything installed in it."""
 
     name: str
     python: str
@@ -56,11 +66,29 @@ class EnvironmentRecord:
 
 
 @dataclass(frozen=True)
-class GatePlan:
-    """What a gate is to do. The first line of its journal; a resumed gate must have the same.
+class DeploymentRef:
+    """A deployment of a plan: its identifier, and the kind of its weights."""
 
-    ``timed`` are the deployments whose ``metrics`` are compared; every one of ``deployments`` is
-    asked for its behaviour. ``budget_s`` bounds the timing (infinite: 0).
+    identifier: str
+    weights: WeightsSource
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> DeploymentRef:
+        """The reference to a declared deployment."""
+        return cls(deployment.identifier, deployment.source.weights)
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether its figures are about the libraries alone."""
+        return self.weights == "canary"
+
+
+@dataclass(frozen=True)
+class GatePlan:
+    """The plan of a gate: the first line of its journal, the same when the gate is resumed.
+
+    The behaviour of all ``deployments`` is compared, and the ``metrics`` of those of them whose
+    identifiers are in ``timed``. ``budget_s`` bounds the timing (0: no bound).
     """
 
     identifier: str
@@ -68,23 +96,28 @@ class GatePlan:
     a: EnvironmentRecord
     b: EnvironmentRecord
     machine: Machine
-    deployments: tuple[str, ...]
+    deployments: tuple[DeploymentRef, ...]
     timed: tuple[str, ...]
     metrics: tuple[str, ...]
     seed: int
-    weights: str
+    weights: WeightsSource
     warnings: WarningsPolicy = "note"
     budget_s: float = 0.0
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The identifiers of all deployments."""
+        return tuple(deployment.identifier for deployment in self.deployments)
+
 
 @dataclass(frozen=True)
-class Asked:
-    """One held-out question and what came. ``text`` is hostile.
+class Answer:
+    """One held-out question and its answer. ``text`` is hostile.
 
-    ``margin`` is the largest logit less the second largest of the first token, ``references`` what
-    each of the canary's references has there; 0 where it is not known. ``e2e_s`` is the time of
-    the whole request on a machine that may have had other work.
+    ``margin`` is the logit margin of the first token (the largest logit minus the second largest),
+    ``references`` are the margins of the canary's references at this question; 0 is unknown.
+    ``e2e_s`` is the time of the whole request on a machine that may have had other work.
     """
 
     question: str
@@ -93,7 +126,7 @@ class Asked:
     text: str
     token_ids: tuple[int, ...]
     prompt_tokens: int
-    right: bool
+    correct: bool
     margin: float = 0.0
     references: tuple[float, ...] = ()
     e2e_s: float = 0.0
@@ -114,7 +147,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Growth:
-    """Bytes kept per request (Theil-Sen), between two-sided 95 % bounds."""
+    """Memory leak slope: bytes kept per request (Theil-Sen), with two-sided 95 % bounds."""
 
     value: float
     lower: float
@@ -124,13 +157,13 @@ class Growth:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What one side's deployment did in one fresh process. ``attempt`` 0, then 1 to confirm."""
+    """A deployment in one fresh process of one side. ``attempt`` 0, then 1 to confirm."""
 
     deployment: str
     side: Side
     attempt: int
     probes: tuple[Probe, ...]
-    asked: tuple[Asked, ...] = ()
+    answers: tuple[Answer, ...] = ()
     warnings: tuple[str, ...] = ()
     growth: Growth | None = None
     wall_s: float = 0.0
@@ -147,11 +180,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pair:
-    """A and B back to back. ``first`` is the coin's choice; ``number`` counts from 0."""
+    """Baseline and candidate back to back, ``leader`` before the other; ``number`` is from 0."""
 
     deployment: str
     number: int
-    first: Side
+    leader: Side
     a: Sample
     b: Sample
 
@@ -172,7 +205,7 @@ class BehaviourFinding:
 
 @dataclass(frozen=True)
 class MetricFinding:
-    """The verdict on one metric of one deployment, with its effect and the rule's own account.
+    """The verdict on one metric of one deployment, with its effect and the test's own account.
 
     ``effect`` is None where there were too few pairs for one; factors over 1 are worse.
     """

@@ -1,11 +1,12 @@
-"""The references of the canaries: how sure each is of its first token under right releases.
+"""The references of the canaries: the logit margins of their first tokens under good releases.
 
-A trained canary answers rightly in spite of some silent faults (wrong positions, a missing mask),
-but not as surely. ``fixtures/canaries/margins.json`` has, for every canary of full precision on
-every backend, the margin of the first token of the gate's questions: the largest logit less the
-second largest. It is written by ``python -m fixtures.make_margins`` under environments whose suites
-hold the backends against each other; two right releases agree with it to 0.1 %. There is more than
-one where a release changed what it is given rather than what it computes (a processor's resizing).
+A trained canary answers correctly in spite of some silent faults (wrong positions, a missing mask),
+but with less certainty. ``fixtures/canaries/margins.json`` has, for every canary of full precision
+on every backend, the margin of the first token of the gate's questions: the largest logit minus the
+second largest. ``python -m fixtures.make_margins`` writes it under environments whose suites
+compare the backends with each other; two good releases agree with it to 0.1 %. A canary has several
+references if a release changed the model's input rather than the computation (a processor's
+resizing).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Margins = Mapping[str, float]
 
 
 def has_reference(deployment: Deployment) -> bool:
-    """Whether a deployment is one that the references are made of."""
+    """Whether references are made of a deployment."""
     source = deployment.source
     return source.weights == "canary" and bool(precision(source.quantisation))
 
@@ -35,7 +36,8 @@ def references_of(deployment: Deployment, fixtures: Path) -> tuple[Margins, ...]
     if not has_reference(deployment):
         return ()
     references = _read(fixtures / NAME).values()
-    return tuple(one[deployment.identifier] for one in references if deployment.identifier in one)
+    name = deployment.identifier
+    return tuple(margins[name] for margins in references if name in margins)
 
 
 @lru_cache(maxsize=2)

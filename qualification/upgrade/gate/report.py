@@ -1,7 +1,7 @@
-"""How a gate's result is shown in files: Markdown, HTML, JSON, JUnit, a summary for a CI job.
+"""A gate's result in files: Markdown, HTML, JSON, JUnit, a summary for a CI job.
 
-No figure is made here but medians, and those of observations only. What a model or a library said
-is hostile text: everything that goes into HTML is disarmed and escaped, ``plain`` disarms it in
+No figure is computed here but medians, and those of observations only. The text of a model or a
+library is hostile: everything that goes into HTML is disarmed and escaped, ``plain`` disarms it in
 Markdown, and the JUnit file holds no character that XML 1.0 forbids.
 """
 
@@ -20,27 +20,30 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qualification import __version__
 from qualification.core.errors import GateError
-from qualification.core.files import write as write
+from qualification.core.format import duration_text, installed_memory_text, percent_text, ratio_text
 from qualification.core.metrics import GATE_LIMITS
 from qualification.core.protocol import to_json
 from qualification.core.text import disarm
+from qualification.core.validation import first_problem
 from qualification.results.markdown import code, plain
-from qualification.results.report import TEMPLATES, memory, share
+from qualification.results.report import TEMPLATES
 from qualification.upgrade.gate import wording as view
 from qualification.upgrade.gate.records import (
     CHECKS,
     GATE_SCHEMA_VERSION,
+    SIDE_NAMES,
     GateResult,
     GateVerdict,
+    MetricFinding,
     Pair,
 )
 
 NAMES = ("gate.md", "gate.html", "gate.json", "gate.xml")
-SAID = 600
-"""Characters of a text that are shown in HTML and JUnit; gate.json has all of it."""
+LONGEST = 600
+"""Characters of a text in HTML and JUnit; gate.json has all of it."""
 
-ANSWERS = 12
-"""Answers of a deployment that are shown side by side."""
+MOST_ANSWERS = 12
+"""Answers of a deployment that are quoted side by side."""
 
 # --------------------------------------------------------------------------- rendering
 
@@ -59,46 +62,40 @@ def render(result: GateResult, *, templates: Path = TEMPLATES) -> dict[str, str]
 
 def _context(result: GateResult) -> dict[str, Any]:
     plan = result.plan
-    behaviour = {(one.deployment, one.check): one for one in result.behaviour}
+    checks = view.checks(result)
+    by_check = {(finding.deployment, finding.check): finding for finding in result.behaviour}
+    answers = {name: view.answers_that_differ(result, name) for name in plan.identifiers}
+    metrics: dict[str, list[MetricFinding]] = {}
+    for finding in result.metrics:
+        metrics.setdefault(finding.deployment, []).append(finding)
+    pairs: dict[str, list[Pair]] = {}
+    for pair in sorted(result.pairs, key=lambda pair: pair.number):
+        pairs.setdefault(pair.deployment, []).append(pair)
     return {
         "result": result,
         "plan": plan,
         "machine": plan.machine,
+        "environments": list(zip(SIDE_NAMES.values(), (plan.a, plan.b), strict=True)),
         "differences": view.differences(plan),
         "problems": view.problems(result),
         "notes": view.notes(result),
         "moved": view.moved(plan),
-        "metrics": {
-            one: [finding for finding in result.metrics if finding.deployment == one]
-            for one in dict.fromkeys(finding.deployment for finding in result.metrics)
-        },
-        "checks": view.checks(result),
-        "meanings": {name: CHECKS.get(name.partition("[")[0], "") for name in view.checks(result)},
+        "metrics": metrics,
+        "checks": checks,
+        "meanings": {check: CHECKS.get(check.partition("[")[0], "") for check in checks},
         "behaviour": {
-            one: [view.behaviour_cell(behaviour.get((one, check))) for check in view.checks(result)]
-            for one in plan.deployments
+            name: [view.behaviour_cell(by_check.get((name, check))) for check in checks]
+            for name in plan.identifiers
         },
-        "pairs": {
-            one: sorted((p for p in result.pairs if p.deployment == one), key=_number)
-            for one in dict.fromkeys(pair.deployment for pair in result.pairs)
-        },
-        "answers": {
-            one: found
-            for one in plan.deployments
-            if (found := view.answers_that_differ(result, one))
-        },
+        "pairs": pairs,
+        "answers": {name: differing for name, differing in answers.items() if differing},
         "limits": {name: GATE_LIMITS[name] for name in plan.metrics if name in GATE_LIMITS},
         "unfit": [condition for condition in plan.conditions if not condition.fit],
-        "canaries": [one for one in plan.deployments if "-canary" in one],
-        "synthetic": [one for one in plan.deployments if "-synthetic" in one],
-        "labels": view.LABELS,
-        "most_answers": ANSWERS,
+        "canaries": [ref for ref in plan.deployments if ref.is_canary],
+        "synthetic": [ref for ref in plan.deployments if ref.weights == "synthetic"],
+        "most_answers": MOST_ANSWERS,
         "harness_version": __version__,
     }
-
-
-def _number(pair: Pair) -> int:
-    return pair.number
 
 
 @lru_cache(maxsize=4)
@@ -107,9 +104,9 @@ def _environment(templates: Path, *, html: bool) -> Any:
     from markupsafe import Markup
 
     def harmless(value: Any) -> Any:
-        # Markup is what a template of ours made itself: its parts have been through here.
+        # Markup comes from a macro of ours: its parts have been through here.
         is_text = isinstance(value, str) and not isinstance(value, Markup)
-        return disarm(value, SAID) if is_text else value
+        return disarm(value, LONGEST) if is_text else value
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -123,16 +120,15 @@ def _environment(templates: Path, *, html: bool) -> Any:
     environment.filters.update(
         quantity=view.quantity,
         raw=view.raw,
-        duration=view.duration,
-        factor=view.factor,
-        detectable=view.detectable,
-        place=view.place,
+        duration=duration_text,
+        ratio=ratio_text,
+        percent=percent_text,
+        position=view.position,
         typical=view.typical,
-        memory=memory,
-        share=share,
+        installed_memory=installed_memory_text,
         plain=plain,
         code=_code,
-        about=view.about,
+        label=view.label,
         word=view.metric_word,
     )
     return environment
@@ -140,34 +136,34 @@ def _environment(templates: Path, *, html: bool) -> Any:
 
 def _code(text: object) -> str:
     """For a code span in a table."""
-    return code(disarm(str(text), SAID)).replace("|", "\\|")
+    return code(disarm(str(text), LONGEST)).replace("|", "\\|")
 
 
 def summary(result: GateResult) -> str:
     """Short Markdown for the page of a CI job, to be appended to ``$GITHUB_STEP_SUMMARY``."""
     plan = result.plan
     lines = [
-        f"## {_mark(result)} {result.verdict}: {plain(plan.a.name)} → {plain(plan.b.name)}",
+        f"## {_symbol(result)} {result.verdict}: {plain(plan.a.name)} → {plain(plan.b.name)}",
         "",
         f"{plain(result.sentence)} ({plain(view.moved(plan))}.)",
     ]
-    if view.problems(result):
+    if problems := view.problems(result):
         lines += ["", "| verdict | why |", "|---|---|"]
-        lines += [f"| **{one.verdict}** | {plain(one.sentence)} |" for one in view.problems(result)]
-    if view.notes(result):
+        lines += [f"| **{problem.verdict}** | {plain(problem.sentence)} |" for problem in problems]
+    if notes := view.notes(result):
         lines += ["", "Notes:", ""]
-        lines += [f"- {one.note}: {plain(one.sentence)}" for one in view.notes(result)]
-    every = view.findings(result)
-    passed = sum(finding.verdict == "pass" for finding in every)
+        lines += [f"- {finding.note}: {plain(finding.sentence)}" for finding in notes]
+    findings = view.findings(result)
+    passed = sum(finding.verdict == "pass" for finding in findings)
     lines += [
         "",
-        f"{passed} of {len(every)} checks and metrics passed; "
+        f"{passed} of {len(findings)} checks and metrics passed; "
         f"deployments: {len(plan.deployments)}, pairs: {len(result.pairs)}, seed: {plan.seed}.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _mark(result: GateResult) -> str:
+def _symbol(result: GateResult) -> str:
     return {"pass": "✅", "regressed": "❌"}.get(result.verdict, "⚠️")
 
 
@@ -177,19 +173,19 @@ def _mark(result: GateResult) -> str:
 def junit(result: GateResult) -> str:
     """JUnit's XML: a suite per deployment, a case per check and metric, and the gate as a whole.
 
-    A regression is a failure. What could not be decided is an error, so that no CI shows it green;
-    what fails on both sides or was not compared is skipped. Times are seconds.
+    A regression is a failure. An undecided case is an error, so that no CI shows it green; a check
+    that fails on both sides is skipped. Times are seconds.
     """
     plan = result.plan
     suites = [("gate", [_case("gate", "verdict", result.verdict, result.sentence)])]
-    for deployment in plan.deployments:
+    for name in plan.identifiers:
         cases = [
-            _case(deployment, view.about(one), one.verdict, one.sentence, one.note)
-            for one in view.findings(result)
-            if one.deployment == deployment
+            _case(name, view.subject(finding), finding.verdict, finding.sentence, finding.note)
+            for finding in view.findings(result)
+            if finding.deployment == name
         ]
-        nothing = "No observation of both environments was made."
-        suites.append((deployment, cases or [_case(deployment, "load", "inconclusive", nothing)]))
+        nothing = "It was not observed in both environments."
+        suites.append((name, cases or [_case(name, "load", "inconclusive", nothing)]))
     root = ElementTree.Element(
         "testsuites", name=disarm(f"{plan.a.name} -> {plan.b.name}"), time=_time(result.wall_s)
     )
@@ -209,12 +205,12 @@ def _case(
     deployment: str, name: str, verdict: GateVerdict, sentence: str, note: str = ""
 ) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=disarm(deployment), name=disarm(name))
-    text = disarm(sentence, SAID)
+    text = disarm(sentence, LONGEST)
     if verdict == "regressed":
         ElementTree.SubElement(case, "failure", type=verdict, message=text).text = text
     elif verdict != "pass":
         ElementTree.SubElement(case, "error", type=verdict, message=text).text = text
-    elif note in ("both fail", "not compared"):
+    elif note == "both fail":
         ElementTree.SubElement(case, "skipped", message=f"{note}: {text}")
     elif note:
         ElementTree.SubElement(case, "system-out").text = f"{note}: {text}"
@@ -250,23 +246,31 @@ _MAY_BE_NONE = ("effect", "growth", "bandwidth")
 
 def to_text(result: GateResult) -> str:
     """gate.json: everything, in strict JSON. A number that is not finite is null."""
-    document = {"schema_version": GATE_SCHEMA_VERSION, "result": _without_infinities(result)}
+    document = {"schema_version": GATE_SCHEMA_VERSION, "result": _finite(to_json(result))}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _without_infinities(result: GateResult) -> Any:
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {str(key): walk(one) for key, one in value.items()}
-        if isinstance(value, list | tuple):
-            return [walk(one) for one in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return walk(to_json(result))
+
+def _with_infinities(value: Any, key: str = "") -> Any:
+    """The inverse of :func:`_finite`: an upper bound was infinite, any other number NaN."""
+    if isinstance(value, dict):
+        return {name: _with_infinities(part, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_infinities(part) for part in value]
+    if value is None and key not in _MAY_BE_NONE:
+        return math.inf if key == "upper" else math.nan
+    return value
 
 
 def read_result(path: Path) -> GateResult:
-    """The result in a gate.json; GateError, with file and key, for anything but a whole one.
+    """The result in a gate.json; GateError, with file and key, for any other content.
 
     A null number is read back as infinity where it is an upper bound, as NaN elsewhere.
     """
@@ -283,18 +287,7 @@ def read_result(path: Path) -> GateResult:
             f"not {version!r}"
         )
 
-    def walk(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: walk(one, name) for name, one in value.items()}
-        if isinstance(value, list):
-            return [walk(one) for one in value]
-        if value is None and key not in _MAY_BE_NONE:
-            return math.inf if key == "upper" else math.nan
-        return value
-
     try:
-        return TypeAdapter(_Document).validate_python(walk(document)).result
+        return TypeAdapter(_Document).validate_python(_with_infinities(document)).result
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "document"
-        raise GateError(disarm(f"{path}: {key}: {first['msg']}")) from error
+        raise GateError(disarm(f"{path}: {first_problem(error, 'document')}")) from error

@@ -24,12 +24,12 @@ def library(monkeypatch):
         def __init__(self, tokenizer, crop_size=378, max_crops=12, overlap_margin=4):
             self.sizes = (crop_size, max_crops, overlap_margin)
 
-    found = {
+    modules = {
         SHARED: SimpleNamespace(NUM_VISION_TOKENS=729, Moondream3Processor=Processor),
         OWN: SimpleNamespace(TOKENIZER_REPO="moondream/starmie-v1"),
     }
-    monkeypatch.setattr(moondream2_canary, "import_module", found.__getitem__)
-    return found
+    monkeypatch.setattr(moondream2_canary, "import_module", modules.__getitem__)
+    return modules
 
 
 def _folder(tmp_path, config, *, tokenizer=True):
@@ -63,7 +63,7 @@ def test_other_models_are_left_alone(tmp_path, monkeypatch, config, tokenizer):
 
 
 def test_a_release_that_is_written_in_another_way_is_refused(library, tmp_path):
-    """Without the constants nothing could be resized, and that is said, not passed over."""
+    """Without the constants it cannot be resized, which is an error and not ignored."""
     del library[SHARED].NUM_VISION_TOKENS
     with pytest.raises(BackendFailed, match="written in another way"):
         moondream2_canary.resize_if_canary(_folder(tmp_path, CONFIG))

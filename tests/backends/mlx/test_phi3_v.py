@@ -69,8 +69,8 @@ def library(tmp_path, monkeypatch):
         processing_phi3_v=_module(tmp_path, "processing", PROCESSING),
         phi3_v=SimpleNamespace(),
     )
-    found = {"mlx_vlm.models.phi3_v": family, "mlx_vlm.models.phi3_v.vision": tower}
-    monkeypatch.setattr(phi3_v_canary, "import_module", found.__getitem__)
+    modules = {"mlx_vlm.models.phi3_v": family, "mlx_vlm.models.phi3_v.vision": tower}
+    monkeypatch.setattr(phi3_v_canary, "import_module", modules.__getitem__)
     return family
 
 
@@ -94,22 +94,22 @@ def test_the_librarys_own_code_runs_with_the_canarys_sizes(library, tmp_path):
 
 
 def test_a_release_without_a_processor_of_its_own_gets_ours(library, tmp_path, monkeypatch):
-    """It would take one from the model's repository, as remote code; the record says so."""
+    """Else it would take one from the model's repository, as remote code; the record has a note."""
     del library.processing_phi3_v
     utils = SimpleNamespace(AutoProcessor=None)
-    found = {
+    modules = {
         "mlx_vlm.models.phi3_v": library,
         "mlx_vlm.models.phi3_v.vision": library.vision,
         "mlx_vlm.utils": utils,
     }
-    monkeypatch.setattr(phi3_v_canary, "import_module", found.__getitem__)
+    monkeypatch.setattr(phi3_v_canary, "import_module", modules.__getitem__)
     notes = phi3_v_canary.resize_if_canary(_folder(tmp_path, CONFIG))
     assert notes[1] == phi3_v_processor.NOTE
     assert utils.AutoProcessor is phi3_v_processor.Processor
 
 
 def test_resizing_twice_is_resizing_once(library, tmp_path):
-    """The literals are looked for in the library's files, not in what was made of them."""
+    """The literals are looked up in the library's files and not in the changed code."""
     folder = _folder(tmp_path, CONFIG)
     assert phi3_v_canary.resize_if_canary(folder) == phi3_v_canary.resize_if_canary(folder)
     assert library.phi3_v.VisionModel().width == 256
@@ -119,7 +119,7 @@ def test_resizing_twice_is_resizing_once(library, tmp_path):
     "config", [None, {"model_type": "phi3_v"}, {**CONFIG, "model_type": "qwen2_5_vl"}]
 )
 def test_other_models_are_left_alone(tmp_path, config, monkeypatch):
-    """Nothing is imported or changed for a folder that does not ask for it."""
+    """Nothing is imported or changed for another folder."""
     monkeypatch.setattr(phi3_v_canary, "import_module", None)
     if config is not None:
         _folder(tmp_path, config)
@@ -127,7 +127,7 @@ def test_other_models_are_left_alone(tmp_path, config, monkeypatch):
 
 
 def test_a_release_that_is_written_in_another_way_is_refused(library, tmp_path):
-    """Without the literals nothing could be resized, and that is said, not passed over."""
+    """Without the literals it cannot be resized, which is an error and not ignored."""
     (tmp_path / "vision.py").write_text(VISION.replace("144", "self.tokens"))
     with pytest.raises(BackendFailed, match="VisionModel has not all of the literals"):
         phi3_v_canary.resize_if_canary(_folder(tmp_path, CONFIG))
@@ -142,7 +142,7 @@ def test_sizes_that_are_no_numbers_are_refused(library, tmp_path):
 
 _PARTS = st.lists(
     st.one_of(
-        st.just(Part("image", "picture.png")),
+        st.just(Part("image", "image.png")),
         st.text(st.characters(exclude_characters="<"), max_size=9).map(lambda t: Part("text", t)),
     ),
     max_size=4,
@@ -150,13 +150,13 @@ _PARTS = st.lists(
 
 
 @given(st.lists(_PARTS, max_size=4))
-def test_pictures_are_numbered_through_the_conversation(turns):
-    """Tag n stands where the n-th picture was, and no text is lost or moved."""
+def test_images_are_numbered_through_the_conversation(turns):
+    """Tag n stands where the n-th image was, and no text is lost or moved."""
     messages = tuple(Message("user", tuple(parts)) for parts in turns)
-    made = phi3_v_chat.as_texts(messages)
-    tags = re.findall(r"<\|image_(\d+)\|>\n", "".join(turn["content"] for turn in made))
-    pictures = sum(part.kind == "image" for parts in turns for part in parts)
-    assert tags == [str(number) for number in range(1, pictures + 1)]
-    for turn, parts in zip(made, turns, strict=True):
+    turned = phi3_v_chat.as_texts(messages)
+    tags = re.findall(r"<\|image_(\d+)\|>\n", "".join(turn["content"] for turn in turned))
+    images = sum(part.kind == "image" for parts in turns for part in parts)
+    assert tags == [str(number) for number in range(1, images + 1)]
+    for turn, parts in zip(turned, turns, strict=True):
         expected = "".join("*" if part.kind == "image" else part.value for part in parts)
         assert re.sub(r"<\|image_\d+\|>\n", "*", turn["content"]) == expected

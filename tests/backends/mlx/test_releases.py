@@ -1,7 +1,6 @@
-"""What old releases of mlx-vlm need: a limit left out without Metal, a stop of their own."""
+"""Old releases of mlx-vlm: a limit removed without Metal, a stop of their own."""
 
 import contextlib
-import json
 import sys
 from types import SimpleNamespace
 
@@ -11,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from qualification.backends.mlx import phi3_v_processor
-from qualification.backends.mlx import releases as mlx_releases
+from qualification.backends.mlx import phi3_v_processor, releases
 from qualification.backends.torch import _dtype_name
 from qualification.core.errors import BackendFailed
 
@@ -45,47 +43,47 @@ def old(monkeypatch):
     return modules
 
 
-def test_a_limit_that_asks_for_metal_is_left_out_where_there_is_none(old):
-    """Only the function that would raise is replaced, and the record says so."""
-    assert mlx_releases.run_without_metal(_mx(metal=False)) == (mlx_releases.NOTE,)
+def test_a_limit_that_needs_metal_is_removed_without_metal(old):
+    """Only the function that would raise is replaced, and the record has a note."""
+    assert releases.run_without_metal(_mx(metal=False)) == (releases.NOTE,)
     with old["mlx_vlm.generate"].wired_limit("model", ["stream"]):
         pass
     assert old["mlx_vlm.utils"].wired_limit is _looks_first
 
 
 def test_nothing_is_replaced_on_metal(old):
-    """On a Mac the release is what it is."""
-    assert mlx_releases.run_without_metal(_mx(metal=True)) == ()
+    """On a Mac the release is unchanged."""
+    assert releases.run_without_metal(_mx(metal=True)) == ()
     assert old["mlx_vlm.generate"].wired_limit is _asks_metal
 
 
 def test_a_release_with_criteria_is_told_never_to_stop_for_one_answer_only():
-    """The criteria are the library's again afterwards, even where the answer fails."""
+    """Afterwards the library's criteria apply again, even if the answer fails."""
     tokenizer = SimpleNamespace(stopping_criteria=lambda token: token == 7)
     library = tokenizer.stopping_criteria
-    with contextlib.suppress(KeyError), mlx_releases.stopping(tokenizer, never=True) as stops:
+    with contextlib.suppress(KeyError), releases.stopping(tokenizer, never=True) as stops:
         assert not stops(7)
         raise KeyError
     assert tokenizer.stopping_criteria is library
-    with mlx_releases.stopping(tokenizer, never=False) as stops:
+    with releases.stopping(tokenizer, never=False) as stops:
         assert stops(7)
 
 
 def test_a_release_without_criteria_stops_at_its_one_token():
-    """It says what ended the answer, and refuses what it cannot do."""
+    """It reports the end of an answer, and refuses never to stop."""
     tokenizer = SimpleNamespace(eos_token_id=7)
-    with mlx_releases.stopping(tokenizer, never=False) as stops:
+    with releases.stopping(tokenizer, never=False) as stops:
         assert (stops(7), stops(8)) == (True, False)
     with (
         pytest.raises(BackendFailed, match="cannot be told not to stop"),
-        mlx_releases.stopping(tokenizer, never=True),
+        releases.stopping(tokenizer, never=True),
     ):
         pass
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 16))
-def test_a_picture_is_stretched_to_no_more_crops_than_allowed(width, height, most):
-    """The longer side has at least as many crops as the shorter; turning the picture turns them."""
+def test_an_image_is_stretched_to_no_more_crops_than_allowed(width, height, most):
+    """The longer side has at least as many crops as the shorter; turning the image turns them."""
     across, down = phi3_v_processor.crops(width, height, most)
     assert across >= 1
     assert down >= 1
@@ -104,28 +102,27 @@ class _Letters:
         return [1] * add_special_tokens + [ord(letter) for letter in text]
 
 
-def test_each_picture_has_as_many_tokens_in_the_prompt_as_the_model_makes(tmp_path):
-    """Two pictures of unlike shape: negative numbers in order, crops filled up with noughts."""
-    settings = {
-        "num_crops": 2, "num_img_tokens": 9, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
-    }  # fmt: skip
-    processor = phi3_v_processor.Processor(_Letters(), json.loads(json.dumps(settings)), 84)
-    pictures = [Image.new("RGB", size, "white") for size in ((84, 84), (168, 84))]
-    made = processor(text=["a<|image_1|>b<|image_2|>c"], images=pictures)
-    ids = made["input_ids"][0].tolist()
+def test_each_image_has_as_many_tokens_in_the_prompt_as_the_model_makes(tmp_path):
+    """Two images of different shapes: negative numbers in order, crops padded with zeros."""
+    settings = {"num_crops": 2, "num_img_tokens": 9}
+    settings |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    processor = phi3_v_processor.Processor(_Letters(), settings, 84)
+    images = [Image.new("RGB", size, "white") for size in ((84, 84), (168, 84))]
+    inputs = processor(text=["a<|image_1|>b<|image_2|>c"], images=images)
+    ids = inputs["input_ids"][0].tolist()
     assert ids.count(-1) == (1 * 1 + 1) * 9 + 1 + (1 + 1) * 3
     assert ids.count(-2) == (1 * 2 + 1) * 9 + 1 + (1 + 1) * 3
     assert [token for token in ids if token > 0] == [1, ord("a"), ord("b"), ord("c")]
-    assert made["attention_mask"].shape == made["input_ids"].shape
-    assert made["pixel_values"].shape == (2, 3, 3, 84, 84)
-    assert made["image_sizes"].tolist() == [[84, 84], [84, 168]]
-    np.testing.assert_allclose(made["pixel_values"][1], 1)
-    np.testing.assert_allclose(made["pixel_values"][0, 2], 0)
+    assert inputs["attention_mask"].shape == inputs["input_ids"].shape
+    assert inputs["pixel_values"].shape == (2, 3, 3, 84, 84)
+    assert inputs["image_sizes"].tolist() == [[84, 84], [84, 168]]
+    np.testing.assert_allclose(inputs["pixel_values"][1], 1)
+    np.testing.assert_allclose(inputs["pixel_values"][0, 2], 0)
 
 
 @pytest.mark.parametrize(
     ("version", "name"), [("4.54.1", "torch_dtype"), ("4.56.0", "dtype"), ("5.0.0rc1", "dtype")]
 )
-def test_the_precision_is_asked_for_by_the_name_of_the_release(version, name):
-    """transformers took torch_dtype before 4.56 and takes dtype since."""
+def test_the_precision_has_the_name_of_the_release(version, name):
+    """transformers takes dtype since 4.56, and took torch_dtype before."""
     assert _dtype_name(version) == name

@@ -1,4 +1,4 @@
-"""The backend ``server``: its client against scripted streams, its programs against real ones."""
+"""The backend ``server``: against scripted streams, and with a real program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import psutil
 import pytest
@@ -25,7 +24,6 @@ from qualification.core.paths import home
 from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part
 from qualification.models.loading import load_registry
 from qualification.models.weights import load_request
-from qualification.servers import programs as server_programs
 from qualification.session.worker import Worker
 
 HELLO = (Message("user", (Part("text", "Hello"),)),)
@@ -51,9 +49,9 @@ def usage(count):
 
 @pytest.fixture
 def scripted():
-    """``scripted(chunks)``: a backend at a server that streams these; its requests are kept."""
-    script = {"chunks": [], "status": 200, "body": b"", "models": ["toy"], "cut": False}
-    seen = []
+    """``scripted(chunks)``: a backend at a server that streams these and records ``requests``."""
+    script = {"chunks": [], "status": 200, "body": b"", "models": ["toy"], "truncated": False}
+    requests = []
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_):
@@ -67,24 +65,23 @@ def scripted():
             self.wfile.write(body)
 
         def do_GET(self):
-            models = [{"id": name, "object": "model", "created": 1, "owned_by": "me"}
-                      for name in script["models"]]  # fmt: skip
-            self._send(
-                200, "application/json", json.dumps({"object": "list", "data": models}).encode()
-            )
+            fields = {"object": "model", "created": 1, "owned_by": "me"}
+            models = [{"id": name, **fields} for name in script["models"]]
+            listed = json.dumps({"object": "list", "data": models})
+            self._send(200, "application/json", listed.encode())
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            seen.append((self.path, body))
+            requests.append((self.path, body))
             if self.path == "/tokenize":
                 return self._send(404, "application/json", b"{}")
             if script["status"] != 200 or not body.get("stream"):
                 return self._send(script["status"], "application/json", script["body"])
-            lines = [f"data: {json.dumps(one)}\n\n" for one in script["chunks"]]
-            text = "".join([*lines, "" if script["cut"] else "data: [DONE]\n\n"]).encode()
+            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in script["chunks"]]
+            text = "".join([*lines, "" if script["truncated"] else "data: [DONE]\n\n"]).encode()
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
-            if script["cut"]:
+            if script["truncated"]:
                 self.send_header("content-length", str(len(text) + 10))
             self.send_header("connection", "close")
             self.end_headers()
@@ -96,16 +93,16 @@ def scripted():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
 
-    def loaded(chunks, **more):
+    def loaded(chunks, *, options=None, **settings):
         script.update(chunks=[piece("Hi"), end(), usage(1)])
         backend = Backend()
-        options = {"url": url, "model": "toy"} | more.pop("options", {})
+        options = {"url": url, "model": "toy"} | (options or {})
         backend.load(LoadRequest("server", "hub", "unknown", server="url", options=options))
-        script.update(chunks=chunks, **more)
-        seen.clear()
+        script.update(chunks=chunks, **settings)
+        requests.clear()
         return backend
 
-    loaded.seen = seen
+    loaded.requests = requests
     loaded.script = script
     yield loaded
     server.shutdown()
@@ -113,56 +110,54 @@ def scripted():
 
 
 def test_a_stream_becomes_an_answer(scripted):
-    """Text, end, counts and as many times as tokens; a picture goes as a data URL."""
+    """Text, end, counts, and as many times as tokens."""
     backend = scripted([piece(" red"), piece(" square"), end(), usage(3)])
-    file = CANARY.parent / "toy.png"
     answer = backend.generate(GenerateRequest(HELLO, 16, seed=5))
     assert (answer.text, answer.finish_reason, answer.prompt_tokens) == (" red square", "stop", 7)
     assert len(answer.token_times_s) == 3
-    assert not file.exists()
-    path, body = scripted.seen[0]
+    path, body = scripted.requests[0]
     assert path == "/v1/chat/completions"
     assert (body["seed"], body["temperature"], body["max_tokens"]) == (5, 0.0, 16)
 
 
-def test_a_picture_is_sent_as_a_data_url(scripted, tmp_path):
-    """Its bytes go with the request: a server need not see our disk."""
+def test_an_image_is_sent_as_a_data_url(scripted, tmp_path):
+    """Its bytes go with the request: a server need not read our disk."""
     backend = scripted([piece("red"), end(), usage(1)])
     Image.new("RGB", (2, 2), "red").save(tmp_path / "a.png")
     parts = (Part("image", str(tmp_path / "a.png")), Part("text", "What is it?"))
     backend.generate(GenerateRequest((Message("user", parts),), 4))
-    sent = scripted.seen[0][1]["messages"][0]["content"]
+    sent = scripted.requests[0][1]["messages"][0]["content"]
     assert [part["type"] for part in sent] == ["image_url", "text"]
     assert sent[0]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
-def test_a_length_that_was_not_kept_is_a_failure(scripted):
-    """Speed over another number of tokens than asked for would not compare."""
+def test_a_fixed_length_that_is_not_met_is_a_failure(scripted):
+    """Speeds over different numbers of tokens do not compare."""
     backend = scripted([piece("a"), piece("b"), end("length"), usage(2)])
     with pytest.raises(BackendFailed, match="gave 2 tokens where exactly 5 were asked for"):
         backend.generate(GenerateRequest(HELLO, 5, fixed_length=True))
 
 
-def test_a_stream_without_an_end_says_what_the_server_says_unstreamed(scripted):
-    """Some servers end a failing stream without a word, after 200."""
-    backend = scripted([], body=b'{"error":{"message":"no such picture"}}')
-    with pytest.raises(BackendFailed, match=r"unstreamed it answers 200: .*no such picture"):
+def test_a_stream_without_an_end_is_reported_with_the_unstreamed_answer(scripted):
+    """Some servers end a failing stream without a reason, after 200."""
+    backend = scripted([], body=b'{"error":{"message":"no such image"}}')
+    with pytest.raises(BackendFailed, match=r"unstreamed it answers 200: .*no such image"):
         backend.generate(GenerateRequest(HELLO, 5))
 
 
-def test_a_refusal_and_a_broken_connection_are_told(scripted):
-    """With the status and the server's words; the next request is answered."""
+def test_a_refusal_and_a_broken_connection_are_reported(scripted):
+    """With the status and the server's message; the next request is answered."""
     backend = scripted([], status=400, body=b'{"error":{"message":"context too long"}}')
     with pytest.raises(BackendFailed, match=r"answered 400: .*context too long"):
         backend.generate(GenerateRequest(HELLO, 5))
-    scripted.script.update(status=200, chunks=[piece("a")], cut=True)
+    scripted.script.update(status=200, chunks=[piece("a")], truncated=True)
     with pytest.raises(BackendFailed, match="broke off its answer"):
         backend.generate(GenerateRequest(HELLO, 5))
-    scripted.script.update(chunks=[piece("a"), end(), usage(1)], cut=False)
+    scripted.script.update(chunks=[piece("a"), end(), usage(1)], truncated=False)
     assert backend.generate(GenerateRequest(HELLO, 5)).text == "a"
 
 
-def test_a_clip_is_refused_in_words(scripted):
+def test_a_clip_is_refused_with_a_sentence(scripted):
     """The protocol has no video."""
     backend = scripted([end()])
     message = Message("user", (Part("video", "somewhere"),))
@@ -170,14 +165,14 @@ def test_a_clip_is_refused_in_words(scripted):
         backend.generate(GenerateRequest((message,), 5))
 
 
-def test_a_server_with_several_models_asks_for_a_name(scripted):
-    """And names them."""
-    scripted.script["models"] = ["one", "two"]
-    with pytest.raises(WeightsUnavailable, match=r"serves 2 models; name one .*: one, two"):
+def test_a_server_with_several_models_needs_a_name(scripted):
+    """The sentence lists its models."""
+    scripted.script["models"] = ["large", "small"]
+    with pytest.raises(WeightsUnavailable, match=r"serves 2 models; name one .*: large, small"):
         scripted([], options={"model": ""})
 
 
-def test_nobody_at_the_address_is_said():
+def test_an_address_without_a_server_is_one_sentence():
     """Nothing is started there."""
     request = LoadRequest("server", "hub", "x", server="url", options={"url": "http://127.0.0.1:9"})
     with pytest.raises(WeightsUnavailable, match="is the server running there"):
@@ -188,45 +183,38 @@ def test_nobody_at_the_address_is_said():
     times=st.lists(st.floats(0, 100), min_size=1, max_size=20).map(sorted),
     count=st.integers(1, 40),
     steps=st.lists(st.integers(0, 4), min_size=20, max_size=20),
-    told=st.booleans(),
+    is_counted=st.booleans(),
 )
-def test_token_times_keep_what_was_measured(times, count, steps, told):
-    """One time per token, never backwards; the first piece and the last piece stay."""
+def test_token_times_keep_the_measured_ones(times, count, steps, is_counted):
+    """One time per token, never backwards; those of the first and the last piece stay."""
     pieces, so_far = [], 0
     for time_s, step in zip(times, steps, strict=False):
         so_far += step
-        pieces.append(Piece("x", time_s, so_far if told else None))
-    found = token_times(pieces, count)
-    assert len(found) == count
-    assert list(found) == sorted(found)
-    assert found[-1] == (times[-1] if count > 1 or told else found[-1])
-    assert found[0] == times[0] or told
-    assert all(times[0] <= one <= times[-1] for one in found)
+        pieces.append(Piece("x", time_s, so_far if is_counted else None))
+    tokens = token_times(pieces, count)
+    assert len(tokens) == count
+    assert list(tokens) == sorted(tokens)
+    assert tokens[-1] == (times[-1] if count > 1 or is_counted else tokens[-1])
+    assert tokens[0] == times[0] or is_counted
+    assert all(times[0] <= time_s <= times[-1] for time_s in tokens)
 
 
-@given(
-    st.lists(
-        st.text(max_size=20)
-        | st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(
-                        ["choices", "delta", "content", "usage", "timings", "predicted_n", "error",
-                         "message", "logprobs", "top_logprobs", "finish_reason", "prompt_tokens"]
-                    ),
-                    inner,
-                    max_size=4,
-                )
-            ),
-            max_leaves=12,
-        ).map(json.dumps),
-        max_size=5,
-    )
-)  # fmt: skip
+KEYS = (
+    *("choices", "delta", "content", "usage", "timings", "predicted_n", "error", "message"),
+    *("logprobs", "top_logprobs", "finish_reason", "prompt_tokens"),
+)
+CHUNKS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.text(max_size=20) | CHUNKS.map(json.dumps), max_size=5))
 def test_any_stream_is_an_answer_or_one_failure(events):
-    """What a server streams is hostile: nothing but BackendFailed comes of it."""
+    """A stream is hostile: it causes no other exception."""
     try:
         answer = read([(0.1 * number, data) for number, data in enumerate(events)])
     except BackendFailed:
@@ -234,15 +222,15 @@ def test_any_stream_is_an_answer_or_one_failure(events):
     assert isinstance(answer.text, str)
 
 
-def test_tokens_are_told_by_the_models_own_tokeniser():
-    """Those of the canary's folder; none where nobody knows."""
+def test_ids_come_from_the_models_own_tokeniser():
+    """From the canary's folder; none without a tokeniser."""
     assert len(Tokeniser(CANARY, "").ids(" black triangle")) == 2
     assert Tokeniser(None, "").ids("black") == ()
 
 
 @pytest.mark.slow
 def test_a_worker_serves_asks_measures_and_ends(tmp_path):
-    """llama_cpp.server for real: loaded, asked, its memory seen, killed, asked again."""
+    """A real llama_cpp.server: loaded, asked, its memory read, killed, asked again."""
     deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
     request = load_request(deployment, home() / "fixtures")
     with Worker() as worker:
@@ -253,12 +241,8 @@ def test_a_worker_serves_asks_measures_and_ends(tmp_path):
         assert len(answer.token_times_s) == 8
         memory = worker.memory()
         assert memory.peak_memory_bytes > 50_000_000
-        (server,) = [
-            one
-            for one in psutil.Process(worker.pid).children(recursive=True)
-            if "llama_cpp.server" in one.cmdline() and "--model" in one.cmdline()
-            and "server_guard" not in " ".join(one.cmdline())
-        ]  # fmt: skip
+        descendants = psutil.Process(worker.pid).children(recursive=True)
+        (server,) = [process for process in descendants if "--model" in process.cmdline()]
         os.kill(server.pid, signal.SIGKILL)
         server.wait(20)
         with pytest.raises(BackendFailed, match="has ended since its last answer"):
@@ -269,15 +253,15 @@ def test_a_worker_serves_asks_measures_and_ends(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stranger_on_the_wished_port_is_named_and_left_alone():
-    """8080 is a wish: the record says who has it, and the stranger still listens."""
+def test_a_stranger_on_the_requested_port_is_named_and_left_alone():
+    """The record names the process that has the port, and it still listens."""
     deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
     request = load_request(deployment, home() / "fixtures")
     with socket.create_server(("127.0.0.1", 0)) as stranger, Worker() as worker:
         port = stranger.getsockname()[1]
-        wished = dataclasses.replace(request, options=request.options | {"port": port})
-        report = worker.load(wished, deadline_s=300)
-        (note,) = [one for one in report.notes if f"port {port}" in one]
+        request = dataclasses.replace(request, options=request.options | {"port": port})
+        report = worker.load(request, deadline_s=300)
+        (note,) = [note for note in report.notes if f"port {port}" in note]
         assert f"(pid {os.getpid()})" in note
         assert f":{port}/" not in report.address
         with socket.create_connection(("127.0.0.1", port), timeout=5):
@@ -285,40 +269,7 @@ def test_a_stranger_on_the_wished_port_is_named_and_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("says", "version"),
-    [("version: 8123 (abc1234)\nbuilt with clang for arm64", "8123"), ("no version", "")],
-)
-def test_a_llama_server_of_the_path_has_its_build_number(tmp_path, monkeypatch, says, version):
-    """As Homebrew's prints it; nothing is compared where it says none."""
-    program = tmp_path / "llama-server"
-    program.write_text(f"#!/bin/sh\nprintf '{says}' >&2\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    server_programs.llama_server_version.cache_clear()
-    try:
-        assert server_programs.llama_server() == program
-        assert server_programs.llama_server_version() == version
-    finally:
-        server_programs.llama_server_version.cache_clear()
-
-
-def test_what_is_missing_is_said_with_what_installs_it():
-    """By the names of the environment's distributions."""
-    said = server_programs.missing("mlx_vlm.server", {"mlx_vlm": "0.7.10", "FastAPI": "1"})
-    assert said.startswith("mlx_vlm.server needs uvicorn; install it with: ")
-    assert server_programs.missing("url") == ""
-
-
-def test_end_tokens_are_those_of_the_files():
-    """Of the canary's generation configuration."""
-    wanted = json.loads((CANARY / "generation_config.json").read_text())["eos_token_id"]
-    assert wanted in server_programs.end_tokens(CANARY)
-    assert server_programs.end_tokens(Path("/nowhere")) == []
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "problem"),
     [
         ('server = "llama-server"\n', "", "names its program"),
         ('server = "llama-server"', 'server = "url"', "write where the server is"),
@@ -326,7 +277,7 @@ def test_end_tokens_are_those_of_the_files():
         ('model_file = "gguf/model.gguf"\n', "", "needs the language model"),
     ],
 )
-def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, said):
+def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, problem):
     """File, entry, key and what to write."""
     from qualification.core.paths import DECLARATIONS
 
@@ -337,12 +288,12 @@ def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, sai
     (tmp_path / "models.toml").write_text(
         text[:start] + text[start:].replace(old, new, 1), encoding="utf-8"
     )
-    with pytest.raises(DeclarationError, match=said):
+    with pytest.raises(DeclarationError, match=problem):
         load_registry(tmp_path)
 
 
 def test_a_users_server_is_the_only_deployment():
-    """Named after its model; nothing of ours is asked beside it."""
+    """It is named after its model, and no declared deployment is tested beside it."""
     registry = load_registry().with_server("http://127.0.0.1:8080/v1", "org/Some Model")
     (deployment,) = registry.deployments()
     assert deployment.identifier == "Some-Model-as-served@url"

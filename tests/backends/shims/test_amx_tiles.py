@@ -1,4 +1,4 @@
-"""llama.cpp is kept off AMX tiles where, and only where, its compiler broke them."""
+"""llama.cpp is kept off AMX tiles only if its compiler broke them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def api(tmp_path, monkeypatch):
     """A llama_cpp whose library was built by GCC 12.2.0, on a processor with AMX."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/libggml-cpu.so").write_bytes(_comment("12.2.0"))
-    made = SimpleNamespace(
+    module = SimpleNamespace(
         __file__=str(tmp_path / "llama_cpp.py"),
         llama_print_system_info=lambda: b"CPU : AVX512 = 1 | AMX_INT8 = 1 | ",
         llama_model_default_params=lambda: SimpleNamespace(use_extra_bufts=True),
     )
-    monkeypatch.setattr(amx_tiles, "import_module", lambda _name: made)
-    return made
+    monkeypatch.setattr(amx_tiles, "import_module", lambda _name: module)
+    return module
 
 
-def test_weights_are_left_unpacked_where_the_tiles_are_broken(api):
-    """The switch is off in the parameters that the library takes, and the record says why."""
+def test_weights_are_not_repacked_if_the_tiles_are_broken(api):
+    """The switch is off in the library's default parameters, and the record has the reason."""
     (note,) = amx_tiles.avoid_if_broken()
     assert "GCC 12.2" in note
     assert amx_tiles.avoid_if_broken() == (note,)
@@ -38,14 +38,14 @@ def test_weights_are_left_unpacked_where_the_tiles_are_broken(api):
 
 
 def test_a_processor_without_amx_is_left_alone(api):
-    """Repacking is the ordinary road and stays it."""
+    """Repacking is the default and stays on."""
     api.llama_print_system_info = lambda: b"CPU : AVX2 = 1 | REPACK = 1 | "
     assert amx_tiles.avoid_if_broken() == ()
     assert api.llama_model_default_params().use_extra_bufts is True
 
 
 def test_a_sound_build_is_left_alone(api, tmp_path):
-    """A later GCC knows how much the instruction reads."""
+    """A later GCC has the correct size of what the instruction reads."""
     (tmp_path / "lib/libggml-cpu.so").write_bytes(_comment("12.4.0"))
     assert amx_tiles.avoid_if_broken() == ()
     assert api.llama_model_default_params().use_extra_bufts is True

@@ -69,9 +69,9 @@ def test_an_accepted_session_is_read_back_as_it_was(tmp_path: Path) -> None:
     """Machine, environment, conditions and every trial with its unit."""
     path = accept(tmp_path, SESSION, TRIALS)
     assert path == tmp_path / "air_m4" / f"{NAME}.json"
-    found = read_baseline(path)
-    assert (found.deployment, found.tier, found.schema_version) == (NAME, "air_m4", 1)
-    (session,) = found.sessions
+    baseline = read_baseline(path)
+    assert (baseline.deployment, baseline.tier, baseline.schema_version) == (NAME, "air_m4", 1)
+    (session,) = baseline.sessions
     assert session.trials == TRIALS
     assert (session.machine, session.environment) == (MACHINE, SESSION.environment)
     assert (session.identifier, session.started) == (SESSION.identifier, SESSION.started)
@@ -107,7 +107,7 @@ def test_any_identifier_and_any_finite_number_round_trip(
 ) -> None:
     """To the last bit, and in a file inside of the tier's folder."""
     trials = tuple(
-        Trial(name, metric, value, METRICS[metric][0], number, suite)
+        Trial(name, metric, value, METRICS[metric].unit, number, suite)
         for number, (metric, value, suite) in enumerate(figures)
     )
     session = replace(
@@ -118,10 +118,10 @@ def test_any_identifier_and_any_finite_number_round_trip(
     with tempfile.TemporaryDirectory() as folder:
         path = accept(Path(folder), session, trials)
         assert path.parent == Path(folder) / "air_m4"
-        (found,) = read_baseline(path).sessions
-        assert found.trials == trials
-        assert found.environment == session.environment
-        assert found.machine == session.machine
+        (stored,) = read_baseline(path).sessions
+        assert stored.trials == trials
+        assert stored.environment == session.environment
+        assert stored.machine == session.machine
 
 
 @settings(deadline=None)
@@ -175,10 +175,10 @@ def test_a_wrong_key_is_one_clear_error_with_file_and_key(
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_an_error_and_is_not_written_over(tmp_path: Path, share: float) -> None:
-    """However much of it is left."""
+    """However much of it remains."""
     path = accept(tmp_path, another(1), TRIALS)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
     before = path.read_bytes()
     for action in (lambda: read_baseline(path), lambda: accept(tmp_path, another(2), TRIALS)):
         with pytest.raises(BaselineError, match="is not JSON"):
@@ -200,7 +200,7 @@ def test_a_file_that_is_something_else_is_an_error(tmp_path: Path, content: byte
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    """Who may do without one looks first."""
+    """A caller that can do without one checks for it."""
     with pytest.raises(BaselineError, match="cannot be read"):
         read_baseline(tmp_path / "air_m4" / "x.json")
 
@@ -225,7 +225,7 @@ def test_a_session_twice_in_a_file_is_an_error(tmp_path: Path) -> None:
         (SESSION, (replace(TRIALS[0], metric="tps"),), "'tps' is unknown"),
     ],
 )
-def test_what_makes_no_baseline_is_refused_and_nothing_is_written(
+def test_a_session_that_makes_no_baseline_is_refused_and_nothing_is_written(
     tmp_path: Path, session: Session, trials: tuple[Trial, ...], words: str
 ) -> None:
     """One sentence; the folder stays as it was."""
@@ -267,7 +267,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 def test_a_process_that_dies_before_the_rename_leaves_the_old_file_whole(tmp_path: Path) -> None:
-    """And what it leaves behind does not disturb the next one."""
+    """And its draft does not disturb the next one."""
     path = accept(tmp_path, another(1), TRIALS)
     before = path.read_bytes()
     code = (

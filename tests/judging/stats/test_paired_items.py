@@ -11,7 +11,7 @@ from scipy.stats import binom, binomtest
 from qualification.judging.stats.paired_items import judge_items, loss_bounds, mcnemar
 from qualification.judging.stats.sequential import ALPHA
 
-RIGHT = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
+CORRECT = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
 
 def judged(lost: int, gained: int, items: int):
@@ -22,15 +22,17 @@ def judged(lost: int, gained: int, items: int):
     return judge_items(a, b)
 
 
-@given(RIGHT)
+@given(CORRECT)
 def test_the_bounds_enclose_the_loss_and_swapping_the_labels_mirrors_them(pairs):
-    """Whatever was right."""
+    """Whatever was correct."""
     a, b = zip(*pairs, strict=True)
-    there, back = judge_items(a, b), judge_items(b, a)
-    assert -1 <= there.lower <= there.loss <= there.upper <= 1
-    assert (there.lower, there.upper) == pytest.approx((-back.upper, -back.lower), abs=1e-9)
-    assert there.loss == -back.loss
-    assert not there.name == back.name == "regressed"
+    forward, backward = judge_items(a, b), judge_items(b, a)
+    assert -1 <= forward.lower <= forward.loss <= forward.upper <= 1
+    assert (forward.lower, forward.upper) == pytest.approx(
+        (-backward.upper, -backward.lower), abs=1e-9
+    )
+    assert forward.loss == -backward.loss
+    assert not forward.name == backward.name == "regressed"
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -76,7 +78,7 @@ def test_an_open_decision_says_how_many_items_would_do():
 
 @pytest.mark.parametrize(("a", "b"), [([], []), ([True], [True, False])])
 def test_items_that_are_not_paired_are_an_error(a, b):
-    """None, or more of one side."""
+    """None, or more of one environment."""
     with pytest.raises(ValueError, match="paired items"):
         judge_items(a, b)
 
@@ -87,22 +89,22 @@ def test_items_that_are_not_paired_are_an_error(a, b):
 def test_the_bounds_miss_the_true_loss_hardly_more_often_than_1_in_64(items, gained, loss):
     """Coverage of each bound over every outcome of notable probability (exact, not drawn).
 
-    What decides is the upper bound at the margin and the lower one at no loss; the lower bound of
-    a real loss, which is only reported, is a little short where nothing is gained.
+    The upper bound at the margin and the lower one at no loss decide; the lower bound of a real
+    loss, which is only reported, is a little short where nothing is gained.
     """
     lost = gained + loss
     missed_low = missed_high = 0.0
-    for many in range(items + 1):
-        p_many = binom.pmf(many, items, lost)
-        if p_many < 1e-6:
+    for lost_items in range(items + 1):
+        p_lost = binom.pmf(lost_items, items, lost)
+        if p_lost < 1e-6:
             continue
-        rest = gained / (1 - lost)
-        counts = np.arange(items - many + 1)
-        p_few = binom.pmf(counts, items - many, rest)
-        for few in counts[p_few > 1e-4].tolist():
-            lower, upper = loss_bounds(many, few, items)
-            missed_low += p_many * p_few[few] * (lower > loss)
-            missed_high += p_many * p_few[few] * (upper < loss)
+        counts = np.arange(items - lost_items + 1)
+        p_gained = binom.pmf(counts, items - lost_items, gained / (1 - lost))
+        for gained_items in counts[p_gained > 1e-4].tolist():
+            lower, upper = loss_bounds(lost_items, gained_items, items)
+            probability = p_lost * p_gained[gained_items]
+            missed_low += probability * (lower > loss)
+            missed_high += probability * (upper < loss)
     assert missed_high <= 1.02 * ALPHA
     assert missed_low <= (1.02 if loss == 0 else 1.7) * ALPHA
 
@@ -113,8 +115,8 @@ def test_equal_models_are_hardly_ever_called_worse():
     differ = rng.binomial(200, 0.06, 2000)
     lost = rng.binomial(differ, 0.5)
     regressed = sum(
-        judged(int(one), int(of - one), 200).name == "regressed"
-        for one, of in zip(lost, differ, strict=True)
-        if one > of / 2
+        judged(int(count), int(total - count), 200).name == "regressed"
+        for count, total in zip(lost, differ, strict=True)
+        if count > total / 2
     )
     assert regressed <= 2000 * ALPHA * 1.3

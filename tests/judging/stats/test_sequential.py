@@ -1,4 +1,4 @@
-"""The rule of the upgrade gate: exact p-values, looks, confirmation, giving up, intervals."""
+"""The sequential test: exact p-values, interim analyses, confirmation, futility, intervals."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scipy.stats import rankdata, wilcoxon
 from qualification.core.metrics import GATE_LIMITS, Limits
 from qualification.judging.stats.sequential import (
     ALPHA,
-    HOPE,
-    LOOKS,
+    ANALYSIS_PAIRS,
+    FUTILITY_FACTORS,
     effect,
-    is_hopeless,
+    is_futile,
     judge_series,
     log_ratio,
     p_greater,
@@ -45,7 +45,7 @@ def enumerated(x: list[int]) -> float:
         sum(rank for rank, is_up in zip(free, ups, strict=True) if is_up)
         for ups in product((False, True), repeat=len(free))
     ]
-    return sum(one >= observed for one in sums) / len(sums)
+    return sum(total >= observed for total in sums) / len(sums)
 
 
 @given(TIED)
@@ -102,26 +102,26 @@ def test_a_ratio_of_what_is_not_positive_is_an_error(a, b):
         log_ratio(a, b, "lower")
 
 
-def test_limits_that_leave_no_room_are_an_error():
+def test_an_indifference_bound_over_the_margin_is_an_error():
     """δ₀ must be under m."""
     with pytest.raises(ValueError, match="noticeable"):
         Limits(0.05, 0.05)
 
 
 @given(st.lists(LOGS, max_size=60), st.sampled_from(sorted(GATE_LIMITS)))
-def test_a_decided_series_stays_decided_and_an_open_one_says_when_to_ask_again(x, metric):
+def test_a_decided_series_stays_decided_and_an_open_one_has_a_next_analysis(x, metric):
     """Prefix by prefix: a run that is resumed decides as one that was not."""
     limits = GATE_LIMITS[metric]
-    whole = judge_series(x, limits)
+    final = judge_series(x, limits)
     for pairs in range(len(x) + 1):
         part = judge_series(x[:pairs], limits)
         if part.name == "open":
-            assert part.pairs == pairs < part.wanted <= 60
+            assert part.pairs == pairs < part.next_pairs <= 60
         else:
-            assert part == whole
-            assert part.wanted == 0
+            assert part == final
+            assert part.next_pairs == 0
             assert part.pairs <= pairs
-    assert all(look.pairs in LOOKS for look in whole.looks)
+    assert all(analysis.pairs in ANALYSIS_PAIRS for analysis in final.analyses)
 
 
 @settings(max_examples=40)
@@ -129,22 +129,22 @@ def test_a_decided_series_stays_decided_and_an_open_one_says_when_to_ask_again(x
 def test_sixty_pairs_always_decide_and_the_p_values_agree_with_the_name(x):
     """``pass`` and ``regressed`` exclude each other; each has its p."""
     decision = judge_series(x, DECODE)
-    last = decision.looks[-1]
+    latest = decision.analyses[-1]
     assert decision.name != "open"
     if decision.name == "pass":
-        assert last.p_pass <= ALPHA
+        assert latest.p_pass <= ALPHA
         assert decision.stage == "first"
     if decision.name == "regressed":
-        first = [look for look in decision.looks if look.stage == "first"]
-        for look in (first[-1], last):
-            assert look.p_regressed <= ALPHA < look.p_pass
-        assert decision.pairs == first[-1].pairs + last.pairs
+        first_stage = [analysis for analysis in decision.analyses if analysis.stage == "first"]
+        for analysis in (first_stage[-1], latest):
+            assert analysis.p_regressed <= ALPHA < analysis.p_pass
+        assert decision.pairs == first_stage[-1].pairs + latest.pairs
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(-0.1, 0.04), min_size=6, max_size=6), st.floats(0, 0.3))
 def test_a_faster_b_is_never_judged_worse(x, gain):
-    """Of series that pass at the first look, one that is faster throughout passes too."""
+    """If a series passes at the first analysis, one that is faster throughout passes too."""
     assume(judge_series(x, DECODE).name == "pass")
     assert judge_series([value - gain for value in x], DECODE).name == "pass"
 
@@ -152,7 +152,7 @@ def test_a_faster_b_is_never_judged_worse(x, gain):
 def test_six_pairs_that_agree_pass_and_twelve_that_are_slower_are_confirmed():
     """1/64 is what six pairs reach."""
     assert judge_series([0.0] * 6, DECODE).name == "pass"
-    assert judge_series([0.1] * 6, DECODE).wanted == 12
+    assert judge_series([0.1] * 6, DECODE).next_pairs == 12
     decision = judge_series([0.1] * 12, DECODE)
     assert (decision.name, decision.stage, decision.pairs) == ("regressed", "confirmation", 12)
 
@@ -168,7 +168,7 @@ def test_a_regression_that_fresh_pairs_do_not_show_is_inconclusive(fresh):
 def test_evidence_of_both_passes():
     """Noticeable, and surely less than too much."""
     both = judge_series([0.02, 0.021, 0.022, 0.023, 0.024, 0.025], DECODE)
-    assert both.looks[0].p_regressed == both.looks[0].p_pass == ALPHA
+    assert both.analyses[0].p_regressed == both.analyses[0].p_pass == ALPHA
     assert both.name == "pass"
 
 
@@ -177,33 +177,33 @@ def test_a_series_between_the_limits_ends_inconclusive_after_thirty():
     middle = sum(DECODE.logs) / 2
     between = [middle + sign * 0.008 * step for step in range(1, 16) for sign in (1, -1)]
     decision = judge_series(between, DECODE)
-    assert (decision.name, decision.pairs, len(decision.looks)) == ("inconclusive", 30, 5)
+    assert (decision.name, decision.pairs, len(decision.analyses)) == ("inconclusive", 30, 5)
 
 
-def test_a_hopeless_machine_is_given_up_early_and_only_if_asked():
+def test_a_machine_that_is_too_noisy_stops_early_and_only_if_asked():
     """A run's scatter of 20 %: four of five series, after 9 or 13 pairs; the rest by chance."""
     drawn = [series(seed, 60, 0.0, 0.2 * math.sqrt(2)) for seed in range(200)]
     decisions = [judge_series(x, DECODE) for x in drawn]
     unfit = [decision for decision in decisions if decision.name == "unfit"]
     assert len(unfit) >= 160
-    assert {decision.pairs for decision in unfit} == set(HOPE)
+    assert {decision.pairs for decision in unfit} == set(FUTILITY_FACTORS)
     assert all(judge_series(x, DECODE, futility=False).name != "unfit" for x in drawn)
 
 
-@pytest.mark.parametrize("pairs", sorted(HOPE))
-def test_a_machine_at_the_edge_is_hardly_ever_given_up(pairs):
-    """The factor makes a 99 % bound: of scales just decidable about 1 % are hopeless."""
-    none, much = DECODE.logs
-    edge = (much - none) * math.sqrt(LOOKS[-1]) / 3.15
+@pytest.mark.parametrize("pairs", sorted(FUTILITY_FACTORS))
+def test_a_machine_at_the_edge_is_hardly_ever_stopped(pairs):
+    """The factor makes a 99 % bound: about 1 % of series at a scale just decidable stop."""
+    noticeable, margin = DECODE.logs
+    edge = (margin - noticeable) * math.sqrt(ANALYSIS_PAIRS[-1]) / 3.15
     drawn = np.random.default_rng(7).normal(0, edge, (2000, pairs))
-    hopeless = sum(is_hopeless(x, DECODE) for x in drawn.tolist())
-    assert 4 <= hopeless <= 40
+    futile = sum(is_futile(x, DECODE) for x in drawn.tolist())
+    assert 4 <= futile <= 40
 
 
 def test_equal_environments_are_hardly_ever_called_slower():
     """2,000 series of CV 3 %: the first stage under 2 %, confirmed at most one."""
     x = np.random.default_rng(11).normal(0, 0.03 * math.sqrt(2), (2000, 60)).tolist()
-    decisions = [judge_series(one, DECODE) for one in x]
+    decisions = [judge_series(ratios, DECODE) for ratios in x]
     begun = sum(decision.stage == "confirmation" for decision in decisions)
     assert begun <= 40
     assert sum(decision.name == "regressed" for decision in decisions) <= 1
@@ -212,10 +212,10 @@ def test_equal_environments_are_hardly_ever_called_slower():
 
 @settings(max_examples=40)
 @given(st.lists(st.integers(-40, 40).map(lambda n: n / 100), min_size=6, max_size=14))
-def test_the_interval_holds_what_the_test_does_not_reject(x):
+def test_the_interval_contains_the_centres_that_the_test_does_not_reject(x):
     """Just outside each bound the test rejects, just inside it does not."""
-    found = effect(x, DECODE)
-    lower, upper = math.log(found.lower), math.log(found.upper)
+    estimate = effect(x, DECODE)
+    lower, upper = math.log(estimate.lower), math.log(estimate.upper)
     step = 1e-4
     assert p_greater([value - (lower - step) for value in x]) <= ALPHA
     assert p_greater([(upper + step) - value for value in x]) <= ALPHA
@@ -226,15 +226,15 @@ def test_the_interval_holds_what_the_test_does_not_reject(x):
 @given(SERIES)
 def test_swapping_the_labels_inverts_the_effect(x):
     """Ratio and bounds; the estimate lies between them."""
-    there, back = effect(x, DECODE), effect([-value for value in x], DECODE)
-    assert there.ratio == pytest.approx(1 / back.ratio)
-    assert there.mde80 == pytest.approx(back.mde80)
+    forward, backward = effect(x, DECODE), effect([-value for value in x], DECODE)
+    assert forward.ratio == pytest.approx(1 / backward.ratio)
+    assert forward.mde80 == pytest.approx(backward.mde80)
     if len(x) < 6:
-        assert (there.lower, there.upper) == (0, math.inf)
+        assert (forward.lower, forward.upper) == (0, math.inf)
     else:
-        assert there.upper == pytest.approx(1 / back.lower)
-        assert there.lower <= there.ratio * (1 + 1e-12)
-        assert there.ratio <= there.upper * (1 + 1e-12)
+        assert forward.upper == pytest.approx(1 / backward.lower)
+        assert forward.lower <= forward.ratio * (1 + 1e-12)
+        assert forward.ratio <= forward.upper * (1 + 1e-12)
 
 
 def test_the_detectable_effect_shrinks_with_pairs_and_never_under_the_noticeable():

@@ -1,4 +1,4 @@
-"""Layouts: declared sizes count to declared parameters, canaries' to their files."""
+"""Layouts: declared configs give the declared parameters, canaries' the tensors of their files."""
 
 import json
 
@@ -12,8 +12,14 @@ from qualification.models.loading import load_registry
 
 CANARIES = home() / "fixtures/canaries"
 FAMILIES = (
-    "qwen2_5_vl", "qwen2_vl", "smolvlm", "smolvlm2", "llava_next", "phi3_v", "moondream2",
-)  # fmt: skip
+    "qwen2_5_vl",
+    "qwen2_vl",
+    "smolvlm",
+    "smolvlm2",
+    "llava_next",
+    "phi3_v",
+    "moondream2",
+)
 REGISTRY = load_registry()
 REAL = [model for model in REGISTRY.models if model.sources[0].weights == "hub"]
 
@@ -35,7 +41,7 @@ def _file(path):
 
 
 def _as_file(tensors):
-    return {one.name: (one.shape, one.dtype, one.bytes) for one in tensors}
+    return {tensor.name: (tensor.shape, tensor.dtype, tensor.bytes) for tensor in tensors}
 
 
 @pytest.mark.parametrize("model", REAL, ids=lambda model: model.name)
@@ -49,29 +55,30 @@ def test_a_declared_config_has_the_declared_shape(model):
     """models.toml and the config file say the same of the language model."""
     text = gguf_files.text_config(declared(model.name)["config.json"])
     shape = model.shape
-    assert (shape.layers, shape.hidden_size, shape.intermediate_size) == (
-        text["num_hidden_layers"], text["hidden_size"], text["intermediate_size"],
-    )  # fmt: skip
+    assert shape.layers == text["num_hidden_layers"]
+    assert shape.hidden_size == text["hidden_size"]
+    assert shape.intermediate_size == text["intermediate_size"]
     assert (shape.heads, shape.kv_heads) == (
-        text["num_attention_heads"], text["num_key_value_heads"],
-    )  # fmt: skip
+        text["num_attention_heads"],
+        text["num_key_value_heads"],
+    )
     assert shape.vocab_size == text["vocab_size"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_layout_of_a_canary_is_its_file(family):
     """Published names and shapes, tensor by tensor."""
-    found, _ = _file(CANARIES / family / "model.safetensors")
-    found = {name: entry for name, entry in found.items() if "model.region." not in name}
-    assert _as_file(safetensors_files.plain(_config(family), "f32")) == found
+    tensors, _ = _file(CANARIES / family / "model.safetensors")
+    written = {name: entry for name, entry in tensors.items() if "model.region." not in name}
+    assert _as_file(safetensors_files.plain(_config(family), "f32")) == written
 
 
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_layout_of_a_converted_canary_is_its_file(family, bits):
-    """What mlx_vlm.convert quantised, how it is packed, and what it left as it was."""
-    found, _ = _file(CANARIES / f"{family}-{bits}" / "model.safetensors")
-    assert _as_file(safetensors_files.mlx_quantised(_config(family), bits)) == found
+    """The tensors that mlx_vlm.convert packs, and those that it leaves in full precision."""
+    written, _ = _file(CANARIES / f"{family}-{bits}" / "model.safetensors")
+    assert _as_file(safetensors_files.mlx_quantised(_config(family), bits)) == written
 
 
 def _gguf(path):
@@ -92,37 +99,37 @@ def _gguf(path):
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
 def test_the_layout_of_a_text_model_is_its_gguf(family, file, quantisation):
     """llama.cpp's names, and the types that llama_model_quantize chose."""
-    found = _gguf(CANARIES / family / "gguf" / file)
-    assert _as_file(gguf_files.text_model(_config(family), quantisation)) == found
+    written = _gguf(CANARIES / family / "gguf" / file)
+    assert _as_file(gguf_files.text_model(_config(family), quantisation)) == written
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
 def test_the_layout_of_a_vision_part_is_its_mmproj(family):
     """llama.cpp's names for the tower and the projector."""
-    found = _gguf(CANARIES / family / "gguf/mmproj.gguf")
-    assert _as_file(gguf_files.mmproj(_config(family), "F32")) == found
+    written = _gguf(CANARIES / family / "gguf/mmproj.gguf")
+    assert _as_file(gguf_files.mmproj(_config(family), "F32")) == written
 
 
 @pytest.mark.parametrize(
     "deployment",
-    [each for each in REGISTRY.deployments() if each.source.weights == "hub"],
+    [d for d in REGISTRY.deployments() if d.source.weights == "hub"],
     ids=lambda deployment: deployment.identifier,
 )
 def test_every_declared_deployment_has_a_layout(deployment):
     """Each source of real weights can be written, and no name comes twice in a file."""
     for tensors in contents(deployment).values():
         assert tensors
-        assert len({one.name for one in tensors}) == len(tensors)
+        assert len({tensor.name for tensor in tensors}) == len(tensors)
 
 
 def test_q4_k_m_mixes_as_llama_quantize_does():
     """Half of the value and down projections and the output have six bits."""
     config = declared("qwen2.5-vl-3b")["config.json"]
-    made = {one.name: one.dtype for one in gguf_files.text_model(config, "Q4_K_M")}
-    assert made["token_embd.weight"] == "Q6_K"  # tied: it is the output too
-    down = [made[f"blk.{layer}.ffn_down.weight"] for layer in range(36)]
+    types = {tensor.name: tensor.dtype for tensor in gguf_files.text_model(config, "Q4_K_M")}
+    assert types["token_embd.weight"] == "Q6_K"  # tied: it is the output too
+    down = [types[f"blk.{layer}.ffn_down.weight"] for layer in range(36)]
     assert down[:4] == ["Q6_K"] * 4
     assert down[-5:] == ["Q6_K"] * 5
     assert down.count("Q6_K") == 18
-    assert made["blk.0.attn_k.weight"] == "Q4_K"
-    assert made["blk.0.attn_norm.weight"] == "F32"
+    assert types["blk.0.attn_k.weight"] == "Q4_K"
+    assert types["blk.0.attn_norm.weight"] == "F32"

@@ -35,11 +35,16 @@ FIXTURES = home() / "fixtures"
 MORE_TOKENS = 600
 GGUF = {"model_file": "model.gguf", "mmproj_file": "mmproj-f16.gguf"}
 KINDS = [
-    ("qwen2_5_vl", "llamacpp", "Q4_K_M"), ("smolvlm", "llamacpp", "Q8_0"),
-    ("llava_next", "llamacpp", "Q4_0"), ("moondream2", "llamacpp", "f16"),
-    ("qwen2_vl", "mlx", "4bit"), ("phi3_v", "mlx", "8bit"), ("moondream2", "mlx", "bf16"),
-    ("smolvlm2", "torch", "f32"), ("llava_next", "torch", "bf16"),
-]  # fmt: skip
+    ("qwen2_5_vl", "llamacpp", "Q4_K_M"),
+    ("smolvlm", "llamacpp", "Q8_0"),
+    ("llava_next", "llamacpp", "Q4_0"),
+    ("moondream2", "llamacpp", "f16"),
+    ("qwen2_vl", "mlx", "4bit"),
+    ("phi3_v", "mlx", "8bit"),
+    ("moondream2", "mlx", "bf16"),
+    ("smolvlm2", "torch", "f32"),
+    ("llava_next", "torch", "bf16"),
+]
 
 
 @pytest.fixture
@@ -137,38 +142,40 @@ def test_the_library_reads_what_was_written(tmp_path_factory, tensors):
     ]
     safetensors_file.write(file, infos)
     with safe_open(file, framework="numpy") as read:
-        found = {name: tuple(read.get_slice(name).get_shape()) for name in read.keys()}  # noqa: SIM118
-    assert found == {info.name: info.shape for info in infos}
+        shapes = {name: tuple(read.get_slice(name).get_shape()) for name in read.keys()}  # noqa: SIM118
+    assert shapes == {info.name: info.shape for info in infos}
 
 
 @pytest.mark.parametrize(("family", "backend", "quantisation"), KINDS)
-def test_what_is_made_is_whole_and_as_the_layout_says(tiny, family, backend, quantisation):
-    """Our own check takes it, and each file has the tensors of its layout."""
+def test_written_files_are_whole_and_have_the_tensors_of_the_layout(
+    tiny, family, backend, quantisation
+):
+    """They pass the check of weights, and each file has the tensors of its layout."""
     deployment = tiny(family, backend, quantisation)
     folder = cache.ready(deployment, FIXTURES)
     check_files(replace(load_request(deployment, FIXTURES), path=str(folder)))
     for name, tensors in layouts.contents(deployment).items():
         if backend == "llamacpp":
-            found = {
-                (one.name, tuple(int(side) for side in reversed(one.shape)), int(one.n_bytes))
-                for one in GGUFReader(folder / name).tensors
+            written = {
+                (t.name, tuple(int(side) for side in reversed(t.shape)), int(t.n_bytes))
+                for t in GGUFReader(folder / name).tensors
             }
-            assert found == {(one.name, one.shape, one.bytes) for one in tensors}
+            assert written == {(tensor.name, tensor.shape, tensor.bytes) for tensor in tensors}
         else:
             with safe_open(folder / name, framework="numpy") as read:
-                assert sorted(read.keys()) == sorted(one.name for one in tensors)
+                assert sorted(read.keys()) == sorted(tensor.name for tensor in tensors)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
 def test_a_gguf_has_every_key_of_the_canarys(tiny, family):
-    """What llama.cpp asks for is there, and the vocabulary has the declared length."""
+    """All keys that llama.cpp needs are there, and the vocabulary has the declared length."""
     folder = cache.ready(tiny(family, "llamacpp", "f16"), FIXTURES)
     canary = FIXTURES / "canaries" / family / "gguf"
-    made, model = GGUFReader(folder / "model.gguf"), GGUFReader(canary / "model.gguf")
-    assert set(made.fields) == set(model.fields)
-    tokens = made.fields["tokenizer.ggml.tokens"].contents()
+    written, model = GGUFReader(folder / "model.gguf"), GGUFReader(canary / "model.gguf")
+    assert set(written.fields) == set(model.fields)
+    tokens = written.fields["tokenizer.ggml.tokens"].contents()
     assert len(tokens) == len(set(tokens)) == MORE_TOKENS
-    assert len(made.fields["tokenizer.ggml.token_type"].contents()) == MORE_TOKENS
+    assert len(written.fields["tokenizer.ggml.token_type"].contents()) == MORE_TOKENS
     mmproj = GGUFReader(folder / "mmproj-f16.gguf")
     assert set(mmproj.fields) == set(GGUFReader(canary / "mmproj.gguf").fields)
 
@@ -178,12 +185,12 @@ def test_every_id_has_a_text_and_the_canarys_keep_theirs(tiny, family):
     """Special tokens have the numbers that the config names; padding decodes to something."""
     folder = cache.ready(tiny(family, "mlx", "bf16"), FIXTURES)
     for file in folder.rglob("tokenizer.json"):
-        made = Tokenizer.from_file(str(file))
+        longer = Tokenizer.from_file(str(file))
         canary = Tokenizer.from_file(str(FIXTURES / "canaries" / family / file.relative_to(folder)))
-        assert made.get_vocab_size() == MORE_TOKENS
-        assert made.get_vocab() == made.get_vocab() | canary.get_vocab()
-        assert all(made.id_to_token(number) for number in range(MORE_TOKENS))
-        assert made.encode("What colour is it?").ids == canary.encode("What colour is it?").ids
+        assert longer.get_vocab_size() == MORE_TOKENS
+        assert longer.get_vocab() == longer.get_vocab() | canary.get_vocab()
+        assert all(longer.id_to_token(number) for number in range(MORE_TOKENS))
+        assert longer.encode("What colour is it?").ids == canary.encode("What colour is it?").ids
 
 
 @pytest.mark.parametrize("width", [256, 320])
@@ -193,23 +200,25 @@ def test_types_are_those_that_llama_cpp_chooses(tiny, quantisation, number, tied
     """llama_model_quantize on an unquantised one of 16 layers gives the layout's types."""
     llama_cpp = pytest.importorskip("llama_cpp")
     changes = {
-        "num_hidden_layers": 16, "hidden_size": width, "intermediate_size": 2 * width,
+        "num_hidden_layers": 16,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
         "tie_word_embeddings": tied,
-    }  # fmt: skip
+    }
     deployment = tiny("qwen2_5_vl", "llamacpp", "f16", **changes)
     source = cache.ready(deployment, FIXTURES) / "model.gguf"
     target = source.with_name("quantised.gguf")
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype, options.nthread = number, 1
     assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), options) == 0
-    found = {one.name: one.tensor_type.name for one in GGUFReader(target).tensors}
+    chosen = {tensor.name: tensor.tensor_type.name for tensor in GGUFReader(target).tensors}
     config = layouts.declared("tiny")["config.json"]
-    made = gguf_files.text_model(config, quantisation)
-    assert {one.name: one.dtype for one in made} == found
+    tensors = gguf_files.text_model(config, quantisation)
+    assert {tensor.name: tensor.dtype for tensor in tensors} == chosen
 
 
 def test_the_second_time_nothing_is_made(tiny, monkeypatch):
-    """The folder is found, and it says what it is."""
+    """The folder is found, and its manifest describes it."""
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
     folder = cache.ready(deployment, FIXTURES)
     monkeypatch.setattr(cache, "_make", None)
@@ -239,35 +248,35 @@ def test_a_maker_that_fails_leaves_nothing_and_one_that_died_is_tidied_after(tin
     assert not dead.exists()
 
 
-def test_of_two_makers_at_once_one_makes_and_both_have_it(tiny, monkeypatch):
+def test_two_builders_at_once_build_once_and_both_get_it(tiny, monkeypatch):
     """The second waits for the lock and finds the first one's work."""
-    deployment, made, found = tiny("smolvlm", "llamacpp", "Q8_0"), [], []
+    deployment, builds, folders = tiny("smolvlm", "llamacpp", "Q8_0"), [], []
     original = cache._make
 
     def slow(*arguments):
-        made.append(1)
+        builds.append(1)
         time.sleep(0.2)
         original(*arguments)
 
     monkeypatch.setattr(cache, "_make", slow)
     both = [
-        threading.Thread(target=lambda: found.append(cache.ready(deployment, FIXTURES)))
+        threading.Thread(target=lambda: folders.append(cache.ready(deployment, FIXTURES)))
         for _ in range(2)
     ]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
-    assert len(made) == 1
-    assert len(found) == 2
-    assert found[0] == found[1]
+    assert len(builds) == 1
+    assert len(folders) == 2
+    assert folders[0] == folders[1]
 
 
 def test_a_disk_that_is_too_full_is_refused_before_anything_is_written(tiny, monkeypatch):
     """One sentence with both figures and the way out."""
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(WeightsUnavailable, match=r"0\.0 GB free.*QUALIFY_CACHE"):
+    with pytest.raises(WeightsUnavailable, match=r"1\.00 KB free.*QUALIFY_CACHE"):
         cache.ready(deployment, FIXTURES)
     assert not [file for file in (cache.cache_folder() / "synthetic").iterdir() if file.is_dir()]
 
@@ -280,14 +289,13 @@ def test_weights_that_do_not_fit_into_memory_are_refused_before_anything_is_writ
 
 
 def test_another_layout_is_another_folder(tiny, monkeypatch):
-    """What an older release made is not taken, and is listed as such."""
+    """The folder of an older release is not used, and is listed as such."""
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
     old = cache.ready(deployment, FIXTURES)
     monkeypatch.setattr(layouts, "VERSION", layouts.VERSION + 1)
     new = cache.ready(deployment, FIXTURES)
-    assert {entry.folder: entry.current for entry in cache.entries((deployment,))} == {
-        old: False, new: True,
-    }  # fmt: skip
+    current = {entry.folder: entry.current for entry in cache.entries((deployment,))}
+    assert current == {old: False, new: True}
 
 
 def test_the_command_lists_and_removes(tiny):
@@ -306,43 +314,23 @@ def test_results_of_random_weights_have_names_of_their_own():
     registry = load_registry()
     random = registry.with_weights("synthetic").deployments()
     assert random
-    assert all("-synthetic@" in one.identifier for one in random)
-    declared = {one.identifier for one in registry.deployments()}
-    assert not declared & {one.identifier for one in random}
-    assert {one.source.weights for one in registry.with_weights("canary").deployments()} == {
-        "canary"
-    }
+    assert all("-synthetic@" in deployment.identifier for deployment in random)
+    declared = {deployment.identifier for deployment in registry.deployments()}
+    assert not declared & {deployment.identifier for deployment in random}
+    canaries = registry.with_weights("canary").deployments()
+    assert {deployment.source.weights for deployment in canaries} == {"canary"}
 
 
-TIERS = "tiers = []\n"
-MODELS = """
-[[models]]
-name = "toy"
-family = "toy"
-parameters = 1000
-licence = "MIT"
-capabilities = ["vision", "text_only"]
-
-[[models.sources]]
-backend = "torch"
-quantisation = "bf16"
-repository = "toy/toy"
-"""
-
-
-def test_suites_that_want_right_answers_are_skipped_with_the_reason(pytester, monkeypatch):
+def test_suites_that_need_correct_answers_are_skipped_with_the_reason(toy_project, monkeypatch):
     """--weights synthetic: quality is not asked, load is tried."""
-    monkeypatch.setenv("QUALIFY_HOME", str(pytester.path))
-    monkeypatch.setenv("QUALIFY_CACHE", str(pytester.path / "cache"))
-    monkeypatch.delenv("QUALIFY_RESULTS", raising=False)
-    folder = pytester.mkdir("declared")
-    texts = {"models": MODELS, "tiers": TIERS, "chips": "chips = []\n", "bugs": "bugs = []\n"}
-    for name, text in texts.items():
-        (folder / f"{name}.toml").write_text(text)
+    monkeypatch.setenv("QUALIFY_CACHE", str(toy_project.path / "cache"))
     suites = Path(qualification.suites.__file__).parent
-    result = pytester.runpytest_subprocess(
-        "-p", "qualification.pytest_plugin", "--declarations", str(folder), "-ra",
-        "--weights", "synthetic", str(suites / "test_quality.py"), str(suites / "test_load.py"),
-    )  # fmt: skip
+    result = toy_project.run(
+        *("--weights", "synthetic", suites / "test_quality.py", suites / "test_load.py"),
+        suite="",
+        backend="torch",
+        weights="hub",
+        repository="toy/toy",
+    )
     result.stdout.fnmatch_lines(["SKIPPED*random weights cannot answer*"])
     assert "no declarations/configs/toy.json" in result.stdout.str()

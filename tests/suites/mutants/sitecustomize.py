@@ -1,9 +1,10 @@
 """Breaks the mlx backend of a worker that was started with this folder on PYTHONPATH.
 
-``MUTATION`` names the break; each is what a release of a library has done, or could do.
+``MUTATION`` names the fault; a release of a library has had each of them, or could have it.
 """
 
 import importlib
+import itertools
 import os
 
 _import_module = importlib.import_module
@@ -11,7 +12,7 @@ SECTIONS = [int(x) for x in os.environ.get("SECTIONS", "0,4,4").split(",")]
 
 
 def _zeroed_vision(module):
-    """The vision tower's features are all nought."""
+    """The vision tower's features are all zero."""
 
     def broken(backend):
         tower = type(backend._model.vision_tower)
@@ -22,7 +23,7 @@ def _zeroed_vision(module):
 
 
 def _shifted_image_tokens(module):
-    """The picture's tokens stand one place later than the template wrote them."""
+    """The image's tokens are one place behind the place that the template gave them."""
 
     def broken(backend):
         import mlx.core as mx
@@ -32,14 +33,14 @@ def _shifted_image_tokens(module):
 
         def shifted(ids):
             row = ids.tolist()[0]
-            made = list(row)
-            for place, one in enumerate(row[:-1]):
-                if one == token and row[place + 1] != token:  # the last one of a picture
-                    first = place
-                    while row[first - 1] == token:
-                        first -= 1
-                    made[first : place + 2] = [row[place + 1], *row[first : place + 1]]
-            return mx.array([made])
+            moved = list(row)
+            for end, (current, following) in enumerate(itertools.pairwise(row)):
+                if current == token and following != token:  # the end of an image
+                    start = end
+                    while row[start - 1] == token:
+                        start -= 1
+                    moved[start : end + 2] = [following, *row[start : end + 1]]
+            return mx.array([moved])
 
         def embeddings(input_ids=None, *args, **kwargs):
             return original(shifted(input_ids), *args, **kwargs)
@@ -50,7 +51,7 @@ def _shifted_image_tokens(module):
 
 
 def _wrong_rotary_sections(module):
-    """The rotary dimensions are divided among time, height and width in another way."""
+    """The rotary dimensions are divided differently among time, height and width."""
     original = module.Backend.load
 
     def load(self, request):
@@ -59,9 +60,9 @@ def _wrong_rotary_sections(module):
         read = mlx_vlm.utils.load_config
 
         def config(*args, **kwargs):
-            made = read(*args, **kwargs)
-            made["rope_scaling"]["mrope_section"] = SECTIONS
-            return made
+            changed = read(*args, **kwargs)
+            changed["rope_scaling"]["mrope_section"] = SECTIONS
+            return changed
 
         mlx_vlm.utils.load_config = config
         return original(self, request)
@@ -70,9 +71,9 @@ def _wrong_rotary_sections(module):
 
 
 def _dropped_template(module):
-    """The prompt is the bare text behind the picture's placeholder."""
+    """The prompt is only the text behind the image's placeholder."""
 
-    def prompt(self, messages, _pictures):
+    def prompt(self, messages, _images):
         text = " ".join(p.value for m in messages for p in m.parts if p.kind == "text")
         places = sum(p.kind == "image" for m in messages for p in m.parts)
         return "<|vision_start|><|image_pad|><|vision_end|>" * places + text
@@ -80,19 +81,19 @@ def _dropped_template(module):
     module.Backend._prompt = prompt
 
 
-def _kept_cache(module):
-    """The key/value cache of the first request is used for all that follow."""
+def _reused_cache(module):
+    """The key/value cache of the first request serves all later requests."""
     import mlx_vlm
 
     original = mlx_vlm.stream_generate
-    kept = []
+    caches = []
 
     def stream_generate(model, *args, **kwargs):
         from mlx_vlm.models import cache
 
-        if not kept:
-            kept.append(cache.make_prompt_cache(model.language_model))
-        return original(model, *args, prompt_cache=kept[0], **kwargs)
+        if not caches:
+            caches.append(cache.make_prompt_cache(model.language_model))
+        return original(model, *args, prompt_cache=caches[0], **kwargs)
 
     mlx_vlm.stream_generate = stream_generate
 
@@ -113,7 +114,7 @@ _MUTATIONS = {
     "shifted_image_tokens": _shifted_image_tokens,
     "wrong_rotary_sections": _wrong_rotary_sections,
     "dropped_template": _dropped_template,
-    "kept_cache": _kept_cache,
+    "reused_cache": _reused_cache,
 }
 
 

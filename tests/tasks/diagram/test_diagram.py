@@ -1,4 +1,4 @@
-"""The drawn diagram: what is in it, and what an answer about it is worth."""
+"""The drawn diagram: its labels, and the scores of an answer about it."""
 
 import itertools
 import time
@@ -8,29 +8,29 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import ImageChops
 
-from qualification.tasks.diagram import picture as diagram
-from qualification.tasks.diagram.picture import COMPONENTS, DECOYS, SIZE, draw, labels
+from qualification.tasks.diagram import drawing as diagram
+from qualification.tasks.diagram.drawing import COMPONENTS, DECOYS, SIZE, draw, labels
 from qualification.tasks.diagram.scoring import DiagramScore, ends_in_mid_sentence, score
 
-# --------------------------------------------------------------------------- the picture
+# --------------------------------------------------------------------------- the image
 
 
-def test_the_picture_is_always_the_same():
-    """Of the size of the seeds' picture, with no chance in it."""
-    once = draw()
-    assert (once.size, once.mode) == ((1355, 710), "RGB")
-    assert once.tobytes() == draw().tobytes()
+def test_the_image_is_always_the_same():
+    """The size of the published diagram (docs/published-documents.md), and no randomness."""
+    image = draw()
+    assert (image.size, image.mode) == ((1355, 710), "RGB")
+    assert image.tobytes() == draw().tobytes()
 
 
 def test_every_component_is_written_once_and_nothing_else_is():
-    """The ground truth is what is there."""
+    """The ground truth is what the image shows."""
     written = [" ".join(label.lines) for label in labels()]
     assert sorted(written) == sorted(COMPONENTS)
     assert len(set(COMPONENTS)) == len(COMPONENTS)
 
 
-def test_it_has_what_the_seed_names():
-    """Document 001 of the seeds."""
+def test_it_has_the_components_of_the_published_diagram():
+    """docs/published-documents.md ("Practices that are measured") lists them."""
     assert {
         "Enterprise Reference Architecture",
         "Business Capability Architecture",
@@ -49,26 +49,25 @@ def _inked(label):
 
     paper = "black" if label.colour == "#ffffff" else "white"
     blank = Image.new("RGB", (SIZE[0] * 3, SIZE[1] * 3), paper)
-    picture = blank.copy()
-    diagram._write(ImageDraw.Draw(picture), label)
-    return ImageChops.difference(blank, picture).reduce(3).getbbox()
+    image = blank.copy()
+    diagram._write(ImageDraw.Draw(image), label)
+    return ImageChops.difference(blank, image).reduce(3).getbbox()
 
 
 def test_no_text_leaves_its_box_or_runs_into_another():
-    """And each line is high enough to be read."""
+    """Each line is also tall enough to be read."""
     boxes = [(label, _inked(label)) for label in labels()]
     for label, (left, top, right, bottom) in boxes:
         x0, y0, x1, y1 = label.box
         assert x0 + 1 <= left < right <= x1 - 1, label
         assert y0 <= top < bottom <= y1, label
         assert (bottom - top) / len(label.lines) >= 12, f"{label} is too small to read"
-    for (_, one), (_, other) in itertools.combinations(boxes, 2):
-        apart = one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
-        assert apart, (one, other)
+    for (_, a), (_, b) in itertools.combinations(boxes, 2):
+        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1], (a, b)
 
 
 def test_the_hub_is_in_the_centre():
-    """Nearer to the middle of the picture than anything else."""
+    """It is nearer to the middle of the image than any other label."""
 
     def distance(label):
         left, top, right, bottom = label.box
@@ -78,10 +77,10 @@ def test_the_hub_is_in_the_centre():
 
 
 def test_no_name_is_found_in_another():
-    """Neither a component in a decoy nor the other way round, singular or plural."""
+    """No component is found in a decoy and no decoy in a component, singular or plural."""
     for name in (*COMPONENTS, *DECOYS):
-        found = score(name)
-        assert (*found.found, *found.invented) == (name,)
+        result = score(name)
+        assert (*result.named, *result.hallucinated) == (name,)
 
 
 # --------------------------------------------------------------------------- names
@@ -118,16 +117,16 @@ the rest. In summary, the Digital Hub is the heart of the architecture.
 
 
 def test_a_good_answer_has_full_marks():
-    """Lists, headings and emphasis of the usual kind; the hub may be named often."""
-    found = score(GOOD)
-    assert found == DiagramScore(COMPONENTS, (), (), found.repetition, found.repeated, False)
-    assert found.recall == 1
-    assert found.repetition < 3
-    assert found.metrics() == {
+    """Usual lists, headings and emphasis; the hub may be named often."""
+    result = score(GOOD)
+    assert result == DiagramScore(COMPONENTS, (), (), result.repetition, result.repeated, False)
+    assert result.recall == 1
+    assert result.repetition < 3
+    assert result.metrics() == {
         "diagram_recall": 1.0,
-        "diagram_inventions": 0.0,
-        "diagram_repetition": float(found.repetition),
-        "diagram_cut_off": 0.0,
+        "diagram_hallucinations": 0.0,
+        "diagram_repetition": float(result.repetition),
+        "diagram_truncated": 0.0,
     }
 
 
@@ -160,7 +159,7 @@ def test_a_good_answer_has_full_marks():
 )
 def test_a_name_is_found_however_it_is_written(text):
     """Case, plural, hyphens, line breaks and markdown do not count."""
-    assert score(text).found == ("Digital Hub",)
+    assert score(text).named == ("Digital Hub",)
 
 
 @pytest.mark.parametrize(
@@ -187,15 +186,15 @@ def test_a_name_is_found_however_it_is_written(text):
     ],
 )
 def test_a_name_is_not_found_in_other_words(text):
-    """Words are whole, and follow each other."""
-    assert "Digital Hub" not in score(text).found
+    """The words of a name are whole and follow each other."""
+    assert "Digital Hub" not in score(text).named
 
 
-def test_inventions_are_the_decoys_that_were_named():
-    """However they are written."""
-    found = score("The Digital Hub feeds the **data-lakes** and an API gateway.")
-    assert found.invented == ("API Gateway", "Data Lake")
-    assert found.found == ("Digital Hub",)
+def test_hallucinations_are_the_decoys_that_were_named():
+    """Decoys are found however they are written."""
+    result = score("The Digital Hub feeds the **data-lakes** and an API gateway.")
+    assert result.hallucinated == ("API Gateway", "Data Lake")
+    assert result.named == ("Digital Hub",)
 
 
 def _plural(name):
@@ -204,14 +203,14 @@ def _plural(name):
 
 @given(names=st.sets(st.sampled_from((*COMPONENTS, *DECOYS))), order=st.randoms())
 @settings(deadline=None)
-def test_what_is_listed_is_what_is_found(names, order):
-    """Any of the names, in any order, in any of the usual forms."""
+def test_every_listed_name_is_found(names, order):
+    """Any names in any order and any usual form."""
     listed = sorted(names)
     order.shuffle(listed)
     forms = (str, str.upper, "**{}**".format, _plural, "a {}: with words behind".format)
-    found = score("".join(f"- {order.choice(forms)(name)}\n" for name in listed))
-    assert set(found.found) | set(found.invented) == names
-    assert found.recall == len(names & set(COMPONENTS)) / len(COMPONENTS)
+    result = score("".join(f"- {order.choice(forms)(name)}\n" for name in listed))
+    assert set(result.named) | set(result.hallucinated) == names
+    assert result.recall == len(names & set(COMPONENTS)) / len(COMPONENTS)
 
 
 # --------------------------------------------------------------------------- repetition
@@ -231,9 +230,9 @@ def test_what_is_listed_is_what_is_found(names, order):
     ],
 )
 def test_corporate_support_three_times_is_found(text):
-    """What the seeds saw of the 3B model, in any form."""
-    found = score(text)
-    assert (found.repetition, found.repeated) == (3, "corporate support")
+    """The repetition that was published about a 3B model, in any form."""
+    result = score(text)
+    assert (result.repetition, result.repeated) == (3, "corporate support")
 
 
 @pytest.mark.parametrize(
@@ -255,8 +254,8 @@ def test_corporate_support_three_times_is_found(text):
         ("| a | b |\n| a | b |\n| a | b |", 3),
     ],
 )
-def test_repetition_is_the_most_that_one_thing_is_said(text, times):
-    """Labels, numbers and a table's columns may come again."""
+def test_repetition_is_the_highest_count(text, times):
+    """Labels, numbers and the columns of a table may occur again."""
     assert score(text).repetition == times
 
 
@@ -268,15 +267,15 @@ def test_repetition_is_the_most_that_one_thing_is_said(text, times):
 )
 @settings(deadline=None)
 def test_a_loop_is_counted(block, times):
-    """Whatever the block of words, it is found behind itself at least so often."""
+    """Any repeated block of words is counted at least that often."""
     assert score("So " + " ".join(block * times)).repetition >= times
 
 
-# --------------------------------------------------------------------------- cut-off
+# --------------------------------------------------------------------------- truncation
 
 
 @pytest.mark.parametrize(
-    ("text", "cut"),
+    ("text", "truncated"),
     [
         ("It shows a hub.", False),
         ("It shows a hub", True),
@@ -298,11 +297,11 @@ def test_a_loop_is_counted(block, times):
         ("Ein Knoten…", False),
     ],
 )
-def test_an_answer_that_stops_in_mid_sentence_is_cut_off(text, cut):
+def test_an_answer_that_stops_in_mid_sentence_is_truncated(text, truncated):
     """Lists, headings, tables and names need no full stop."""
-    assert ends_in_mid_sentence(text) is cut
-    assert score(text).cut_off is cut
-    assert score(text, "length").cut_off is True
+    assert ends_in_mid_sentence(text) is truncated
+    assert score(text).truncated is truncated
+    assert score(text, "length").truncated is True
 
 
 # --------------------------------------------------------------------------- hostile text
@@ -312,26 +311,29 @@ def test_an_answer_that_stops_in_mid_sentence_is_cut_off(text, cut):
 @example("\x00\x1b[31mDigital Hub\x1b[0m\u202e\ud800")
 @example("Digital Hub " * 50)
 @settings(deadline=None)
-def test_whatever_is_said_can_be_scored(text):
+def test_any_answer_can_be_scored(text):
     """Every answer has a score within its bounds."""
-    found = score(text)
-    assert 0 <= found.recall <= 1
-    assert set(found.found) | set(found.missing) == set(COMPONENTS)
-    assert len(found.found) + len(found.missing) == len(COMPONENTS)
-    assert set(found.invented) <= set(DECOYS)
-    assert found.repetition >= (1 if found.found else 0)
-    assert len(found.repeated) <= 81
-    assert isinstance(found.sentence(), str)
+    result = score(text)
+    assert 0 <= result.recall <= 1
+    assert set(result.named) | set(result.missing) == set(COMPONENTS)
+    assert len(result.named) + len(result.missing) == len(COMPONENTS)
+    assert set(result.hallucinated) <= set(DECOYS)
+    assert result.repetition >= (1 if result.named else 0)
+    assert len(result.repeated) <= 81
+    assert isinstance(result.sentence(), str)
 
 
 @pytest.mark.parametrize(
     "piece",
-    [".", "-", " ", "*", "\n", "a", "a ", "a'", "1. ", "|", "**a", "<br ", "- ", "Digital Hub ",
-     "Digital ", "\x1b[31m\u202e", "a\u0301\u0323", "\ufdfa", "`", "#", "a-", "(", ". "],
+    [
+        *(".", "-", " ", "*", "\n", "a", "a ", "a'", "1. ", "|", "**a", "<br ", "- "),
+        *("Digital Hub ", "Digital ", "\x1b[31m\u202e", "a\u0301\u0323", "\ufdfa"),
+        *("`", "#", "a-", "(", ". "),
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_long_text_is_scored_in_proportion_to_its_length(piece):
-    """No text takes quadratic time: 300,000 characters are a second, not hours."""
+    """No text takes quadratic time: 300,000 characters take a second, not hours."""
     text = " " + piece * (300_000 // len(piece)) + "x"
     started = time.process_time()
     score(text)

@@ -1,4 +1,4 @@
-"""The official VQA 2.0 files in a user's folder: read whole, sampled steadily, or refused."""
+"""The official VQA 2.0 files in a user's folder: read, sampled reproducibly, or refused."""
 
 import json
 import shutil
@@ -16,12 +16,12 @@ ANSWERS = "v2_mscoco_{}_annotations.json"
 
 
 def _content(split="val2014", count=30):
-    """A set of the published form: two questions to a picture."""
-    asked = [
+    """A set of the published form: two questions to an image."""
+    questions = [
         {"image_id": 458752 + n // 2, "question": f"What is {n}?", "question_id": 458752000 + n}
         for n in range(count)
     ]
-    answered = [
+    annotations = [
         {
             "question_type": "what is",
             "multiple_choice_answer": "yes",
@@ -29,29 +29,29 @@ def _content(split="val2014", count=30):
                 {"answer": f"yes {n}", "answer_confidence": "maybe", "answer_id": person}
                 for person in range(1, 11)
             ],
-            "image_id": one["image_id"],
+            "image_id": question["image_id"],
             "answer_type": "other",
-            "question_id": one["question_id"],
+            "question_id": question["question_id"],
         }
-        for n, one in enumerate(asked)
+        for n, question in enumerate(questions)
     ]
     frame = {"info": {"version": "2.0"}, "license": {}, "data_type": "mscoco"}
     return (
-        {**frame, "task_type": "Open-Ended", "data_subtype": split, "questions": asked},
-        {**frame, "data_subtype": split, "annotations": answered},
+        {**frame, "task_type": "Open-Ended", "data_subtype": split, "questions": questions},
+        {**frame, "data_subtype": split, "annotations": annotations},
     )
 
 
 def _write(folder, content, split="val2014", group=None, inside=True):
     folder.mkdir(exist_ok=True)
-    asked, answered = content
-    (folder / QUESTIONS.format(split)).write_text(json.dumps(asked), encoding="utf-8")
-    (folder / ANSWERS.format(split)).write_text(json.dumps(answered), encoding="utf-8")
+    questions, annotations = content
+    (folder / QUESTIONS.format(split)).write_text(json.dumps(questions), encoding="utf-8")
+    (folder / ANSWERS.format(split)).write_text(json.dumps(annotations), encoding="utf-8")
     group = group or split
-    pictures = folder / group if inside else folder
-    pictures.mkdir(exist_ok=True)
+    images = folder / group if inside else folder
+    images.mkdir(exist_ok=True)
     for number in {458752 + n // 2 for n in range(30)}:
-        Image.new("L", (4, 3), 99).save(pictures / f"COCO_{group}_{number:012d}.jpg")
+        Image.new("L", (4, 3), 99).save(images / f"COCO_{group}_{number:012d}.jpg")
     return folder
 
 
@@ -69,19 +69,19 @@ def _one_sentence(error):
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_official_files_are_read(tmp_path, inside):
-    """Questions, ten answers each, and pictures beside the files or in the split's folder."""
+    """Questions, ten answers each, and images beside the files or in the split's folder."""
     folder = _write(tmp_path / "vqa", _content(), inside=inside)
-    found = official_set(folder, 100, 1)
-    assert (found.source, len(found.items)) == ("val2014", 30)
-    item = next(item for item in found.items if item.identifier == "val2014-458752003")
+    questions = official_set(folder, 100, 1)
+    assert (questions.source, len(questions.items)) == ("val2014", 30)
+    item = next(item for item in questions.items if item.identifier == "val2014-458752003")
     assert (item.question, item.people) == ("What is 3?", ("yes 3",) * 10)
-    assert item.picture.name == "COCO_val2014_000000458753.jpg"
+    assert item.file.name == "COCO_val2014_000000458753.jpg"
     assert (item.image().mode, item.image().size) == ("RGB", (4, 3))
-    assert found.note == f"30 of 30 questions of val2014 in {folder}, seed 1"
+    assert questions.note == f"30 of 30 questions of val2014 in {folder}, seed 1"
 
 
 def test_a_sample_is_the_same_everywhere(folder):
-    """Pinned: it must not change with the Python, the machine or a release of ours."""
+    """The sample is pinned: it must not change with Python, the machine or our releases."""
     numbers = [item.identifier[-3:] for item in official_set(folder, 5, 2026).items]
     assert numbers == ["018", "003", "004", "017", "007"]
 
@@ -89,54 +89,54 @@ def test_a_sample_is_the_same_everywhere(folder):
 @given(order=st.randoms(use_true_random=False), seed=st.integers(), sample=st.integers(1, 40))
 @settings(max_examples=15, deadline=None)
 def test_a_sample_does_not_depend_on_the_order_in_the_files(tmp_path_factory, order, seed, sample):
-    """And a larger one begins with a smaller one."""
-    asked, answered = _content()
-    folder = _write(tmp_path_factory.mktemp("vqa"), (asked, answered))
+    """A larger sample also starts with the smaller one."""
+    questions, annotations = _content()
+    folder = _write(tmp_path_factory.mktemp("vqa"), (questions, annotations))
     straight = official_set(folder, sample, seed)
-    order.shuffle(asked["questions"])
-    order.shuffle(answered["annotations"])
-    shuffled = official_set(_write(folder, (asked, answered)), sample, seed)
+    order.shuffle(questions["questions"])
+    order.shuffle(annotations["annotations"])
+    shuffled = official_set(_write(folder, (questions, annotations)), sample, seed)
     assert shuffled == straight
     assert official_set(folder, 40, seed).items[: len(straight.items)] == straight.items
     shutil.rmtree(folder)
 
 
 def test_seeds_take_different_samples(folder):
-    """Of 30 questions, five."""
+    """Ten seeds choose more than five different samples of five."""
     assert len({official_set(folder, 5, seed).items for seed in range(10)}) > 5
 
 
-def test_of_two_splits_the_validation_is_taken(folder):
-    """And the note says so."""
+def test_the_validation_split_is_preferred(folder):
+    """The note names the split that is not used."""
     _write(folder, _content("train2014"), "train2014")
     assert splits_in(folder) == ("val2014", "train2014")
-    found = official_set(folder, 3, 1)
-    assert found.source == "val2014"
-    assert found.note.endswith("; train2014 there not taken")
+    questions = official_set(folder, 3, 1)
+    assert questions.source == "val2014"
+    assert questions.note.endswith("; train2014 there not used")
 
 
-def test_test_dev_has_the_pictures_of_test(tmp_path):
-    """Whoever has the answers can use them."""
+def test_test_dev_has_the_images_of_test(tmp_path):
+    """A user who has the answers can use them."""
     folder = _write(tmp_path / "vqa", _content("test-dev2015"), "test-dev2015", "test2015")
-    assert official_set(folder, 1, 1).items[0].picture.name.startswith("COCO_test2015_")
+    assert official_set(folder, 1, 1).items[0].file.name.startswith("COCO_test2015_")
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    """Before anything is loaded."""
+def test_a_missing_folder_is_named(tmp_path):
+    """The error comes before anything is loaded."""
     with pytest.raises(DatasetError, match="is no folder") as error:
         splits_in(tmp_path / "gone")
     assert "gone" in _one_sentence(error)
 
 
-def test_an_empty_folder_is_told_what_belongs_there(tmp_path):
-    """By the names of the files."""
+def test_the_error_for_an_empty_folder_names_the_files(tmp_path):
+    """It also names the place to download them."""
     with pytest.raises(DatasetError, match="v2_OpenEnded_mscoco_val2014") as error:
         splits_in(tmp_path)
     assert "visualqa.org" in _one_sentence(error)
 
 
-def test_a_file_without_its_other_is_missed(folder):
-    """By name."""
+def test_questions_without_their_answers_are_refused(folder):
+    """The error names the missing file."""
     (folder / ANSWERS.format("val2014")).unlink()
     with pytest.raises(DatasetError, match=r"without v2_mscoco_val2014_annotations\.json") as error:
         splits_in(folder)
@@ -146,7 +146,7 @@ def test_a_file_without_its_other_is_missed(folder):
 def test_the_test_split_alone_has_no_answers(tmp_path):
     """Its answers were never published."""
     (tmp_path / QUESTIONS.format("test2015")).write_text("{}")
-    with pytest.raises(DatasetError, match="no answers are published, use val2014") as error:
+    with pytest.raises(DatasetError, match="no answers to the tests are published") as error:
         splits_in(tmp_path)
     _one_sentence(error)
 
@@ -167,7 +167,7 @@ def test_the_test_split_alone_has_no_answers(tmp_path):
     ids=repr,
 )
 def test_a_corrupt_file_is_refused(folder, text):
-    """In one sentence with the file's name."""
+    """The error is one sentence with the file's name."""
     (folder / QUESTIONS.format("val2014")).write_bytes(text)
     with pytest.raises(DatasetError, match="questions") as error:
         official_set(folder, 5, 1)
@@ -175,13 +175,13 @@ def test_a_corrupt_file_is_refused(folder, text):
 
 
 def _change(change):
-    asked, answered = _content()
-    change(asked, answered)
-    return asked, answered
+    questions, annotations = _content()
+    change(questions, annotations)
+    return questions, annotations
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda q, a: q["questions"].pop(4), r"questions.json: has nothing on 1 .* 458752004"),
         (
@@ -220,49 +220,49 @@ def _change(change):
         ),
     ],
 )
-def test_files_that_do_not_fit_are_refused(tmp_path, change, said):
+def test_files_that_do_not_fit_are_refused(tmp_path, change, message):
     """The sentence names the file, the place and what to do."""
     folder = _write(tmp_path / "vqa", _content())
     _write(folder, _change(change))
-    with pytest.raises(DatasetError, match=said) as error:
+    with pytest.raises(DatasetError, match=message) as error:
         official_set(folder, 5, 1)
     assert "put" in _one_sentence(error)
 
 
-def test_missing_pictures_are_counted_and_named(folder):
-    """Of the sample only: nobody needs all 40,504."""
-    taken = official_set(folder, 2, 1).items
-    for picture in (folder / "val2014").iterdir():
-        if picture not in {item.picture for item in taken}:
-            picture.unlink()
-    assert official_set(folder, 2, 1).items == taken
-    taken[0].picture.unlink()
-    with pytest.raises(DatasetError, match=rf"pictures .* {taken[0].picture.name}") as error:
+def test_missing_images_are_counted_and_named(folder):
+    """Only those of the sample: nobody needs all 40,504 images."""
+    sample = official_set(folder, 2, 1).items
+    for image in (folder / "val2014").iterdir():
+        if image not in {item.file for item in sample}:
+            image.unlink()
+    assert official_set(folder, 2, 1).items == sample
+    sample[0].file.unlink()
+    with pytest.raises(DatasetError, match=rf"images .* {sample[0].file.name}") as error:
         official_set(folder, 2, 1)
     assert "1 of 2" in _one_sentence(error)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0\x00\x10JFIF"])
-def test_a_picture_that_cannot_be_decoded_is_named(folder, content):
-    """When it is asked for."""
+def test_an_image_that_cannot_be_decoded_is_named(folder, content):
+    """The error comes when the image is opened."""
     item = official_set(folder, 1, 1).items[0]
-    item.picture.write_bytes(content)
-    with pytest.raises(DatasetError, match=item.picture.name) as error:
+    item.file.write_bytes(content)
+    with pytest.raises(DatasetError, match=item.file.name) as error:
         item.image()
     _one_sentence(error)
 
 
-def test_a_truncated_picture_is_named(folder):
-    """Half a file is not half a picture."""
+def test_a_truncated_image_is_named(folder):
+    """Half a file is not half an image."""
     item = official_set(folder, 1, 1).items[0]
-    Image.effect_noise((200, 200), 50).save(item.picture)
-    item.picture.write_bytes(item.picture.read_bytes()[:2000])
-    with pytest.raises(DatasetError, match="not a whole picture"):
+    Image.effect_noise((200, 200), 50).save(item.file)
+    item.file.write_bytes(item.file.read_bytes()[:2000])
+    with pytest.raises(DatasetError, match="not a whole image"):
         item.image()
 
 
 @pytest.mark.parametrize("sample", [0, -1])
 def test_a_sample_has_at_least_one_question(folder, sample):
-    """Said before the files are read."""
-    with pytest.raises(DatasetError, match="ask for 1 or more"):
+    """The error comes before the files are read."""
+    with pytest.raises(DatasetError, match="request 1 or more"):
         official_set(folder, sample, 1)

@@ -1,4 +1,4 @@
-"""The VQA 2.0 accuracy, to the letter of the published code."""
+"""The VQA 2.0 accuracy, exactly as in the published code."""
 
 import hashlib
 
@@ -12,17 +12,20 @@ from qualification.tasks.vqa.scoring import (
     VqaItem,
     VqaSet,
     generated_set,
-    is_simply_right,
+    is_simply_correct,
     normalise,
     score,
     vqa_accuracy,
 )
 
-# What the official lists and rules make a difference to, among words that they do not.
-_words = st.sampled_from((
-    "red", "Red", "RED.", "a", "The", "an", "two", "none", "2", "10", "dont", "don't", "Im", "lets",
-    "1,000", "3.5", ".5", "v.2", "2:50", "red-blue", "red - blue", "(red)", "girl's", "é", "\n",
-))  # fmt: skip
+# Words that the official lists and rules change, among words that they do not.
+_words = st.sampled_from(
+    (
+        *("red", "Red", "RED.", "a", "The", "an", "two", "none", "2", "10", "dont", "don't", "Im"),
+        *("lets", "1,000", "3.5", ".5", "v.2", "2:50", "red-blue", "red - blue", "(red)", "girl's"),
+        *("é", "\n"),
+    )
+)
 _answers = st.one_of(
     st.lists(_words, max_size=4).map(" ".join), st.text(max_size=12), st.lists(_words).map("".join)
 )
@@ -35,7 +38,7 @@ _people = st.lists(_answers, min_size=1, max_size=3).flatmap(
 
 
 @pytest.mark.parametrize(
-    ("said", "compared"),
+    ("text", "compared"),
     [
         ("Black.", "black"),
         ("The  dog", "dog"),
@@ -75,13 +78,13 @@ _people = st.lists(_answers, min_size=1, max_size=3).flatmap(
         ("." * 40, "." * 8),  # re.UNICODE, 32, is passed where the count belongs
     ],
 )
-def test_normalising_follows_the_published_code(said, compared):
+def test_normalising_follows_the_published_code(text, compared):
     """Worked out by hand from vqaEval.py, oddities and all."""
-    assert normalise(said) == compared
+    assert normalise(text) == compared
 
 
 def test_the_contractions_are_the_published_ones():
-    """All of the official list that can ever change a word; its digest was taken from that list."""
+    """Every entry of the official list that can change a word; the digest is of that list."""
     digest = hashlib.sha256(repr(sorted(CONTRACTIONS.items())).encode()).hexdigest()
     assert (len(CONTRACTIONS), digest[:16]) == (114, "3bbe719c676d7e82")
 
@@ -90,7 +93,7 @@ def test_the_contractions_are_the_published_ones():
 @example("İ ß Ǆ ٣,٤")
 @settings(deadline=None)
 def test_normalising_twice_is_normalising_once(text):
-    """But for more full stops than the official code takes at once."""
+    """Except with more full stops than the official code removes at once."""
     assume(text.count(".") <= 32)
     assert normalise(normalise(text)) == normalise(text)
 
@@ -123,14 +126,16 @@ def test_official_accuracy(people, answer, accuracy):
 @given(people=_people, answer=_answers)
 @settings(deadline=None)
 def test_official_accuracy_is_the_mean_over_those_left_out(people, answer):
-    """The short form equals the definition, and is one of five values."""
-    said = answer.replace("\n", " ").replace("\t", " ").strip()
-    heard = [one.replace("\n", " ").replace("\t", " ").strip() for one in people]
-    if len(set(heard)) > 1:
-        said, heard = normalise(answer), [normalise(one) for one in people]
+    """The short form equals the definition and is one of five values."""
+
+    def clean(text):
+        return text.replace("\n", " ").replace("\t", " ").strip()
+
+    form = normalise if len({clean(human) for human in people}) > 1 else clean
+    humans = [form(human) for human in people]
     defined = [
-        min(1.0, (heard[:place] + heard[place + 1 :]).count(said) / 3)
-        for place in range(len(heard))
+        min(1.0, (humans[:place] + humans[place + 1 :]).count(form(answer)) / 3)
+        for place in range(len(humans))
     ]
     assert vqa_accuracy(answer, people) == pytest.approx(sum(defined) / 10)
     assert vqa_accuracy(answer, people) in (0, 0.3, 0.6, 0.9, 1)
@@ -139,28 +144,28 @@ def test_official_accuracy_is_the_mean_over_those_left_out(people, answer):
 @given(people=_people, answer=_answers, order=st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_the_order_of_the_people_does_not_matter(people, answer, order):
-    """Of either accuracy."""
-    other = list(people)
-    order.shuffle(other)
-    assert vqa_accuracy(answer, other) == vqa_accuracy(answer, people)
-    assert is_simply_right(answer, other) == is_simply_right(answer, people)
+    """This holds for both accuracies."""
+    shuffled = list(people)
+    order.shuffle(shuffled)
+    assert vqa_accuracy(answer, shuffled) == vqa_accuracy(answer, people)
+    assert is_simply_correct(answer, shuffled) == is_simply_correct(answer, people)
 
 
 @given(people=_people)
 @settings(deadline=None)
-def test_the_most_frequent_answer_is_simply_right(people):
-    """And by the official measure it is right as far as people agree."""
+def test_the_most_frequent_answer_is_simply_correct(people):
+    """By the official measure it is correct as far as people agree."""
     most = max(people, key=people.count)
     if people.count(most) > 5:
-        assert is_simply_right(most, people)
+        assert is_simply_correct(most, people)
         assert vqa_accuracy(most, people) == 1
 
 
 @pytest.mark.parametrize(
-    ("people", "answer", "right"),
+    ("people", "answer", "correct"),
     [
         (["black"] * 10, "Black.", True),
-        (["yes"] * 6 + ["no"] * 4, "no", False),  # officially fully right
+        (["yes"] * 6 + ["no"] * 4, "no", False),  # officially fully correct
         (["red", "blue"] * 5, "blue", True),
         (["red", "blue"] * 5, "Red!", True),
         (["two"] * 4 + ["2"] * 2 + ["three"] * 4, "2", True),  # six, once normalised
@@ -168,17 +173,17 @@ def test_the_most_frequent_answer_is_simply_right(people):
         (["red"] * 10, "it is red", False),
     ],
 )
-def test_simple_accuracy(people, answer, right):
-    """The normalised answer is the most frequent human one, or one of them."""
-    assert is_simply_right(answer, people) is right
+def test_simple_accuracy(people, answer, correct):
+    """The normalised answer is a most frequent human answer."""
+    assert is_simply_correct(answer, people) is correct
 
 
 def test_without_people_there_is_no_accuracy():
-    """Nought would say that the answer was wrong."""
+    """Zero would mean that the answer was wrong."""
     with pytest.raises(ValueError, match="human answers"):
         vqa_accuracy("yes", [])
     with pytest.raises(ValueError, match="human answers"):
-        is_simply_right("yes", [])
+        is_simply_correct("yes", [])
 
 
 # --------------------------------------------------------------------------- a set
@@ -186,24 +191,24 @@ def test_without_people_there_is_no_accuracy():
 
 def _set(*people):
     return VqaSet(
-        "val2014", tuple(VqaItem(str(n), "?", tuple(each)) for n, each in enumerate(people)), "four"
+        "val2014", tuple(VqaItem(str(n), "?", tuple(ten)) for n, ten in enumerate(people)), "four"
     )
 
 
 def test_a_score_has_both_accuracies_and_their_intervals():
-    """Of four answers: right, 0.9 and second choice, right, wrong."""
+    """Four answers: correct, 0.9 as the second choice, correct, incorrect."""
     questions = _set(
         ["red"] * 10, ["yes"] * 7 + ["no"] * 3, ["2"] * 9 + ["3"], ["dog"] * 6 + ["cat"] * 4
     )
-    found = score(questions, ["red", "no", "two", "<b>horse</b>"])
-    assert found.metrics() == {
+    result = score(questions, ["red", "no", "two", "<b>horse</b>"])
+    assert result.metrics() == {
         "vqa_accuracy": pytest.approx(0.725),
         "simple_accuracy": pytest.approx(0.5),
     }
-    assert found.wrong == (("?", "<b>horse</b>", "dog"),)
-    assert found.accuracy.lower < 0.725 < found.accuracy.upper
-    assert "72.5%" in found.sentence()
-    assert "four" in found.sentence()
+    assert result.incorrect == (("?", "<b>horse</b>", "dog"),)
+    assert result.accuracy.lower < 0.725 < result.accuracy.upper
+    assert "72.5%" in result.sentence()
+    assert "four" in result.sentence()
 
 
 @given(
@@ -212,22 +217,22 @@ def test_a_score_has_both_accuracies_and_their_intervals():
 )
 @settings(max_examples=30, deadline=None)
 def test_a_score_is_a_share(people, answers):
-    """Between nought and one, with the interval around it."""
-    found = score(_set(*people), answers[: len(people)])
-    for interval in (found.accuracy, found.simple):
+    """Each is between zero and one, with its interval around it."""
+    result = score(_set(*people), answers[: len(people)])
+    for interval in (result.accuracy, result.simple):
         assert 0 <= interval.lower <= interval.mean <= interval.upper <= 1
 
 
 def test_each_question_needs_an_answer():
-    """A set that is answered in part has no accuracy."""
+    """A set that is only partly answered has no accuracy."""
     with pytest.raises(ValueError, match="zip"):
         score(_set(["red"] * 10), [])
     with pytest.raises(ValueError, match="one question"):
         score(_set(), [])
 
 
-def test_generated_questions_are_answered_by_ten_who_know():
-    """The official measure then asks for the answer to the letter."""
+def test_generated_questions_require_the_exact_answer():
+    """All ten people agree, so the official measure normalises nothing."""
     questions = generated_set(generate(5, 12, "heldout", ["colour", "shape", "both"]))
     answers = [item.generated.answer for item in questions.items]
     assert score(questions, answers).metrics() == {

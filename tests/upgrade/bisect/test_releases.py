@@ -31,13 +31,15 @@ def day(number):
 def test_releases_strictly_between_are_in_order_from_good_to_bad(versions, upwards):
     """Whichever of the two is newer."""
     good, bad = ("1.5", "1.20") if upwards else ("1.20", "1.5")
-    kept = [Version(one) for one in between(versions, {}, good, bad).versions]
-    assert kept == sorted(kept, reverse=not upwards)
-    assert {str(one) for one in kept} == {v for v in versions if 5 < Version(v).minor < 20}
+    chosen = [Version(version) for version in between(versions, {}, good, bad).versions]
+    assert chosen == sorted(chosen, reverse=not upwards)
+    assert {str(version) for version in chosen} == {
+        v for v in versions if 5 < Version(v).minor < 20
+    }
 
 
 def test_a_backport_that_was_published_later_is_left_out():
-    """And said, as are what was withdrawn and pre-releases."""
+    """And named with the reason, as yanked releases and pre-releases are."""
     facts = {
         "1.0": Fact(day(1)),
         "1.1": Fact(day(2)),
@@ -45,10 +47,10 @@ def test_a_backport_that_was_published_later_is_left_out():
         "1.9.1": Fact(day(20)),
         "2.0": Fact(day(10)),
     }
-    found = between([*facts, "1.3rc1", "1.4"], facts, "1.0", "2.0")
-    assert found.versions == ("1.1", "1.4")
-    assert dict(found.left_out) == {
-        "1.2": "it was withdrawn (yanked)",
+    releases = between([*facts, "1.3rc1", "1.4"], facts, "1.0", "2.0")
+    assert releases.versions == ("1.1", "1.4")
+    assert dict(releases.left_out) == {
+        "1.2": "it was yanked",
         "1.3rc1": "it is a pre-release",
         "1.9.1": "it was published on 2026-01-20, not between the two",
     }
@@ -65,8 +67,8 @@ def test_pre_releases_are_searched_where_the_bad_one_is_one():
     assert between(["1.1rc1", "1.1rc2"], {}, "1.0", "1.1rc3").versions == ("1.1rc1", "1.1rc2")
 
 
-def test_an_index_in_json_tells_dates_and_withdrawals():
-    """A release is withdrawn when all of its files are, and published with its first."""
+def test_an_index_in_json_has_dates_and_yanked_releases():
+    """A release is yanked if all of its files are, and published with its earliest."""
     files = [
         {"filename": "a_b-1.0-py3-none-any.whl", "upload-time": "2026-01-02T10:00:00.25Z"},
         {"filename": "a-b-1.0.tar.gz", "upload-time": "2026-01-01T00:00:00Z", "yanked": "why"},
@@ -111,13 +113,13 @@ def folder_index(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("folder_index")
 def test_pip_itself_says_what_installs_here():
-    """Withdrawn ones and wheels of another platform are none, pre-releases only where asked for."""
+    """No yanked releases, no wheels of another platform, pre-releases only on request."""
     assert set(installable(sys.executable, "some.thing")) == {"1.0"}
     assert "2.0rc1" in installable(sys.executable, "some.thing", pre_releases=True)
 
 
 @pytest.mark.usefixtures("folder_index")
-def test_an_index_in_a_folder_tells_what_is_withdrawn():
+def test_an_index_in_a_folder_says_what_is_yanked():
     """It has no dates."""
     facts = published(sys.executable, "Some_Thing")
     assert facts["1.1"] == Fact(None, yanked=True)

@@ -51,30 +51,30 @@ def no_other_wheels(root, wheels, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_an_interpreter_that_exists_is_taken_as_it_is(root):
+def test_an_existing_interpreter_is_used_unchanged(root):
     """Its releases are read from it; nothing is made."""
-    found = ready(environment_spec("here"), root=root / "nothing")
-    assert found.versions["pytest"] == pytest.__version__
-    assert not found.fresh
-    assert found.key == ready(environment_spec("here")).key
+    build = ready(environment_spec("here"), root=root / "nothing")
+    assert build.versions["pytest"] == pytest.__version__
+    assert not build.fresh
+    assert build.key == ready(environment_spec("here")).key
     assert not (root / "nothing").exists()
 
 
 @pytest.mark.parametrize("text", ["/nowhere/python", "/bin/true", "/dev/null"])
-def test_what_is_no_interpreter_is_one_sentence(text):
+def test_a_path_that_is_no_interpreter_is_reported_in_one_sentence(text):
     """With its path, and what to do."""
     with pytest.raises(EnvironmentFailed, match=f"^{text}: .*name a Python interpreter$"):
         ready(environment_spec(text))
 
 
-def test_a_python_that_is_not_installed_is_one_sentence(root):
+def test_a_python_that_is_not_installed_is_reported_in_one_sentence(root):
     """It says which is to be installed."""
     with pytest.raises(EnvironmentFailed, match=r"no Python 3\.4 on the PATH"):
         ready(replace(SPEC, python="3.4"), root=root)
 
 
 @pytest.mark.parametrize(
-    ("stderr", "said"),
+    ("stderr", "sentence"),
     [
         (
             "WARNING: x\nERROR: Could not find a version that satisfies the requirement a==9 (from "
@@ -92,45 +92,45 @@ def test_a_python_that_is_not_installed_is_one_sentence(root):
             "ERROR: Could not build wheels for llama, which is required\n",
             "Failed building wheel for llama",
         ),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
         ("ERROR: \x1b[31mred\n", "\\x1b[31mred"),
     ],
 )
-def test_of_what_pip_says_the_cause_is_kept(stderr, said):
+def test_the_cause_of_a_failure_is_taken_from_the_output_of_pip(stderr, sentence):
     """One line, harmless to a terminal, without an address."""
-    assert pip_calls.reason("", stderr) == said
+    assert pip_calls.reason("", stderr) == sentence
 
 
 @pytest.mark.slow
 def test_a_build_holds_what_it_resolved_to_and_is_found_again(root, monkeypatch):
     """The second time nothing is asked of pip."""
-    first = ready(SPEC, root=root)
-    assert first.fresh
-    assert first.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
-    assert pip_calls.probe(first.python).versions == first.versions
+    build = ready(SPEC, root=root)
+    assert build.fresh
+    assert build.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
+    assert pip_calls.probe(build.python).versions == build.versions
     monkeypatch.setattr(pip_calls, "_pip", None)
     second = ready(SPEC, root=root, say=pytest.fail)
-    assert second == replace(first, fresh=False) == find(SPEC, root=root)
+    assert second == replace(build, fresh=False) == find(SPEC, root=root)
     assert second in built(root)
 
 
 @pytest.mark.slow
-def test_requests_that_resolve_alike_share_a_build(root):
-    """Whoever asks second gets the first one's folder, under its own name."""
-    first = ready(SPEC, root=root)
+def test_requests_that_resolve_to_the_same_releases_share_a_build(root):
+    """The second request gets the same folder, under its own name."""
+    build = ready(SPEC, root=root)
     more = replace(SPEC, name="other", pins=("alpha==1.0", "beta==1.0"))
     assert find(more, root=root) is None
     second = ready(more, root=root)
-    assert (second.key, second.python, second.fresh) == (first.key, first.python, False)
+    assert (second.key, second.python, second.fresh) == (build.key, build.python, False)
     assert second.spec.name == "other"
 
 
 @pytest.mark.slow
 def test_other_releases_are_another_build(root):
     """Both stay; removing one leaves the other."""
-    first = ready(SPEC, root=root)
+    build = ready(SPEC, root=root)
     second = ready(replace(SPEC, pins=("alpha==2.0",)), root=root)
-    assert first.key != second.key
+    assert build.key != second.key
     remove(second)
     assert not second.python.exists()
     assert find(second.spec, root=root) is None
@@ -147,43 +147,43 @@ def test_a_build_that_was_changed_is_built_again(root):
     info.rename(info.with_name("beta-3.0.dist-info"))
     metadata = info.with_name("beta-3.0.dist-info") / "METADATA"
     metadata.write_text(metadata.read_text().replace("1.0", "3.0"))
-    said = []
-    after = ready(SPEC, root=root, say=said.append)
+    sentences = []
+    after = ready(SPEC, root=root, say=sentences.append)
     assert after.fresh
     assert after.versions == before.versions
-    assert "changed" in said[0]
+    assert "changed" in sentences[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("pins", "said"),
+    ("pins", "sentence"),
     [
         (("alpha==9.0",), "tiny: pip failed: No matching distribution found for alpha==9.0"),
         (("alpha==1.0", "delta==1.0"), "(?=.*Cannot install)(?=.*delta 1.0 depends on beta<1)"),
     ],
 )
-def test_what_cannot_be_resolved_is_one_sentence(root, pins, said):
-    """It has the line of pip that says why, and nothing is left."""
+def test_pins_that_cannot_be_resolved_are_reported_in_one_sentence(root, pins, sentence):
+    """It has pip's own reason, and nothing is left."""
     before = sorted(root.glob("*"))
-    with pytest.raises(EnvironmentFailed, match=said) as caught:
+    with pytest.raises(EnvironmentFailed, match=sentence) as caught:
         ready(replace(SPEC, pins=pins), root=root)
     assert "\n" not in str(caught.value)
     assert sorted(root.glob("*")) == before
 
 
 @pytest.mark.slow
-def test_a_password_of_an_index_is_not_kept(root, monkeypatch):
+def test_a_password_of_an_index_is_not_stored(root, monkeypatch):
     """Not in a file of the cache, not in a folder's name."""
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_TIMEOUT", "1")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     spec = replace(SPEC, index="http://me:secret@127.0.0.1:9/simple")
-    one = ready(spec, root=root)
-    kept = [*root.glob(".resolved-*"), *root.glob("*/complete.json")]
-    assert kept
-    assert not [file for file in kept if "secret" in file.read_text()]
-    assert one.key != ready(SPEC, root=root).key
+    build = ready(spec, root=root)
+    files = [*root.glob(".resolved-*"), *root.glob("*/complete.json")]
+    assert files
+    assert not [file for file in files if "secret" in file.read_text()]
+    assert build.key != ready(SPEC, root=root).key
 
 
 def test_the_command_lists_what_is_declared_before_anything_is_built(monkeypatch, tmp_path):
@@ -204,8 +204,8 @@ def test_the_command_builds_lists_and_removes(root, monkeypatch):
     monkeypatch.setattr(declared, "environment_spec", lambda name: SPEC)
     monkeypatch.setattr(declared, "environment_names", lambda: ("tiny",))
     call = CliRunner().invoke
-    made = call(environments, ["build", "tiny", "--candidate", "alpha==2.0"])
-    python = Path(made.stdout.strip())
+    process = call(environments, ["build", "tiny", "--candidate", "alpha==2.0"])
+    python = Path(process.stdout.strip())
     assert pip_calls.probe(python).versions["alpha"] == "2.0"
     key = python.parent.parent.name
     assert key in call(environments, ["list"]).stdout
@@ -215,26 +215,26 @@ def test_the_command_builds_lists_and_removes(root, monkeypatch):
 
 
 def _build(root: Path, answers, start=None) -> None:
-    """In another process: build, and say whether it was this one that did."""
-    said: list[str] = []
+    """In another process: get the environment, and report whether this process built it."""
+    sentences: list[str] = []
     if start is not None:
         start.wait(60)
-    answers.put((ready(SPEC, root=root, say=said.append).fresh, said))
+    answers.put((ready(SPEC, root=root, say=sentences.append).fresh, sentences))
 
 
 @pytest.mark.slow
-def test_of_two_builders_at_once_one_builds_and_both_have_it(root):
-    """Two real processes on an empty place of the cache."""
+def test_one_of_two_builders_at_once_builds_and_both_get_the_build(root):
+    """Two real processes on an empty cache."""
     remove(ready(SPEC, root=root))
     answers, start = _FORK.Queue(), _FORK.Barrier(2)
     builders = [_FORK.Process(target=_build, args=(root, answers, start)) for _ in range(2)]
-    for one in builders:
-        one.start()
-    heard = [answers.get(timeout=60) for _ in builders]
-    for one in builders:
-        one.join(10)
-    assert sorted(fresh for fresh, _ in heard) == [False, True]
-    assert any("waiting for process" in sentence for _, said in heard for sentence in said)
+    for builder in builders:
+        builder.start()
+    reports = [answers.get(timeout=60) for _ in builders]
+    for builder in builders:
+        builder.join(10)
+    assert sorted(fresh for fresh, _ in reports) == [False, True]
+    assert any("waiting for process" in sentence for _, lines in reports for sentence in lines)
 
 
 class _Slow(http.server.SimpleHTTPRequestHandler):
@@ -242,7 +242,7 @@ class _Slow(http.server.SimpleHTTPRequestHandler):
 
     wheels = Path()
     fetched: "list[str]" = []  # noqa: RUF012 - made anew by the test
-    asked = threading.Event()
+    requested = threading.Event()
     may = threading.Event()
 
     def __init__(self, *args):
@@ -252,7 +252,7 @@ class _Slow(http.server.SimpleHTTPRequestHandler):
         if self.path.endswith(".whl"):
             self.fetched.append(self.path)
             if self.fetched.count(self.path) == 2:
-                self.asked.set()
+                self.requested.set()
                 self.may.wait(60)
         super().do_GET()
 
@@ -272,25 +272,25 @@ def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch)
     try:
         builder = _FORK.Process(target=_build, args=(root, _FORK.Queue()))
         builder.start()
-        assert _Slow.asked.wait(60), _Slow.fetched
+        assert _Slow.requested.wait(60), _Slow.fetched
         builder.kill()
         builder.join(10)
         (half,) = (file for file in root.glob("[!.]*") if not (file / "complete.json").exists())
         assert (half / "bin/python").exists()
-        said: list[str] = []
+        sentences: list[str] = []
 
         def say(sentence):
-            said.append(sentence)
+            sentences.append(sentence)
             if sentence.startswith("waiting"):
                 _Slow.may.set()
 
-        found = ready(SPEC, root=root, say=say)
+        build = ready(SPEC, root=root, say=say)
     finally:
         _Slow.may.set()
         server.shutdown()
         server.server_close()
-    assert found.fresh
-    assert found.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
-    assert said[0].startswith("waiting for a process that another one has left")
-    assert "half built; it is removed and built again" in said[1]
-    assert json.loads((half / "complete.json").read_text())["versions"] == found.versions
+    assert build.fresh
+    assert build.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
+    assert sentences[0].startswith("waiting for the child of a process that has ended")
+    assert "half built; it is removed and built again" in sentences[1]
+    assert json.loads((half / "complete.json").read_text())["versions"] == build.versions

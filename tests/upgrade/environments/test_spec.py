@@ -79,7 +79,7 @@ def test_markers_and_a_python_of_its_own_choose_the_pins(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ('pins = ["a>=1"]', "a>=1' has not one exact version"),
         ('pins = ["a==1.*"]', "exact version"),
@@ -97,9 +97,9 @@ def test_markers_and_a_python_of_its_own_choose_the_pins(tmp_path):
         ("pins = 1", "list"),
     ],
 )
-def test_a_wrong_declaration_is_one_sentence(tmp_path, text, said):
+def test_a_wrong_declaration_is_reported_in_one_sentence(tmp_path, text, sentence):
     """It names the file, and never shows a password."""
-    with pytest.raises(DeclarationError, match=said) as caught:
+    with pytest.raises(DeclarationError, match=sentence) as caught:
         declare(tmp_path, text)
     assert "mine.toml" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_mlx_takes_its_cpu_part_along():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "sentence"),
     [
         ("", "changes nothing"),
         ("mlx-vlm", "has not one exact version"),
@@ -140,9 +140,9 @@ def test_mlx_takes_its_cpu_part_along():
         ("\x1b[31m==1", "is not a requirement"),
     ],
 )
-def test_a_wrong_candidate_is_one_sentence(changes, said):
+def test_a_wrong_candidate_is_reported_in_one_sentence(changes, sentence):
     """Nothing but a requirement reaches pip's command line."""
-    with pytest.raises(EnvironmentFailed, match=said) as caught:
+    with pytest.raises(EnvironmentFailed, match=sentence) as caught:
         candidate(BASE, changes)
     assert "\x1b" not in str(caught.value)
 
@@ -157,12 +157,12 @@ NAMES = st.sampled_from(["mlx", "mlx_vlm", "Torch", "numpy", "torchvision", "Foo
 
 
 @given(st.dictionaries(NAMES, st.integers(0, 99).map(lambda n: f"1.{n}"), min_size=1))
-def test_a_candidate_pins_what_it_names_and_else_what_its_base_does(changes):
+def test_a_candidate_pins_its_own_changes_and_otherwise_those_of_its_base(changes):
     """Whatever the spelling; and the same change again alters nothing."""
     texts = [f"{name}=={version}" for name, version in changes.items()]
     new = candidate(BASE, texts)
     named = {canonicalize_name(name): version for name, version in changes.items()}
-    held = pinned(BASE) | ({"mlx-cpu": named["mlx"]} if "mlx" in named else {})
-    assert pinned(new) == held | named
+    expected = pinned(BASE) | ({"mlx-cpu": named["mlx"]} if "mlx" in named else {})
+    assert pinned(new) == expected | named
     again = candidate(new, texts)
     assert (again.pins, again.no_dependencies) == (new.pins, new.no_dependencies)

@@ -1,4 +1,4 @@
-"""``qualify gate`` as a user types it: exit codes, what it leaves, and going on after kill -9."""
+"""``qualify gate`` as a user types it: exit codes, reports, and resuming after kill -9."""
 
 import json
 import os
@@ -30,11 +30,16 @@ def command(place, folder, b="good", *more):
     """The command line of a gate of the toy."""
     declared, good, bad = place
     return [
-        sys.executable, "-m", "qualification.cli", "gate", "--from", str(good),
-        "--to", str({"good": good, "bad": bad}[b]), "--declarations", str(declared),
-        "--weights", "synthetic", "--backend", "fake", "--output", str(folder), "--seed", "3",
+        *(sys.executable, "-m", "qualification.cli", "gate"),
+        *("--from", str(good)),
+        *("--to", str({"good": good, "bad": bad}[b])),
+        *("--declarations", str(declared)),
+        *("--weights", "synthetic"),
+        *("--backend", "fake"),
+        *("--output", str(folder)),
+        *("--seed", "3"),
         *more,
-    ]  # fmt: skip
+    ]
 
 
 def typed(arguments, **more):
@@ -64,23 +69,23 @@ def test_a_regression_is_exit_code_1_and_named(place, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--metrics", "latency"], "is no metric of the gate"),
         (["--models", "nothing-*"], "no deployment"),
         (["--to", "curent"], "current"),
     ],
 )
-def test_a_wrong_order_is_one_sentence_and_exit_code_2(place, tmp_path, more, said):
+def test_a_wrong_order_is_one_sentence_and_exit_code_2(place, tmp_path, more, message):
     """Nothing is begun."""
     done = typed(command(place, tmp_path / "g", "good", *more))
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "g").exists()
 
 
 def test_nothing_to_move_to_is_no_gate(place, tmp_path):
-    """An empty CANDIDATE in CI would otherwise compare A with itself, and pass."""
+    """An empty CANDIDATE in CI would otherwise compare the baseline with itself, and pass."""
     arguments = command(place, tmp_path / "g")
     end = arguments.index("--to")
     done = typed([*arguments[:end], *arguments[end + 2 :], "--candidate", ""])
@@ -91,8 +96,8 @@ def test_nothing_to_move_to_is_no_gate(place, tmp_path):
 def test_a_gate_that_was_killed_goes_on_and_decides_alike(place, tmp_path):
     """kill -9 at several moments of one gate; then its observations are those of a whole one."""
     metrics = ("--metrics", "peak_memory_bytes")
-    whole = typed(command(place, tmp_path / "whole", "bad", *metrics))
-    assert whole.returncode == 1, whole.stdout + whole.stderr
+    uninterrupted = typed(command(place, tmp_path / "uninterrupted", "bad", *metrics))
+    assert uninterrupted.returncode == 1, uninterrupted.stdout + uninterrupted.stderr
     folder = tmp_path / "killed"
     arguments = command(place, folder, "bad", *metrics)
     for lines in (1, 3, 6, 9):
@@ -106,17 +111,18 @@ def test_a_gate_that_was_killed_goes_on_and_decides_alike(place, tmp_path):
         arguments += ["--declarations", str(place[0])]
     done = typed(arguments)
     assert done.returncode == 1, done.stdout + done.stderr
-    one, other = read_result(tmp_path / "whole/gate.json"), read_result(folder / "gate.json")
-    for found in (one, other):
-        keys = [(o.deployment, o.side, o.attempt) for o in found.observations]
+    expected = read_result(tmp_path / "uninterrupted/gate.json")
+    resumed = read_result(folder / "gate.json")
+    for result in (expected, resumed):
+        keys = [(o.deployment, o.side, o.attempt) for o in result.observations]
         assert len(keys) == len(set(keys))
-        assert [pair.number for pair in found.pairs] == list(range(len(found.pairs)))
-    assert [(f.check, f.verdict) for f in one.behaviour] == [
-        (f.check, f.verdict) for f in other.behaviour
+        assert [pair.number for pair in result.pairs] == list(range(len(result.pairs)))
+    assert [(f.check, f.verdict) for f in resumed.behaviour] == [
+        (f.check, f.verdict) for f in expected.behaviour
     ]
-    assert [pair.first for pair in one.pairs] == [pair.first for pair in other.pairs]
-    assert [(f.metric, f.verdict) for f in one.metrics] == [
-        (f.metric, f.verdict) for f in other.metrics
+    assert [pair.leader for pair in resumed.pairs] == [pair.leader for pair in expected.pairs]
+    assert [(f.metric, f.verdict) for f in resumed.metrics] == [
+        (f.metric, f.verdict) for f in expected.metrics
     ]
     assert not (folder / "scratch").exists()
 
@@ -126,13 +132,15 @@ def test_an_interrupted_gate_says_how_to_go_on(place, tmp_path):
     folder = tmp_path / "g"
     gate = subprocess.Popen(
         command(place, folder, "bad", "--metrics", "peak_memory_bytes"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     _wait_for(folder / NAME, 2, gate)
     gate.terminate()
-    _, said = gate.communicate(timeout=60)
+    _, message = gate.communicate(timeout=60)
     assert gate.returncode == 2
-    assert f"--resume {folder}" in " ".join(said.split())
+    assert f"--resume {folder}" in " ".join(message.split())
     assert read(folder).observations
 
 

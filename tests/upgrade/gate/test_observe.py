@@ -1,4 +1,4 @@
-"""What the gate asks, which deployments it is about, and what it takes for a warning."""
+"""The gate's questions, its choice of deployments and metrics, and its reading of warnings."""
 
 import json
 
@@ -10,7 +10,12 @@ from qualification.core.errors import GateError, WeightsError
 from qualification.core.paths import home
 from qualification.models.loading import load_registry
 from qualification.upgrade.gate.observe import held_out, warnings_in
-from qualification.upgrade.gate.plan import chosen, chosen_metrics, timed
+from qualification.upgrade.gate.plan import (
+    GateRequest,
+    choose_deployments,
+    choose_metrics,
+    choose_timed,
+)
 from qualification.upgrade.gate.reference import NAME, has_reference, references_of
 from qualification.upgrade.gate.timed import METRICS
 from tests.support.session_sample import session
@@ -21,35 +26,24 @@ EVERYTHING = dict.fromkeys(
 )
 
 
-def choose(**changes):
+def choose(*, versions=(EVERYTHING, EVERYTHING), **options):
     """Canaries for two environments that have everything, unless changed."""
-    facts = {
-        "weights": "canary",
-        "models": (),
-        "backends": (),
-        "machine": session().machine,
-        "tier": None,
-        "versions": (EVERYTHING, EVERYTHING),
-    }
-    return chosen(REGISTRY, **(facts | changes))
+    return choose_deployments(REGISTRY, GateRequest(**options), session().machine, None, versions)
 
 
 def test_a_canary_gate_is_about_every_canary_that_both_environments_can_run():
     """A backend that one of them lacks is left out."""
-    every = choose()
-    assert {one.source.backend for one in every} == {"mlx", "torch", "llamacpp"}
+    assert {canary.source.backend for canary in choose()} == {"mlx", "torch", "llamacpp"}
     without = {name: v for name, v in EVERYTHING.items() if not name.startswith("mlx")}
-    assert {one.source.backend for one in choose(versions=(EVERYTHING, without))} == {
-        "torch",
-        "llamacpp",
-    }
+    remaining = choose(versions=(EVERYTHING, without))
+    assert {canary.source.backend for canary in remaining} == {"torch", "llamacpp"}
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"models": ("no-such-*",)}, "no declared deployment matches"),
-        ({"versions": (EVERYTHING, {})}, "environment B has no"),
+        ({"versions": (EVERYTHING, {})}, "candidate has no"),
     ],
 )
 def test_nothing_to_compare_is_said_with_its_reason(changes, why):
@@ -58,30 +52,34 @@ def test_nothing_to_compare_is_said_with_its_reason(changes, why):
         choose(**changes)
 
 
-def test_of_unnamed_canaries_one_of_each_backend_is_timed():
-    """Of full precision; those that are named are all timed."""
-    every = choose()
-    some = timed(every, named=False)
-    assert sorted(one.source.backend for one in some) == ["llamacpp", "mlx", "torch"]
-    assert all(has_reference(one) for one in some)
-    assert timed(every, named=True) == every
+def test_one_unnamed_canary_of_each_backend_is_timed():
+    """It has full precision; named ones are all timed."""
+    canaries = choose()
+    timed = choose_timed(canaries, named=False)
+    assert sorted(canary.source.backend for canary in timed) == ["llamacpp", "mlx", "torch"]
+    assert all(map(has_reference, timed))
+    assert choose_timed(canaries, named=True) == canaries
 
 
 def test_no_question_is_in_two_attempts():
-    """What confirms a failure is not what raised the suspicion."""
+    """A suspicion is confirmed by other questions than those that raised it."""
     for deployment in choose():
-        first, second = ({q.identifier for q in held_out(deployment, n)} for n in (0, 1))
-        assert first
-        assert len(second) > len(first)
-        assert not first & second
+        suspicion, confirmation = (
+            {question.identifier for question in held_out(deployment, attempt)}
+            for attempt in (0, 1)
+        )
+        assert suspicion
+        assert len(confirmation) > len(suspicion)
+        assert not suspicion & confirmation
 
 
 def test_every_question_of_a_full_precision_canary_has_a_reference():
     """Or the margins check would say nothing where it matters."""
     for deployment in filter(has_reference, choose()):
-        known = set().union(*references_of(deployment, home() / "fixtures"))
-        asked = [q.identifier for n in (0, 1) for q in held_out(deployment, n)]
-        assert sum(name in known for name in asked) >= 0.95 * len(asked), deployment.identifier
+        references = set().union(*references_of(deployment, home() / "fixtures"))
+        questions = [q.identifier for n in (0, 1) for q in held_out(deployment, n)]
+        covered = sum(name in references for name in questions)
+        assert covered >= 0.95 * len(questions), deployment.identifier
 
 
 def test_a_damaged_reference_is_named(tmp_path):
@@ -94,10 +92,10 @@ def test_a_damaged_reference_is_named(tmp_path):
 
 
 def test_warnings_of_two_environments_compare():
-    """Where a file lies and what a number is differs between two equal runs."""
-    one = "/a/b/lib.py:31: FutureWarning: x is deprecated since 5.1\nloading\n"
-    other = "/c/lib.py:77: FutureWarning: x is deprecated since 5.2\n"
-    assert warnings_in(one) == warnings_in(other) != ()
+    """Paths and numbers differ between two equal runs."""
+    a = "/a/b/lib.py:31: FutureWarning: x is deprecated since 5.1\nloading\n"
+    b = "/c/lib.py:77: FutureWarning: x is deprecated since 5.2\n"
+    assert warnings_in(a) == warnings_in(b) != ()
     assert warnings_in("all is well\n") == ()
 
 
@@ -109,14 +107,14 @@ def test_any_log_has_warnings_or_none(log):
 
 
 def test_metrics_are_named_or_all():
-    """Of a GPU's memory only where there is one; of canaries the speed only where asked for."""
+    """GPU memory only where there is a GPU; the speed of canaries only where it is asked for."""
     machine = session().machine
-    assert "peak_device_bytes" not in chosen_metrics("all", machine, "canary")
-    assert chosen_metrics("none", machine, "hub") == ()
-    assert chosen_metrics("", machine, "hub") == chosen_metrics("all", machine, "canary")
-    assert chosen_metrics("", machine, "canary") == ("peak_memory_bytes",)
-    assert chosen_metrics("load_s, ttft_s,load_s", machine, "canary") == ("load_s", "ttft_s")
-    assert set(chosen_metrics("all", machine, "hub")) < set(METRICS)
+    assert "peak_device_bytes" not in choose_metrics("all", machine, "canary")
+    assert choose_metrics("none", machine, "hub") == ()
+    assert choose_metrics("", machine, "hub") == choose_metrics("all", machine, "canary")
+    assert choose_metrics("", machine, "canary") == ("peak_memory_bytes",)
+    assert choose_metrics("load_s, ttft_s,load_s", machine, "canary") == ("load_s", "ttft_s")
+    assert set(choose_metrics("all", machine, "hub")) < set(METRICS)
     for wrong in ("latency", " ", "load_s,tps"):
         with pytest.raises(GateError, match="--metrics"):
-            chosen_metrics(wrong, machine, "hub")
+            choose_metrics(wrong, machine, "hub")

@@ -1,4 +1,4 @@
-"""A gate's documents show what was observed, and whatever a model said stays text."""
+"""A gate's documents show its observations, and the text of a model stays text."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualification.core.errors import GateError
+from qualification.core.files import write_documents
 from qualification.judging.stats.sequential import Effect
 from qualification.upgrade.gate import wording as view
 from qualification.upgrade.gate.records import BehaviourFinding
@@ -23,9 +24,8 @@ from qualification.upgrade.gate.report import (
     render,
     summary,
     to_text,
-    write,
 )
-from tests.support.gate_sample import LLAVA, QWEN, SMOL, passed, plan, regressed, steps
+from tests.support.gate_sample import LLAVA, QWEN, SMOL, passed, plan, refs, regressed, steps
 from tests.support.session_sample import HOSTILE
 
 anything = st.text(max_size=60) | st.sampled_from(
@@ -52,15 +52,15 @@ class Page(HTMLParser):
 def hostile(text):
     """A result in which all free text is ``text``."""
     result = regressed(text)
-    known = replace(
+    hostile_plan = replace(
         result.plan,
         a=replace(result.plan.a, name=text, pins=(text,), versions={text: text}),
-        deployments=(*result.plan.deployments, text),
+        deployments=(*result.plan.deployments, *refs(text)),
     )
     pair = replace(result.pairs[0], b=replace(result.pairs[0].b, failure=text))
     return replace(
         result,
-        plan=known,
+        plan=hostile_plan,
         sentence=text,
         behaviour=(*result.behaviour, BehaviourFinding(text, "load", "unfit", text)),
         pairs=(pair, *result.pairs[1:]),
@@ -74,7 +74,7 @@ def harmless():
 
 
 def test_the_first_line_has_the_verdict_and_both_environments():
-    """Whoever reads one line knows whether to move, and from where to where."""
+    """One line answers whether to move, and from where to where."""
     documents = render(regressed())
     assert set(documents) == set(NAMES)
     expected = "regressed: current → current + mlx-vlm==0.6.4"
@@ -85,8 +85,8 @@ def test_the_first_line_has_the_verdict_and_both_environments():
 
 def test_what_differs_is_named_with_both_versions_the_pinned_first():
     """Under one name, however a package spells itself; what is equal is not listed."""
-    found = [(one.package, one.a, one.b) for one in view.differences(plan())]
-    assert found == [
+    moves = [(move.package, move.a, move.b) for move in view.differences(plan())]
+    assert moves == [
         ("mlx-vlm", "0.6.3", "0.6.4"),
         ("numpy", "2.4.6", "2.4.7"),
         ("outlines", "", "1.0"),
@@ -98,16 +98,19 @@ def test_what_differs_is_named_with_both_versions_the_pinned_first():
     assert "no package differs" not in render(regressed(plan=other_build))["gate.md"]
 
 
+def row_of(text, deployment, begin):
+    """The row of a Markdown table about a deployment whose second cell begins so."""
+    (row,) = [row for row in text.splitlines() if row.startswith(f"| `{deployment}` | {begin}")]
+    return row
+
+
 def test_each_metric_is_shown_with_its_figures_and_units():
     """Verdict, factor, interval, pairs, MDE80 and both medians, in one line of the table."""
     text = render(regressed())["gate.md"]
-    (line,) = [one for one in text.splitlines() if one.startswith(f"| `{SMOL}` | decode")]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[2:] == [
-        "**regressed**", "1.080", "1.071–1.089", "12", "2.0%", "61.5 tok/s", "56.9 tok/s",
-    ]  # fmt: skip
-    (open_end,) = [one for one in text.splitlines() if one.startswith(f"| `{LLAVA}` | decode")]
-    assert "0.000–∞" in open_end
+    cells = [cell.strip() for cell in row_of(text, SMOL, "decode").strip("|").split("|")]
+    figures = ["1.080", "1.071–1.089", "12", "2.0%", "61.5 tok/s", "56.9 tok/s"]
+    assert cells[2:] == ["**regressed**", *figures]
+    assert "0.000–∞" in row_of(text, LLAVA, "decode")
 
 
 def test_nothing_that_was_not_observed_is_a_figure():
@@ -115,33 +118,31 @@ def test_nothing_that_was_not_observed_is_a_figure():
     result = regressed()
     bare = replace(result.metrics[0], effect=None, a=(), b=())
     text = render(replace(result, metrics=(bare,)))["gate.md"]
-    (line,) = [one for one in text.splitlines() if one.startswith(f"| `{SMOL}` | load")]
-    assert line.count("| – ") == 5
-    (row,) = [one for one in text.splitlines() if one.startswith(f"| `{LLAVA}` | ok")]
-    assert row == f"| `{LLAVA}` | ok | improved | – | – | – | – | – | – |"
+    assert row_of(text, SMOL, "load").count("| – ") == 5
+    assert row_of(text, LLAVA, "ok") == f"| `{LLAVA}` | ok | improved | – | – | – | – | – | – |"
 
 
-def test_every_finding_that_did_not_pass_is_said_and_notes_are_not_among_them():
+def test_every_finding_that_did_not_pass_is_listed_apart_from_the_notes():
     """Regressions first; improvements and new warnings stand under the notes."""
     text = render(regressed())["gate.md"]
     failed, noted = text.split("## Notes")[0], text.split("## Notes")[1].split("## Metrics")[0]
-    said = re.findall(r"^- \*\*(\w+)\*\*", failed, re.MULTILINE)
-    assert said == ["regressed", "regressed", "inconclusive", "inconclusive", "unfit"]
+    verdicts = re.findall(r"^- \*\*(\w+)\*\*", failed, re.MULTILINE)
+    assert verdicts == ["regressed", "regressed", "inconclusive", "inconclusive", "unfit"]
     for note in ("new warning", "both fail", "improved"):
         assert f"- {note}: " in noted
         assert f"- {note}: " not in failed
 
 
 def test_the_receipts_have_seed_order_and_every_raw_number():
-    """What a reader needs to judge again; in the page behind a fold, in gate.json complete."""
+    """A reader can judge again: from the page (behind a fold), and from gate.json (complete)."""
     result = regressed()
     documents = render(result)
     page = Page(documents["gate.html"])
     for text in (documents["gate.md"], page.text):
         assert "seed 4711" in text
         assert "ABBBAAABBBAA" in text
-        assert "cannot take out a constant bias" in text.replace("It cannot", "cannot").lower()
-        assert "speak about the libraries only" in " ".join(text.split()).replace("> ", "")
+        assert "cannot remove a constant bias" in text.replace("It cannot", "cannot").lower()
+        assert "are about the libraries only" in " ".join(text.split()).replace("> ", "")
         assert "1.9 of 2 cores" in text
     assert "0.0348192" in page.text
     stored = json.loads(documents["gate.json"])["result"]
@@ -150,12 +151,12 @@ def test_the_receipts_have_seed_order_and_every_raw_number():
 
 
 def test_an_unfinished_gate_says_so_and_is_not_green():
-    """Whatever it found so far, a gate that was cut off has not passed."""
-    cut = replace(passed(), finished=False, verdict="inconclusive")
+    """Whatever its findings so far, an interrupted gate has not passed."""
+    interrupted = replace(passed(), finished=False, verdict="inconclusive")
     for name in ("gate.md", "gate.html"):
-        assert "interrupted or is still running" in render(cut)[name]
+        assert "interrupted or is still running" in render(interrupted)[name]
         assert "interrupted or is still running" not in render(passed())[name]
-    assert ElementTree.fromstring(junit(cut)).get("errors") == "1"
+    assert ElementTree.fromstring(junit(interrupted)).get("errors") == "1"
 
 
 def test_a_gate_that_observed_nothing_is_rendered():
@@ -166,7 +167,7 @@ def test_a_gate_that_observed_nothing_is_rendered():
 
 
 def test_answers_that_differ_stand_side_by_side():
-    """What was expected, what A said and what B said instead."""
+    """The expected answer, the baseline's and the candidate's."""
     ((a, b),) = view.answers_that_differ(regressed("blue"), QWEN)
     assert (a.text, b.text) == ("red", "blue")
     assert "| colour-1 | red | red | blue (wrong) |" in render(regressed("blue"))["gate.md"]
@@ -176,14 +177,14 @@ def test_answers_that_differ_stand_side_by_side():
 
 
 def test_junit_fails_for_a_regression_and_errs_where_nothing_was_decided():
-    """No CI shows an inconclusive gate green, and none shows what both fail as passed."""
+    """No CI shows an inconclusive gate green, or a check that both sides fail as passed."""
     root = ElementTree.fromstring(junit(regressed()))
     suites = {suite.get("name"): suite for suite in root}
     assert set(suites) == {"gate", QWEN, SMOL, LLAVA}
 
     def outcome(deployment, case):
-        (found,) = [one for one in suites[deployment] if one.get("name") == case]
-        return [child.tag for child in found]
+        (element,) = [child for child in suites[deployment] if child.get("name") == case]
+        return [child.tag for child in element]
 
     assert outcome("gate", "verdict") == ["failure"]
     assert outcome(QWEN, "answers") == ["failure"]
@@ -207,7 +208,7 @@ def test_junit_has_an_error_for_a_deployment_that_was_not_reached():
 
 @settings(max_examples=40, deadline=None)
 @given(anything)
-def test_junit_is_xml_whatever_was_said(text):
+def test_junit_is_xml_whatever_the_text(text):
     """Control characters, surrogates and markup go in; a parser reads the file and its counts."""
     document = junit(hostile(text))
     root = ElementTree.fromstring(document.encode())
@@ -220,13 +221,13 @@ def test_junit_is_xml_whatever_was_said(text):
 @settings(max_examples=15, deadline=None)
 @given(anything)
 def test_no_document_lets_a_text_act(text):
-    """No element, handler, heading, table cell or control character comes from what was said."""
+    """No element, handler, heading, table cell or control character comes from hostile text."""
     documents, usual = render(hostile(text)), harmless()
     assert Page(documents["gate.html"]).names <= Page(usual["gate.html"]).names
     short = summary(hostile(text))
-    for shown in (documents["gate.html"], documents["gate.md"], short):
-        assert all(c.isprintable() or c in "\n\t" for c in shown)
-        shown.encode()
+    for document in (documents["gate.html"], documents["gate.md"], short):
+        assert all(c.isprintable() or c in "\n\t" for c in document)
+        document.encode()
     for markdown in (documents["gate.md"], short):
         # In a code span, which no text can leave, nothing is markup.
         assert "<" not in (outside := re.sub(r"(?<!\\)`[^`\n]*`", "", markdown))
@@ -235,7 +236,7 @@ def test_no_document_lets_a_text_act(text):
 
 
 def test_a_hostile_answer_is_still_legible_in_the_page():
-    """Escaping keeps what was said for the reader."""
+    """Escaping keeps the text for the reader."""
     assert HOSTILE.splitlines()[0] in Page(render(regressed(HOSTILE))["gate.html"]).text
 
 
@@ -245,7 +246,7 @@ def test_a_hostile_answer_is_still_legible_in_the_page():
 @pytest.mark.parametrize("result", [passed(), regressed(), regressed(HOSTILE), *steps()])
 def test_a_result_is_read_back_as_it_was(result, tmp_path):
     """gate.json is complete; an open upper bound is null in it and infinite again."""
-    (file,) = write({"gate.json": to_text(result)}, tmp_path)
+    (file,) = write_documents({"gate.json": to_text(result)}, tmp_path)
     assert read_result(file) == result
     assert not re.search(r"\b(NaN|Infinity)\b", file.read_text())
 
@@ -266,21 +267,21 @@ def test_numbers_that_are_none_are_null(ratio, upper, mde80):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda text: text[:-40], "is not JSON"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 9'), "schema_version"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 9'), "schema_version"),
         (lambda text: "[]", "schema_version"),
         (lambda text: text.replace('"seed": 4711', '"seed": "much"'), "plan.seed"),
         (lambda text: text.replace('"seed": 4711', '"seed": 4711, "new": 1'), "new"),
     ],
 )
-def test_a_file_that_is_not_a_whole_result_is_refused_with_its_place(change, said, tmp_path):
+def test_a_file_that_is_not_a_whole_result_is_refused_with_its_place(change, message, tmp_path):
     """One sentence with the file and the key."""
-    (file,) = write({"gate.json": change(to_text(passed()))}, tmp_path)
+    (file,) = write_documents({"gate.json": change(to_text(passed()))}, tmp_path)
     with pytest.raises(GateError, match=re.escape(str(file))) as caught:
         read_result(file)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -294,20 +295,9 @@ def test_a_missing_file_is_one_sentence(tmp_path):
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
-def test_a_worse_factor_lies_further_to_the_right(one, two):
-    """The picture keeps the order of factors, and 1 is in its middle."""
-    low, high = sorted((one, two))
-    assert 0 <= view.place(low, "decode_tps") <= view.place(high, "decode_tps") <= 100
-    assert view.place(1.0, "decode_tps") == 50
-    assert (view.place(0.0, "load_s"), view.place(math.inf, "load_s")) == (0, 100)
-
-
-@given(st.floats(0, 1e7))
-def test_a_duration_is_read_in_two_units(value):
-    """The parts add up to what was rounded, or to the minute from an hour on."""
-    parts = view.duration(value).split(" ")
-    seconds = {"s": 1, "min": 60, "h": 3600}
-    total = sum(
-        int(count) * seconds[unit] for count, unit in zip(parts[::2], parts[1::2], strict=True)
-    )
-    assert abs(total - value) <= (60 if "h" in parts else 0.5)
+def test_a_worse_factor_lies_further_to_the_right(x, y):
+    """The image keeps the order of factors, and 1 is in its middle."""
+    low, high = sorted((x, y))
+    assert 0 <= view.position(low, "decode_tps") <= view.position(high, "decode_tps") <= 100
+    assert view.position(1.0, "decode_tps") == 50
+    assert (view.position(0.0, "load_s"), view.position(math.inf, "load_s")) == (0, 100)

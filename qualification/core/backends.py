@@ -1,0 +1,78 @@
+"""Every backend as the parent sees it: one entry here, one folder or module in ``backends/``.
+
+The parent never imports a backend. This table declares everything that it must know before it
+starts a worker: the packages that the backend needs, the versions that matter, the files it reads.
+Every other list of backends is derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """One backend, described without importing it.
+
+    ``module`` has the worker-side class ``Backend``. ``imports`` maps each module that must be
+    importable to the distribution that provides it; the first one's version stands for the
+    backend. ``principal`` are the distributions that compute or that make the prompt, ``beside``
+    the others that it loads. ``weight_files``: a folder as transformers loads it, or two GGUF
+    files. ``has_prefill_chunks``: a prompt can be computed in chunks of a requested size.
+    """
+
+    name: str
+    module: str
+    imports: Mapping[str, str] = field(default_factory=dict)
+    principal: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    weight_files: Literal["folder", "gguf"] = "folder"
+    has_prefill_chunks: bool = False
+
+    @property
+    def leading(self) -> str:
+        """The distribution whose version stands for the backend; '' where it has none."""
+        return next(iter(self.imports.values()), "")
+
+
+_SPECS = (
+    BackendSpec(
+        "mlx",
+        "qualification.backends.mlx.backend",
+        imports={"mlx_vlm": "mlx-vlm", "mlx": "mlx"},
+        principal=("mlx", "mlx-vlm", "transformers"),
+        beside=(
+            "mlx-lm",
+            "tokenizers",
+            "huggingface_hub",
+            "torch",
+            "torchvision",
+            "numpy",
+            "pillow",
+        ),
+        has_prefill_chunks=True,
+    ),
+    BackendSpec(
+        "torch",
+        "qualification.backends.torch",
+        imports={"torch": "torch", "torchvision": "torchvision", "transformers": "transformers"},
+        principal=("torch", "transformers"),
+        beside=("torchvision", "tokenizers", "huggingface_hub", "numpy", "pillow"),
+    ),
+    BackendSpec(
+        "llamacpp",
+        "qualification.backends.llamacpp.backend",
+        imports={"llama_cpp": "llama-cpp-python"},
+        principal=("llama-cpp-python",),
+        beside=("numpy", "pillow"),
+        weight_files="gguf",
+        has_prefill_chunks=True,
+    ),
+    BackendSpec("server", "qualification.backends.server.backend"),
+    BackendSpec("fake", "qualification.backends.fake"),
+)
+
+BACKENDS: Mapping[str, BackendSpec] = {spec.name: spec for spec in _SPECS}
+"""Name -> backend, in the order in which they are shown."""

@@ -1,0 +1,40 @@
+"""What every load of one run shares: the machine, its limits, and where files lie."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from qualification.core.declarations import Tier
+from qualification.core.results import Machine
+from qualification.models.memory_fit import critical_memory_bytes
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The surroundings in which deployments are loaded.
+
+    ``tier`` is None on a machine of no tier. ``fixtures`` holds the canaries. ``scratch`` takes the
+    images of the questions and what MLX's CPU build compiles; whoever makes the context also makes
+    the folder and removes it. ``python`` is the interpreter of the environment to qualify.
+    ``load_deadline_s`` and ``deadline_s`` are the seconds that a load and one request may take.
+    """
+
+    machine: Machine
+    tier: Tier | None
+    fixtures: Path
+    scratch: Path
+    python: str = sys.executable
+    load_deadline_s: float = 3600.0
+    deadline_s: float = 600.0
+
+    @property
+    def images(self) -> Path:
+        """The folder of the questions' images; :class:`Deployed` makes it."""
+        return self.scratch / "images"
+
+    @property
+    def memory_limit_bytes(self) -> float | None:
+        """Bytes at which a worker is ended: the tier's critical threshold, None without one."""
+        return critical_memory_bytes(self.machine, self.tier) or None

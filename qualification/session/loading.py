@@ -1,0 +1,54 @@
+"""From a declared deployment to a checked request and a worker that can answer it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from pathlib import Path
+
+from qualification.core.declarations import Deployment, answers_at_random
+from qualification.core.protocol import LoadRequest
+from qualification.models.weights import check_files, check_manifest, load_request
+from qualification.session.context import RunContext
+from qualification.session.worker import Worker
+
+
+def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest:
+    """The load request of a deployment; synthetic weights are made first where they are missing.
+
+    Raises WeightsError for local files that are damaged or are not those of the manifest, and
+    WeightsUnavailable where synthetic weights do not fit on this machine.
+    """
+    request = load_request(deployment, context.fixtures)
+    if answers_at_random(deployment):
+        from qualification.models.synthetic.cache import ready
+
+        limit = context.memory_limit_bytes or float("inf")
+        folder = ready(deployment, context.fixtures, memory_limit=limit)
+        request = dataclasses.replace(request, path=str(folder))
+    if request.backend == "server":
+        request = dataclasses.replace(request, python=context.python)
+    if request.weights == "canary" and request.path:
+        check_manifest(Path(request.path).parent, Path(request.path))
+    check_files(request)
+    return request
+
+
+def start_worker(deployment: Deployment, context: RunContext) -> Worker:
+    """A fresh process that can load the deployment; it is ended at the context's memory limit."""
+    kernels: Path | None = None
+    # The load time of a real model includes compiling, so only canaries share compiled kernels.
+    if deployment.source.weights == "canary":
+        # MLX writes a kernel in several steps: two processes that compile the same one at the
+        # same time need two folders, hence one for each thread that starts workers.
+        kernels = context.scratch / "kernels" / str(threading.get_ident())
+        kernels.mkdir(parents=True, exist_ok=True)
+    # A server's program is what is qualified, not its client, so the client runs under our Python.
+    is_server = deployment.source.backend == "server"
+    return Worker(
+        python=sys.executable if is_server else context.python,
+        memory_limit=context.memory_limit_bytes,
+        environment=deployment.source.environment,
+        kernels=kernels,
+    )

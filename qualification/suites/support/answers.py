@@ -1,0 +1,114 @@
+"""Answers that several suites judge, and the types of the fixtures that give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from qualification.core.declarations import Deployment
+    from qualification.core.protocol import Generation, GivenAs
+    from qualification.tasks.questions import Question
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, the deployment's answer, and whether it is correct."""
+
+    question: Question
+    generation: Generation
+    is_correct: bool
+
+    @property
+    def text(self) -> str:
+        """The answer without surrounding white space."""
+        return self.generation.text.strip()
+
+    def __str__(self) -> str:
+        question = self.question
+        return f"{question.prompt} -> {self.text!r}, expected {question.answer!r}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Requests of one kind in a row, and the process's private bytes after each."""
+
+    answers: tuple[Answer, ...]
+    private_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TimedRequest:
+    """A prompt with two images of the same size: to warm up with, and to measure with."""
+
+    prompt: str
+    warm_up: Image.Image
+    image: Image.Image
+
+
+@dataclass
+class Cache:
+    """The values that were computed once for a deployment in this run, by name."""
+
+    deployment: Deployment
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Once(Protocol):
+    """The type of ``once``."""
+
+    def __call__(self, name: str, make: Callable[[], _Value]) -> _Value:
+        """The result of ``make()`` at the first call with this name."""
+
+
+class Ask(Protocol):
+    """The type of ``ask``."""
+
+    def __call__(
+        self,
+        question: Question,
+        *,
+        file: Path | None = None,
+        given_as: GivenAs = "path",
+        with_images: bool = True,
+        margins: bool = True,
+    ) -> Answer:
+        """The answer to a generated question."""
+
+
+class GetSeries(Protocol):
+    """The type of ``series``."""
+
+    def __call__(self, policy: str, *, again: bool = False) -> Series:
+        """Requests in a row under a policy of cleaning up."""
+
+
+GetQuestions = Callable[..., "list[Question]"]
+"""``questions(seed=, count=, skills=)``."""
+
+GetAnswers = Callable[[str], tuple[Answer, ...]]
+"""Skill -> answers to its questions."""
+
+GetQuestion = Callable[[str], "Question"]
+"""Skill -> a question of it."""
+
+GetPairs = Callable[[], list[tuple[Answer, Answer]]]
+"""Two answers to each of several questions."""
+
+
+def share_correct(answers: Sequence[Answer]) -> float:
+    """Accuracy over all answers."""
+    return sum(answer.is_correct for answer in answers) / len(answers)
+
+
+def correct_and_wrong(answers: Sequence[Answer]) -> str:
+    """``6 of 8 correct;`` and the incorrect answers."""
+    incorrect = [str(answer) for answer in answers if not answer.is_correct]
+    correct = len(answers) - len(incorrect)
+    return f"{correct} of {len(answers)} correct; {'; '.join(incorrect)}"

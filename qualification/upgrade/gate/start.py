@@ -1,0 +1,91 @@
+"""Opens a gate: builds both environments, plans, and begins or resumes the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qualification.core.declarations import Deployment
+from qualification.core.errors import GateError
+from qualification.core.paths import home
+from qualification.machine.probe import probe
+from qualification.models.loading import load_registry
+from qualification.session.context import RunContext
+from qualification.upgrade.environments.cache import Built, ready
+from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
+from qualification.upgrade.gate.journal import Journal, Recorded, read
+from qualification.upgrade.gate.plan import GateRequest, choose_deployments, make_plan
+from qualification.upgrade.gate.records import GatePlan
+from qualification.upgrade.gate.run import Gate
+
+Say = Callable[[str], None]
+
+
+def open_gate(request: GateRequest, say: Say) -> Gate:
+    """A gate that is ready to run, new or resumed; ``say`` hears of the builds.
+
+    GateError for a request that cannot be met, EnvironmentFailed where an environment cannot be
+    built.
+    """
+    registry = load_registry(request.declarations)
+    machine = probe(registry.chips, registry.tiers)
+    tier = registry.tier(machine.tier) if machine.tier else None
+    if request.resume is not None:
+        recorded = read(request.resume)
+        environments = _built_again(request.resume, recorded, say)
+        context = RunContext(machine, tier, home() / "fixtures", request.resume / "scratch")
+        registry = registry.with_weights(recorded.plan.weights)
+        deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
+        journal, recorded = Journal.again(request.resume)
+        return Gate(recorded, journal, deployments, environments, context, jobs=request.jobs)
+    environments = _built(request, say)
+    versions = [built.versions for built in environments]
+    deployments = list(choose_deployments(registry, request, machine, tier, versions))
+    plan = make_plan(environments, deployments, machine, request)
+    folder = request.output or home() / "reports/gates" / plan.identifier
+    context = RunContext(machine, tier, home() / "fixtures", folder / "scratch")
+    return begin_gate(folder, plan, environments, deployments, context, jobs=request.jobs)
+
+
+def begin_gate(
+    folder: Path,
+    plan: GatePlan,
+    environments: tuple[Built, Built],
+    deployments: Sequence[Deployment],
+    context: RunContext,
+    *,
+    jobs: int = 1,
+) -> Gate:
+    """A new gate in a folder of its own; GateError where the folder has one already."""
+    a, b = environments
+    journal = Journal.begin(folder, plan, a.spec, b.spec)
+    recorded = Recorded(plan, a.spec, b.spec, (), 0.0)
+    return Gate(recorded, journal, deployments, environments, context, jobs=jobs)
+
+
+def _built(request: GateRequest, say: Say) -> tuple[Built, Built]:
+    if not request.candidate and not request.candidate_pins.strip():
+        raise GateError(
+            "there is no candidate: name it with --to ENV or --candidate PINS "
+            "(an environment against itself: --to with the name of the baseline)"
+        )
+    spec_a = _with_pins(environment_spec(request.baseline), request.baseline_pins)
+    spec_b = environment_spec(request.candidate) if request.candidate else spec_a
+    spec_b = _with_pins(spec_b, request.candidate_pins)
+    return ready(spec_a, say=say), ready(spec_b, say=say)
+
+
+def _built_again(folder: Path, recorded: Recorded, say: Say) -> tuple[Built, Built]:
+    environments = ready(recorded.a, say=say), ready(recorded.b, say=say)
+    records = (recorded.plan.a, recorded.plan.b)
+    for built, record in zip(environments, records, strict=True):
+        if built.key != record.key:
+            raise GateError(
+                f"{folder}: was begun with another build of {record.name} (key {record.key}, now "
+                f"{built.key}), so its pairs cannot be continued; start anew"
+            )
+    return environments
+
+
+def _with_pins(spec: EnvironmentSpec, pins: str) -> EnvironmentSpec:
+    return candidate(spec, pins) if pins else spec

@@ -1,0 +1,52 @@
+"""Hostile text: whatever a model or a library says, a terminal only ever shows it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qualification.core.text import disarm, one_line
+
+TEXTS = st.text(st.characters(codec=None, categories=None), max_size=300)
+
+
+@given(TEXTS)
+def test_disarmed_text_prints_and_can_be_encoded(text):
+    """No control character, no bidirectional override and no lone surrogate is left."""
+    safe = disarm(text)
+    assert all(character.isprintable() or character in "\n\t" for character in safe)
+    safe.encode()
+
+
+@given(TEXTS)
+def test_disarming_twice_changes_nothing(text):
+    """An escape is made of characters that print."""
+    assert disarm(disarm(text)) == disarm(text)
+
+
+def test_terminal_escapes_are_shown_as_escapes():
+    """Colour codes, NUL, a bidirectional override and a lone surrogate."""
+    assert disarm("\x1b[31m\0\u202e\ud800é") == r"\x1b[31m\x00\u202e\ud800é"
+
+
+def test_a_long_text_keeps_both_ends_and_says_how_much_is_missing():
+    """The end of a log is as important as its beginning."""
+    text = disarm("a" * 600 + "b" * 600, limit=100)
+    assert text.startswith("a" * 50 + "\n")
+    assert text.endswith("\n" + "b" * 50)
+    assert "1100 characters left out" in text
+
+
+@given(TEXTS, st.integers(1, 50))
+def test_one_line_is_one_printable_line_of_limited_length(text, limit):
+    """Line breaks, tabs and control characters become single blanks."""
+    line = one_line(text, limit)
+    assert len(line) <= limit
+    assert line.isprintable()
+    assert "  " not in line
+    assert line == line.strip()
+
+
+def test_a_truncated_line_ends_in_an_ellipsis():
+    """A text that fits does not; an exception is taken by its message."""
+    assert one_line("one two three", 8) == "one two…"
+    assert one_line("one two", 7) == "one two"
+    assert one_line(ValueError("line 1\nline 2")) == "line 1 line 2"

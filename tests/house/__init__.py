@@ -1,0 +1,1 @@
+"""The rules of docs/design.md as figures: sizes, parameters and names, counted from the source."""

@@ -1,0 +1,94 @@
+"""A loaded deployment as a suite uses it, on the scripted backend."""
+
+from dataclasses import replace
+
+import pytest
+
+from qualification.core.errors import WorkerCrashed
+from qualification.models.loading import load_registry
+from qualification.session.context import RunContext
+from qualification.session.deployed import Deployed
+from qualification.session.journal import Journal
+from qualification.session.loading import prepared_request
+from qualification.tasks.questions import generate
+from tests.support.session_sample import session
+from tests.support.toy_project import NAME, write_declarations
+
+
+@pytest.fixture
+def load(tmp_path):
+    """``load(**options)``: the toy in a worker; every one is closed at the end."""
+    context = RunContext(session().machine, None, tmp_path / "fixtures", tmp_path / "scratch")
+    loaded = []
+
+    def start(**options):
+        declared = load_registry(write_declarations(tmp_path / "declared", options=options))
+        deployment = declared.deployment(NAME)
+        request = prepared_request(deployment, context)
+        loaded.append(Deployed(deployment, request, context, Journal()))
+        return loaded[-1]
+
+    yield start
+    for deployed in loaded:
+        deployed.close()
+
+
+def test_recorded_values_are_numbered_for_each_metric(load):
+    """In the metric's unit, under the suite that recorded them."""
+    deployed = load()
+    deployed.suite = "throughput"
+    deployed.record("decode_tps", 10.0, 11.0)
+    deployed.record("ttft_s", 0.5)
+    deployed.record("decode_tps", 12.0)
+    assert deployed.recorded("decode_tps") == (10.0, 11.0, 12.0)
+    trials = deployed._journal.trials
+    assert [(trial.metric, trial.repetition) for trial in trials] == [
+        ("decode_tps", 0),
+        ("decode_tps", 1),
+        ("ttft_s", 0),
+        ("decode_tps", 2),
+    ]
+    assert {(trial.unit, trial.suite) for trial in trials} == {
+        ("tok/s", "throughput"),
+        ("s", "throughput"),
+    }
+
+
+def test_only_real_weights_get_a_hint_with_a_question(load):
+    """A canary knows only the exact prompts of its training."""
+    (question,) = generate(1, 1, "heldout", ["count"])
+    deployed = load()
+    (message,) = deployed.messages(question, with_images=False)
+    assert message.parts[-1].value == f"{question.prompt} Answer with the number."
+    source = replace(deployed.deployment.source, weights="canary")
+    deployed.deployment = replace(deployed.deployment, source=source)
+    *_, message = deployed.messages(question, with_images=False)
+    assert message.parts[-1].value == question.prompt
+
+
+def test_an_image_is_written_once_and_leaves_no_draft(load):
+    """Equal images share a file; a file of the caller's is passed on."""
+    deployed = load()
+    (question,) = generate(1, 1, "heldout", ["colour"])
+    paths = [deployed.messages(question)[0].parts[-2].value for _ in range(2)]
+    assert paths[0] == paths[1]
+    assert [str(file) for file in deployed._context.images.iterdir()] == [paths[0]]
+
+
+def test_a_worker_that_died_is_replaced_for_the_next_request(load):
+    """The failing request names the crash, the next one is answered by a new process."""
+    deployed = load(on_generate="segfault", after=1)
+    assert deployed.ask("Hello") == "red"
+    crashed = deployed.worker_pid
+    with pytest.raises(WorkerCrashed):
+        deployed.ask("Hello")
+    assert deployed.worker_pid is None
+    assert deployed.ask("Hello") == "red"
+    assert deployed.worker_pid not in (None, crashed)
+
+
+def test_the_log_outlives_the_worker(load):
+    """A gate reads the warnings of a deployment after it was closed."""
+    deployed = load(prints="a warning of the library")
+    deployed.close()
+    assert "a warning of the library" in deployed.log()
