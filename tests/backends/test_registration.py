@@ -13,7 +13,7 @@ from qualification.core.paths import PACKAGE
 
 PAGE = (PACKAGE.parent / "docs/extending.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index("### Registration") : PAGE.index("## A server program")]
-BLOCKS = re.findall(r"```(?:python|toml)\n(.*?)```", SECTION, re.DOTALL)
+BLOCKS = re.findall(r"```(?:python|text|toml)\n(.*?)```", SECTION, re.DOTALL)
 FOLDER, LINE, MODELS = BLOCKS
 SUITE = """
 def test_colours(deployed):
