@@ -8,7 +8,6 @@ import click
 
 from qualification.cli.errors import one_sentence
 from qualification.core.format import bytes_text
-from qualification.core.libraries import PRINCIPAL_LIBRARIES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,6 +106,7 @@ def _table(
     from rich.markup import escape
     from rich.table import Table
 
+    from qualification.core.libraries import PRINCIPAL_LIBRARIES
     from qualification.upgrade.environments.spec import pinned
 
     table = Table()

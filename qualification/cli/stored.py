@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from qualification.core.paths import results_url
-from qualification.core.results import Results
+
+if TYPE_CHECKING:
+    from qualification.core.results import Results
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -168,7 +168,7 @@ def _run(console: Console, request: WatchRequest) -> Summary:
     from qualification.models.loading import load_registry
     from qualification.watch.log import Log
     from qualification.watch.progress import Screen
-    from qualification.watch.run import Run, Settings
+    from qualification.watch.run import Settings, SoakTest
 
     registry = load_registry(request.declarations)
     machine = probe(registry.chips, registry.tiers)
@@ -200,7 +200,7 @@ def _run(console: Console, request: WatchRequest) -> Summary:
             requests=request.requests,
         )
         with screen:
-            summary = Run(subject, header, settings, log, tuple(observers)).run()
+            summary = SoakTest(subject, header, settings, log, tuple(observers)).run()
         _print(console, header, summary, screen.alerts)
         console.print(f"log        {log.path}", markup=False, highlight=False, soft_wrap=True)
     return summary

@@ -28,6 +28,13 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if size >= 0.9995 or not size else f"{value:.3g}"
 
 
+def count_text(value: float | None) -> str:
+    """A count of whole things: ``37``, ``1,235``; a median between two counts is ``36.5``."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.1f}".removesuffix(".0")
+
+
 def bytes_text(value: float | None) -> str:
     """``24.0 GB``, ``1.00 MB``, ``-12.3 KB``, ``512 B``."""
     if value is None or not math.isfinite(value):

@@ -1,8 +1,8 @@
 """Samples the machine's state while figures are taken, in a light thread of the parent.
 
 Readings before and after a run miss what comes and goes between: another program that worked for a
-minute, a machine that got hot and cooled down again. A :class:`Sample` is taken every few seconds,
-which costs some milliseconds; :func:`conditions_during` turns samples into conditions.
+minute, a machine that got hot and cooled down again. A :class:`MonitorSample` is taken every few
+seconds, which costs some milliseconds; :func:`conditions_during` turns samples into conditions.
 
 The load average cannot be used here, because it includes our own worker. The work of other
 programs is the processors' busy time minus that of our process tree.
@@ -41,7 +41,7 @@ PERIOD_S = 5.0
 
 
 @dataclass(frozen=True)
-class Sample:
+class MonitorSample:
     """One reading. ``own_s``: processor seconds of our processes by pid; ``None``: unknown."""
 
     cpu: CpuTimes | None
@@ -51,19 +51,19 @@ class Sample:
     gpu_limits: int | None = None
 
 
-def take_sample(host: Host, cpu_seconds: Callable[[], dict[int, float]]) -> Sample:
+def take_sample(host: Host, cpu_seconds: Callable[[], dict[int, float]]) -> MonitorSample:
     """Read the state now; ``cpu_seconds`` gives the processor time of our own processes."""
     cpu, own_s = host.cpu_times(), cpu_seconds()
     if host.system == "macos":
         level = thermal_level(host, helper=False)
-        return Sample(cpu, own_s, level, pressure_level(host))
+        return MonitorSample(cpu, own_s, level, pressure_level(host))
     limits = None
     # NVML only: starting nvidia-smi takes longer than a sample may.
     if host.nvml() is not None:
         for gpu in nvidia_gpus(host):
             if gpu.clock_limits is not None:
                 limits = (limits or 0) | gpu.clock_limits
-    return Sample(cpu, own_s, gpu_limits=limits)
+    return MonitorSample(cpu, own_s, gpu_limits=limits)
 
 
 def own_seconds() -> dict[int, float]:
@@ -84,7 +84,7 @@ def own_seconds() -> dict[int, float]:
     return seconds
 
 
-def conditions_during(samples: Sequence[Sample]) -> tuple[Condition, ...]:
+def conditions_during(samples: Sequence[MonitorSample]) -> tuple[Condition, ...]:
     """The samples as conditions: the mean of other work, the worst of everything else."""
     conditions = [_other_work(samples)]
     if levels := [sample.thermal for sample in samples if sample.thermal is not None]:
@@ -97,7 +97,7 @@ def conditions_during(samples: Sequence[Sample]) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _other_work(samples: Sequence[Sample]) -> Condition:
+def _other_work(samples: Sequence[MonitorSample]) -> Condition:
     name = "load_in_the_run"
     shares = []
     other_s = total_s = 0.0

@@ -68,7 +68,7 @@ _WORST_FIRST = ("error", "failed", "xpassed", "xfailed", "passed", "skipped")
 
 
 @dataclass(frozen=True)
-class Cell:
+class RequirementCell:
     """The result of one requirement; ``note`` is the number of a known bug's footnote, or 0."""
 
     mark: Mark
@@ -90,7 +90,7 @@ class Conformance:
     """The table: headings over rows, a cell for each column, and its footnotes from 1 on."""
 
     columns: tuple[str, ...]
-    sections: tuple[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]], ...]
+    sections: tuple[tuple[str, tuple[tuple[str, tuple[RequirementCell, ...]], ...]], ...]
     notes: tuple[Footnote, ...]
 
 
@@ -107,11 +107,11 @@ def conformance(
         return None
     numbers: dict[str, int] = {}
 
-    def cell(outcome: tuple[str, str] | None) -> Cell:
+    def cell(outcome: tuple[str, str] | None) -> RequirementCell:
         if outcome is None:
-            return Cell("undeclared")
+            return RequirementCell("undeclared")
         name, bug = outcome
-        return Cell(MARKS[name], numbers.setdefault(bug, len(numbers) + 1) if bug else 0)
+        return RequirementCell(MARKS[name], numbers.setdefault(bug, len(numbers) + 1) if bug else 0)
 
     sections = tuple(
         (heading, rows)

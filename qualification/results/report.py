@@ -15,6 +15,7 @@ from qualification.core.declarations import KnownBug
 from qualification.core.format import (
     bytes_text,
     change_text,
+    count_text,
     installed_memory_text,
     number,
     percent_text,
@@ -52,6 +53,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         size=bytes_text,
         memory=installed_memory_text,
         rate=number,
+        count=count_text,
         share=percent_text,
         change=change_text,
         middle=_median,

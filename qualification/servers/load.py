@@ -24,7 +24,7 @@ _TEXT_LIMIT = 2000
 
 
 @dataclass(frozen=True)
-class Ask:
+class ClientRequest:
     """One request to make.
 
     ``question`` is the question's identifier, ``extra`` the fields that only this server knows.
@@ -39,7 +39,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ClientReply:
     """The outcome of one request. ``client`` counts from 1, and so does ``number``, its requests.
 
     ``first_s`` and ``last_s`` are when the first and last piece of text came (None: no text).
@@ -68,7 +68,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Limits:
+class LoadLimits:
     """How long a load lasts.
 
     A client stops once ``duration_s`` are over and it has made ``least`` requests; at
@@ -80,13 +80,13 @@ class Limits:
     deadline_s: float
 
 
-Script = Callable[[int], Ask]
+Script = Callable[[int], ClientRequest]
 """A client's request by its number, which counts from 1."""
 
 
 def run_clients(
-    address: str, served_as: str, scripts: Sequence[Script], limits: Limits
-) -> tuple[Reply, ...]:
+    address: str, served_as: str, scripts: Sequence[Script], limits: LoadLimits
+) -> tuple[ClientReply, ...]:
     """Ask the server at ``address`` (``http://127.0.0.1:8080/v1``), one client per script.
 
     Returns the replies in the order in which they ended. A failure of the server does not raise,
@@ -96,14 +96,14 @@ def run_clients(
 
 
 class _Load:
-    def __init__(self, address: str, served_as: str, limits: Limits) -> None:
+    def __init__(self, address: str, served_as: str, limits: LoadLimits) -> None:
         self._address = address
         self._served_as = served_as
         self._limits = limits
         self._start = 0.0
-        self._replies: list[Reply] = []
+        self._replies: list[ClientReply] = []
 
-    async def run(self, scripts: Sequence[Script]) -> tuple[Reply, ...]:
+    async def run(self, scripts: Sequence[Script]) -> tuple[ClientReply, ...]:
         self._start = time.perf_counter()
         await asyncio.gather(
             *(self._client(client, script) for client, script in enumerate(scripts, start=1))
@@ -129,7 +129,7 @@ class _Load:
             return False
         return now < self._limits.duration_s or requests < self._limits.least
 
-    async def _ask(self, api: Any, client: int, number: int, ask: Ask) -> Reply:
+    async def _ask(self, api: Any, client: int, number: int, ask: ClientRequest) -> ClientReply:
         import httpx2
         import openai
 
@@ -150,7 +150,7 @@ class _Load:
             error = f"the stream ended with finish_reason {stream.finish_reason or None!r}"
         elif not error and not stream.pieces:
             error = "the answer is empty"
-        return Reply(
+        return ClientReply(
             client=client,
             number=number,
             question=ask.question,
@@ -165,7 +165,7 @@ class _Load:
             error=disarm(error, _TEXT_LIMIT),
         )
 
-    async def _listen(self, api: Any, ask: Ask, stream: _Stream) -> None:
+    async def _listen(self, api: Any, ask: ClientRequest, stream: _Stream) -> None:
         chunks = await api.chat.completions.create(
             model=self._served_as,
             messages=list(ask.messages),

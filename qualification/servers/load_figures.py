@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from qualification.core.metrics import CLIENTS
-from qualification.servers.load import Reply
+from qualification.servers.load import ClientReply
 
 LEAST_TOKENS = 8
 """Tokens of an answer whose decoding speed is taken."""
@@ -53,7 +53,7 @@ def fairness(counts: Collection[int]) -> float:
     return sum(counts) ** 2 / (len(counts) * squares) if squares else 0.0
 
 
-def decode_tps(reply: Reply) -> float | None:
+def decode_tps(reply: ClientReply) -> float | None:
     """Tokens per second between the first and the last text; None where they are too few."""
     begin_s, end_s = reply.first_s, reply.last_s
     if reply.tokens < LEAST_TOKENS or begin_s is None or end_s is None or end_s <= begin_s:
@@ -61,7 +61,7 @@ def decode_tps(reply: Reply) -> float | None:
     return (reply.tokens - 1) / (end_s - begin_s)
 
 
-def finished_together(replies: Sequence[Reply], clients: int) -> dict[int, int]:
+def finished_together(replies: Sequence[ClientReply], clients: int) -> dict[int, int]:
     """Client -> its requests that were answered before any client stopped asking.
 
     After that fewer clients share the server, which says nothing about their share before.
@@ -77,7 +77,7 @@ def finished_together(replies: Sequence[Reply], clients: int) -> dict[int, int]:
     return counts
 
 
-def starved(replies: Sequence[Reply], clients: int) -> tuple[int, ...]:
+def starved(replies: Sequence[ClientReply], clients: int) -> tuple[int, ...]:
     """Clients that had no answer while another one had five or more."""
     counts = finished_together(replies, clients)
     if max(counts.values(), default=0) < STARVED_BESIDE:
@@ -90,23 +90,23 @@ def starved(replies: Sequence[Reply], clients: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedReply:
     """A reply, and whether it is correct (None: failed, or one client alone had no correct answer).
 
     ``swapped_with`` is another client's request, of the same time or earlier, for whose image the
     answer is correct although it is wrong for its own.
     """
 
-    reply: Reply
+    reply: ClientReply
     is_correct: bool | None
-    swapped_with: Reply | None = None
+    swapped_with: ClientReply | None = None
 
 
 def judged(
-    replies: Sequence[Reply],
+    replies: Sequence[ClientReply],
     answerable: Collection[tuple[str, bool]],
-    is_correct: Callable[[str, Reply], bool],
-) -> tuple[Judged, ...]:
+    is_correct: Callable[[str, ClientReply], bool],
+) -> tuple[JudgedReply, ...]:
     """Every reply with its judgement.
 
     ``answerable`` are the questions to which one client alone got the correct answer, each with
@@ -117,15 +117,15 @@ def judged(
 
 
 def _judged(
-    reply: Reply,
-    replies: Sequence[Reply],
+    reply: ClientReply,
+    replies: Sequence[ClientReply],
     answerable: Collection[tuple[str, bool]],
-    is_correct: Callable[[str, Reply], bool],
-) -> Judged:
+    is_correct: Callable[[str, ClientReply], bool],
+) -> JudgedReply:
     if reply.error or (reply.question, reply.long) not in answerable:
-        return Judged(reply, None)
+        return JudgedReply(reply, None)
     if is_correct(reply.question, reply):
-        return Judged(reply, True)
+        return JudgedReply(reply, True)
     swappable = [
         candidate
         for candidate in replies
@@ -135,10 +135,10 @@ def _judged(
     ]
     # The likeliest source is a request that ran at the same time; among equals, the latest.
     swappable.sort(key=lambda candidate: (candidate.done_s > reply.sent_s, candidate.sent_s))
-    return Judged(reply, False, swappable[-1] if swappable else None)
+    return JudgedReply(reply, False, swappable[-1] if swappable else None)
 
 
-def description(judgement: Judged, prompts: Mapping[str, tuple[str, str]]) -> str:
+def description(judgement: JudgedReply, prompts: Mapping[str, tuple[str, str]]) -> str:
     """A request in words; ``prompts`` are each question's prompt and correct answer."""
     reply, source = judgement.reply, judgement.swapped_with
     prompt, answer = prompts[reply.question]
@@ -177,7 +177,7 @@ def names(clients: int) -> dict[str, str]:
     }
 
 
-def raw_trials(answers: Sequence[Judged], clients: int) -> dict[str, tuple[float, ...]]:
+def raw_trials(answers: Sequence[JudgedReply], clients: int) -> dict[str, tuple[float, ...]]:
     """Metric -> its raw values from one load; a metric without a value is absent."""
     replies = [answer.reply for answer in answers]
     good = [reply for reply in replies if not reply.error]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from qualification.judging.memory_growth import POLICIES, private_bytes
-from qualification.suites.support.answers import Answer, Cache, Series, TimedRequest
+from qualification.suites.support.answers import AnsweredQuestion, Cache, Series, TimedRequest
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qualification.core.protocol import Generation, GivenAs, Message
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import (
-        Ask,
+        AskFixture,
         GetAnswers,
         GetPairs,
         GetQuestion,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         Once,
     )
     from qualification.suites.support.bad_requests import BadRequest, Outcome
-    from qualification.suites.support.raw_http import DeployedServer, Reply
+    from qualification.suites.support.raw_http import DeployedServer, HttpReply
     from qualification.tasks.questions import Question
 
 QUESTIONS, MEMORY_QUESTIONS = 8, 12
@@ -80,7 +80,7 @@ def skills(deployed: Deployed) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def ask(deployed: Deployed) -> Ask:
+def ask(deployed: Deployed) -> AskFixture:
     """``ask(question)``: greedy, with the logit margin of each token.
 
     ``with_images=False`` leaves out its images; ``file=`` and ``given_as=`` replace them with
@@ -94,21 +94,25 @@ def ask(deployed: Deployed) -> Ask:
         given_as: GivenAs = "path",
         with_images: bool = True,
         margins: bool = True,
-    ) -> Answer:
+    ) -> AnsweredQuestion:
         messages = deployed.messages(question, with_images=with_images)
         if file is not None:
             messages = tuple(_with_file(message, file, given_as) for message in messages)
         generation = deployed.converse(*messages, margins=margins)
-        return Answer(question, generation, deployed.is_correct(question, generation.text.strip()))
+        return AnsweredQuestion(
+            question, generation, deployed.is_correct(question, generation.text.strip())
+        )
 
     return answer
 
 
 @pytest.fixture
-def answers(once: Once, ask: Ask, questions: GetQuestions, memory_answers: GetPairs) -> GetAnswers:
+def answers(
+    once: Once, ask: AskFixture, questions: GetQuestions, memory_answers: GetPairs
+) -> GetAnswers:
     """``answers(skill)``: eight held-out questions of a skill, asked once for all suites."""
 
-    def of_skill(skill: str) -> tuple[Answer, ...]:
+    def of_skill(skill: str) -> tuple[AnsweredQuestion, ...]:
         if skill == "recall":
             return once(skill, lambda: tuple(answer for answer, _ in memory_answers()))
         return once(
@@ -119,13 +123,13 @@ def answers(once: Once, ask: Ask, questions: GetQuestions, memory_answers: GetPa
 
 
 @pytest.fixture
-def memory_answers(once: Once, ask: Ask, questions: GetQuestions) -> GetPairs:
+def memory_answers(once: Once, ask: AskFixture, questions: GetQuestions) -> GetPairs:
     """``memory_answers()``: memory questions, each asked again at once without its image.
 
     All shapes are equally frequent, so guessing is correct one time in three.
     """
 
-    def make() -> list[tuple[Answer, Answer]]:
+    def make() -> list[tuple[AnsweredQuestion, AnsweredQuestion]]:
         by_shape: dict[str, list[Question]] = {}
         for question in questions(seed=7, count=5 * MEMORY_QUESTIONS, skills=["recall"]):
             by_shape.setdefault(question.answer, []).append(question)
@@ -151,7 +155,7 @@ def answerable(answers: GetAnswers) -> GetQuestion:
 
 
 @pytest.fixture
-def series(once: Once, ask: Ask, questions: GetQuestions, deployed: Deployed) -> GetSeries:
+def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed) -> GetSeries:
     """``series("never")``: fifty requests in a row, images of five sizes in turn.
 
     ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
@@ -214,14 +218,14 @@ def sentinel(
 
 @pytest.fixture
 def two_processes(
-    once: Once, ask: Ask, answers: GetAnswers, skills: tuple[str, ...], deployed: Deployed
+    once: Once, ask: AskFixture, answers: GetAnswers, skills: tuple[str, ...], deployed: Deployed
 ) -> GetPairs:
     """``two_processes()``: answers of the process so far, and of a fresh one.
 
     The fresh process is asked in reverse order, so each question follows different requests.
     """
 
-    def make() -> list[tuple[Answer, Answer]]:
+    def make() -> list[tuple[AnsweredQuestion, AnsweredQuestion]]:
         warm = [answers(skill)[0] for skill in skills]
         deployed.reload()
         fresh = [ask(answer.question) for answer in reversed(warm)]
@@ -243,7 +247,7 @@ def server(deployed: Deployed) -> Iterator[DeployedServer]:
 
 
 @pytest.fixture
-def whole_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> Reply:
+def whole_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> HttpReply:
     """The answer to an answerable question, not streamed."""
     reply = once("whole reply", lambda: server.chat(server.turns(answerable("both"))))
     if reply.status != 200 or not reply.text.strip():
@@ -252,7 +256,7 @@ def whole_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> 
 
 
 @pytest.fixture
-def streamed_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> Reply:
+def streamed_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> HttpReply:
     """The answer to the same question, streamed, with its usage."""
     usage = {"include_usage": True}
     return once(

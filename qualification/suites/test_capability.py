@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from qualification.core.protocol import Generation, GivenAs
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import (
-        Answer,
-        Ask,
+        AnsweredQuestion,
+        AskFixture,
         GetAnswers,
         GetQuestion,
         GetQuestions,
@@ -131,7 +131,7 @@ def test_ends_its_answer_by_itself(deployed: Deployed, questions: GetQuestions) 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_format(ask: Ask, answerable: GetQuestion, tmp_path: Path, file_format: str) -> None:
+def test_format(ask: AskFixture, answerable: GetQuestion, tmp_path: Path, file_format: str) -> None:
     """An image looks the same in every format."""
     question = answerable(
         {"greyscale": "shape", "exif_rotated": "position"}.get(file_format, "both")
@@ -143,7 +143,9 @@ def test_format(ask: Ask, answerable: GetQuestion, tmp_path: Path, file_format: 
 
 @pytest.mark.needs("vision")
 @pytest.mark.parametrize("given_as", ["path", "bytes", "data_url"])
-def test_given_as(ask: Ask, answerable: GetQuestion, tmp_path: Path, given_as: GivenAs) -> None:
+def test_given_as(
+    ask: AskFixture, answerable: GetQuestion, tmp_path: Path, given_as: GivenAs
+) -> None:
     """An image's path, its bytes and a data URL of them get the same answer."""
     question = answerable("both")
     answer = ask(question, file=_write(question.images()[0], tmp_path, "png"), given_as=given_as)
@@ -152,7 +154,7 @@ def test_given_as(ask: Ask, answerable: GetQuestion, tmp_path: Path, given_as: G
 
 
 @pytest.mark.needs("vision")
-def test_image_of_one_pixel(deployed: Deployed, answerable: GetQuestion, ask: Ask) -> None:
+def test_image_of_one_pixel(deployed: Deployed, answerable: GetQuestion, ask: AskFixture) -> None:
     """A single pixel gets any answer, and the next image a correct one."""
     generation = deployed.generate("What colour is the shape?", Image.new("RGB", (1, 1), "red"))
     if not deployed.is_canary:
@@ -164,7 +166,7 @@ def test_image_of_one_pixel(deployed: Deployed, answerable: GetQuestion, ask: As
 
 @pytest.mark.needs("vision")
 def test_image_of_4096_pixels(
-    ask: Ask, answers: GetAnswers, deployed: Deployed, tmp_path: Path
+    ask: AskFixture, answers: GetAnswers, deployed: Deployed, tmp_path: Path
 ) -> None:
     """A question about an image scaled up to 4096 pixels is answered correctly.
 
@@ -177,7 +179,7 @@ def test_image_of_4096_pixels(
     flattest = min(correct, key=lambda answer: _height_to_width(answer.question))
     question = flattest.question
 
-    def scaled(width: int) -> Answer:
+    def scaled(width: int) -> AnsweredQuestion:
         image = question.images()[0]
         size = (width, round(image.height * width / image.width))
         file = tmp_path / f"{width}.png"
@@ -236,7 +238,7 @@ def _height_to_width(question: Question) -> float:
     return question.scenes[0].height / question.scenes[0].width
 
 
-def _assert_floor(answers: tuple[Answer, ...], floor: float) -> None:
+def _assert_floor(answers: tuple[AnsweredQuestion, ...], floor: float) -> None:
     share = share_correct(answers)
     assert share >= floor, correct_and_wrong(answers)
 

@@ -19,8 +19,8 @@ from qualification.core.metrics import CLIENTS
 from qualification.core.protocol import GenerateRequest
 from qualification.judging.stats.estimators import is_beyond_chance
 from qualification.servers.client import KEY
-from qualification.servers.load import Limits, Reply, Script, run_clients
-from qualification.servers.load_figures import Judged, description, judged, raw_trials, starved
+from qualification.servers.load import ClientReply, LoadLimits, Script, run_clients
+from qualification.servers.load_figures import JudgedReply, description, judged, raw_trials, starved
 from qualification.servers.programs import PROGRAMS
 from qualification.tasks.load_script import Asking, all_of, deal
 
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.on_backends("server"),
 ]
 
-CANARY, REAL = Limits(1.5, 3, 60.0), Limits(30.0, 3, 900.0)
+CANARY, REAL = LoadLimits(1.5, 3, 60.0), LoadLimits(30.0, 3, 900.0)
 """A canary's answer takes some hundredths of a second, a real model's seconds."""
 
 CANARY_TOKENS, REAL_TOKENS = 16, 64
@@ -52,11 +52,11 @@ OPEN_S = 0.5
 SHOWN = 3
 """Failures of each load that are reported in full."""
 
-_Loads = Callable[[], list[tuple[int, tuple[Judged, ...]]]]
+_Loads = Callable[[], list[tuple[int, tuple[JudgedReply, ...]]]]
 _Dealt = tuple[tuple["Question", ...], ...]
 _Prompts = dict[str, tuple[str, str]]
-_IsCorrect = Callable[[str, Reply], bool]
-_RunLoad = Callable[[Sequence[Script], Limits], tuple[Reply, ...]]
+_IsCorrect = Callable[[str, ClientReply], bool]
+_RunLoad = Callable[[Sequence[Script], LoadLimits], tuple[ClientReply, ...]]
 
 
 def test_every_request_is_answered(loads: _Loads, prompts: _Prompts) -> None:
@@ -177,7 +177,7 @@ def is_correct(deployed: Deployed, dealt: _Dealt) -> _IsCorrect:
     """``is_correct(question, reply)``: a canary's long answer goes on after the correct one."""
     by_name = {question.identifier: question for question in sum(dealt, ())}
 
-    def answers_it(name: str, reply: Reply) -> bool:
+    def answers_it(name: str, reply: ClientReply) -> bool:
         question, text = by_name[name], reply.text.strip()
         if reply.long:
             return text.lower().startswith(question.answer)
@@ -190,7 +190,7 @@ def is_correct(deployed: Deployed, dealt: _Dealt) -> _IsCorrect:
 def run_load(deployed: Deployed) -> _RunLoad:
     """``run_load(scripts, limits)``: every reply; a server that has ended is restarted first."""
 
-    def run(scripts: Sequence[Script], limits: Limits) -> tuple[Reply, ...]:
+    def run(scripts: Sequence[Script], limits: LoadLimits) -> tuple[ClientReply, ...]:
         if not _listens(deployed.load_report.address):
             deployed.reload()
         report = deployed.load_report
@@ -214,13 +214,13 @@ def answerable_alone(
     def make() -> frozenset[tuple[str, bool]]:
         script = asking.script(sum(dealt, ()), load=0, pattern=all_of(dealt))
         limits = CANARY if deployed.is_canary else REAL
-        alone = run_load([script], Limits(0.0, len(all_of(dealt)), limits.deadline_s))
+        alone = run_load([script], LoadLimits(0.0, len(all_of(dealt)), limits.deadline_s))
         lost = [reply for reply in alone if reply.error]
         if lost:
-            pytest.fail(f"one client alone: {description(Judged(lost[0], None), prompts)}")
+            pytest.fail(f"one client alone: {description(JudgedReply(lost[0], None), prompts)}")
         correct = [reply.question for reply in alone if is_correct(reply.question, reply)]
         if not correct:
-            example = description(Judged(alone[0], False), prompts)
+            example = description(JudgedReply(alone[0], False), prompts)
             pytest.fail(f"one client alone has no correct answer: {example}")
         # A real model's long answer replies to a prompt of its own and cannot be judged.
         kinds = (False, True) if deployed.is_canary else (False,)
@@ -244,7 +244,7 @@ def loads(
     The figures of each load are recorded.
     """
 
-    def load(number: int, clients: int) -> tuple[int, tuple[Judged, ...]]:
+    def load(number: int, clients: int) -> tuple[int, tuple[JudgedReply, ...]]:
         scripts = [asking.script(questions, load=number) for questions in dealt[:clients]]
         replies = run_load(scripts, CANARY if deployed.is_canary else REAL)
         answers = judged(replies, answerable_alone, is_correct)
@@ -276,7 +276,11 @@ def _listens(address: str) -> bool:
 
 
 def _problem(
-    when: str, verdict: str, failed: list[Judged], answers: Sequence[Judged], prompts: _Prompts
+    when: str,
+    verdict: str,
+    failed: list[JudgedReply],
+    answers: Sequence[JudgedReply],
+    prompts: _Prompts,
 ) -> list[str]:
     if not failed:
         return []

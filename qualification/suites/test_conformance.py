@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetAnswers, GetQuestion
     from qualification.suites.support.bad_requests import BadRequest, Outcome
-    from qualification.suites.support.raw_http import DeployedServer, Reply
+    from qualification.suites.support.raw_http import DeployedServer, HttpReply
     from qualification.tasks.questions import Question
 
 pytestmark = [pytest.mark.conformance, pytest.mark.on_backends("server")]
@@ -92,7 +92,7 @@ def test_takes_a_system_message(server: DeployedServer, answerable: GetQuestion)
     assert answered, f"after a system message: {reply}"
 
 
-def test_answer_has_openais_shape(whole_reply: Reply) -> None:
+def test_answer_has_openais_shape(whole_reply: HttpReply) -> None:
     """An answer has its id, object, time, model, one choice, and a usage that adds up."""
     content, choices = whole_reply.json, whole_reply.choices
     message = choices[0].get("message") or {} if choices else {}
@@ -118,7 +118,7 @@ def test_max_tokens_ends_the_answer(server: DeployedServer, answerable: GetQuest
 
 
 def test_stop_cuts_the_answer(
-    server: DeployedServer, answerable: GetQuestion, whole_reply: Reply
+    server: DeployedServer, answerable: GetQuestion, whole_reply: HttpReply
 ) -> None:
     """The answer ends before a text of stop and reports a natural end."""
     word = whole_reply.text.split()[-1]
@@ -152,20 +152,20 @@ def test_seed_repeats_the_answer(server: DeployedServer, answerable: GetQuestion
 
 
 def test_temperature_0_repeats_the_answer(
-    server: DeployedServer, answerable: GetQuestion, whole_reply: Reply
+    server: DeployedServer, answerable: GetQuestion, whole_reply: HttpReply
 ) -> None:
     """At temperature 0, the same request gives the same answer."""
     again = [server.chat(server.turns(answerable("both"))).text for _ in range(2)]
     assert set(again) == {whole_reply.text}, f"{whole_reply.text!r}, then {again}"
 
 
-def test_stream_gives_the_same_answer(whole_reply: Reply, streamed_reply: Reply) -> None:
+def test_stream_gives_the_same_answer(whole_reply: HttpReply, streamed_reply: HttpReply) -> None:
     """The joined pieces of a stream equal the answer that is not streamed."""
     equal = streamed_reply.status == 200 and streamed_reply.text.strip() == whole_reply.text.strip()
     assert equal, f"streamed {streamed_reply}, whole {whole_reply.text!r}"
 
 
-def test_stream_is_closed_by_done(streamed_reply: Reply) -> None:
+def test_stream_is_closed_by_done(streamed_reply: HttpReply) -> None:
     """A stream consists of server-sent events and ends with [DONE]."""
     kind, events = streamed_reply.content_type, streamed_reply.events
     closed = kind.startswith("text/event-stream") and events[-1:] == ("[DONE]",)
@@ -173,7 +173,7 @@ def test_stream_is_closed_by_done(streamed_reply: Reply) -> None:
     assert closed, f"a stream of {kind or 'no content type'} ended with {end}"
 
 
-def test_stream_has_one_reason_to_end(streamed_reply: Reply) -> None:
+def test_stream_has_one_reason_to_end(streamed_reply: HttpReply) -> None:
     """A role comes before the text, and one reason to end after it."""
     kinds = []
     for choice in streamed_reply.choices:
@@ -184,7 +184,7 @@ def test_stream_has_one_reason_to_end(streamed_reply: Reply) -> None:
     assert ordered, f"the pieces were {kinds}"
 
 
-def test_stream_ends_with_usage(streamed_reply: Reply, whole_reply: Reply) -> None:
+def test_stream_ends_with_usage(streamed_reply: HttpReply, whole_reply: HttpReply) -> None:
     """With include_usage, the last piece of a stream has the usage of the whole answer."""
     usage = streamed_reply.usage
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -272,7 +272,7 @@ def _adds_up(usage: dict[str, Any]) -> bool:
     return bool(prompt and completion) and prompt + completion == total
 
 
-def _assert_correct(deployed: Deployed, question: Question, reply: Reply) -> None:
+def _assert_correct(deployed: Deployed, question: Question, reply: HttpReply) -> None:
     is_correct = reply.status == 200 and deployed.is_correct(question, reply.text.strip())
     answer = repr(reply.text.strip()) if reply.status == 200 else reply
     assert is_correct, f"{question.prompt} -> {answer}, expected {question.answer!r}"

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from qualification.core.protocol import Generation
     from qualification.session.deployed import Deployed
-    from qualification.suites.support.answers import Ask, GetPairs, GetQuestions, Once
+    from qualification.suites.support.answers import AskFixture, GetPairs, GetQuestions, Once
     from qualification.tasks.questions import Question
 
 pytestmark = pytest.mark.consistency
@@ -99,7 +99,7 @@ def test_speed_repeats(
 
 
 @pytest.fixture
-def sampled(once: Once, ask: Ask, deployed: Deployed, questions: GetQuestions) -> Sampled:
+def sampled(once: Once, ask: AskFixture, deployed: Deployed, questions: GetQuestions) -> Sampled:
     """``sampled(seed, again=)``: an answer at temperature 0.7 to the most uncertain question.
 
     That question is the colour of a shape between red and blue, next to where the greedy answer

@@ -14,11 +14,11 @@ from qualification.tasks.agreement import difference, loses_too_much, precision
 
 if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
-    from qualification.suites.support.answers import Answer, Cache, GetAnswers
+    from qualification.suites.support.answers import AnsweredQuestion, Cache, GetAnswers
 
 pytestmark = pytest.mark.parity
 
-_Pairs = list[tuple["Answer", "Answer"]]
+_Pairs = list[tuple["AnsweredQuestion", "AnsweredQuestion"]]
 
 
 @pytest.mark.needs("vision")
@@ -118,5 +118,5 @@ def _token_problems(pairs: _Pairs, our_name: str, their_name: str, floor: float)
     return [f"{equal} of the answers equal those of {their_name}", *sentences[:3]]
 
 
-def _first_margin(answer: Answer) -> float:
+def _first_margin(answer: AnsweredQuestion) -> float:
     return answer.generation.margins[0] if answer.generation.margins else 0.0

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import (
-        Answer,
-        Ask,
+        AnsweredQuestion,
+        AskFixture,
         GetPairs,
         GetQuestion,
         GetQuestions,
@@ -43,7 +43,7 @@ def test_another_image_between_changes_nothing(deployed: Deployed, questions: Ge
 
 
 @pytest.mark.needs("vision")
-def test_sizes_in_turn_change_nothing(ask: Ask, questions: GetQuestions) -> None:
+def test_sizes_in_turn_change_nothing(ask: AskFixture, questions: GetQuestions) -> None:
     """Small, wide, small, tall, small: each image's answer and prompt stay the same."""
     by_size: dict[tuple[int, int], Question] = {}
     for question in questions(seed=13, count=60, skills=["both"]):
@@ -59,7 +59,7 @@ def test_sizes_in_turn_change_nothing(ask: Ask, questions: GetQuestions) -> None
 def test_fifty_requests_in_a_row(series: GetSeries) -> None:
     """Five questions ten times over: every round is answered like the first one."""
     answers = series("never").answers
-    by_question: dict[str, Answer] = {}
+    by_question: dict[str, AnsweredQuestion] = {}
     for number, answer in enumerate(answers, start=1):
         before = by_question.setdefault(answer.question.identifier, answer)
         _assert_equal(before, answer, f"as request {number} of {len(answers)}")
@@ -75,7 +75,7 @@ def test_a_fresh_process_answers_alike(two_processes: GetPairs) -> None:
 
 @pytest.mark.needs("vision")
 def test_a_failed_request_harms_nothing(
-    deployed: Deployed, ask: Ask, answerable: GetQuestion, tmp_path: Path
+    deployed: Deployed, ask: AskFixture, answerable: GetQuestion, tmp_path: Path
 ) -> None:
     """A file that is not an image is refused, and the next image is answered as before."""
     file = tmp_path / "no-image.png"
@@ -103,7 +103,7 @@ def test_an_earlier_requests_image_is_forgotten(memory_answers: GetPairs) -> Non
 
 @pytest.mark.needs("vision")
 def test_any_order_of_requests_is_answered_alike(
-    deployed: Deployed, ask: Ask, questions: GetQuestions, tmp_path: Path
+    deployed: Deployed, ask: AskFixture, questions: GetQuestions, tmp_path: Path
 ) -> None:
     """Images, texts, failures and clean-ups in any order: an answer depends on its question."""
     with_image = questions(seed=31, count=3, skills=["both"])
@@ -112,7 +112,7 @@ def test_any_order_of_requests_is_answered_alike(
         by_step["text"] = questions(seed=31, count=1, skills=["text"])[0]
     broken = tmp_path / "no-image.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\nand no more")
-    answers: dict[str, Answer] = {}
+    answers: dict[str, AnsweredQuestion] = {}
 
     def act(step: str) -> None:
         if step == "clean up":
@@ -150,7 +150,7 @@ def test_reloading_for_each_image(deployed: Deployed, questions: GetQuestions) -
         )
 
 
-def _assert_equal(before: Answer, after: Answer, when: str) -> None:
+def _assert_equal(before: AnsweredQuestion, after: AnsweredQuestion, when: str) -> None:
     ours, theirs = after.generation, before.generation
     equal = (ours.text, ours.token_ids, ours.prompt_tokens) == (
         theirs.text,

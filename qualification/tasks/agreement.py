@@ -35,7 +35,7 @@ def precision(quantisation: str) -> str:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Divergence:
     """Where two greedy answers diverge: ``token`` is the index of the first different token."""
 
     token: int
@@ -56,7 +56,7 @@ class Difference:
         return f"{generation.text.strip()!r} (margin {margin})"
 
 
-def difference(ours: Generation, theirs: Generation) -> Difference | None:
+def difference(ours: Generation, theirs: Generation) -> Divergence | None:
     """Return where the token ids diverge, None for equal answers.
 
     If one answer is a prefix of the other, they diverge at its end.
@@ -66,7 +66,7 @@ def difference(ours: Generation, theirs: Generation) -> Difference | None:
     pairs = zip(ours.token_ids, theirs.token_ids, strict=False)
     shorter = min(len(ours.token_ids), len(theirs.token_ids))
     token = next((index for index, (our, their) in enumerate(pairs) if our != their), shorter)
-    return Difference(token, ours, theirs)
+    return Divergence(token, ours, theirs)
 
 
 def loses_too_much(full: Sequence[bool], quantised: Sequence[bool]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from qualification.core.protocol import Message, Part
 from qualification.servers.chat import as_request, data_url
-from qualification.servers.load import Ask, Script
+from qualification.servers.load import ClientRequest, Script
 from qualification.tasks.questions import Question
 
 QUESTIONS_PER_CLIENT = 2
@@ -64,12 +64,12 @@ class Asking:
         """
         conversations = [tuple(self.messages_of(question)) for question in questions]
 
-        def ask(number: int) -> Ask:
+        def ask(number: int) -> ClientRequest:
             turn, long = pattern[(number - 1) % len(pattern)]
             turn %= len(questions)
             prompt = self.long_prompt if long else ""
             mark = load * MARKS + number
-            return Ask(
+            return ClientRequest(
                 question=questions[turn].identifier,
                 messages=[_as_chat(message, mark, prompt) for message in conversations[turn]],
                 max_tokens=self.long_tokens if long else self.max_tokens,

@@ -22,7 +22,7 @@ from qualification.watch.records import (
     Alert,
     AlertKind,
     Figures,
-    Growth,
+    LeakSlope,
     Loaded,
     MemorySample,
     Request,
@@ -107,7 +107,7 @@ class Rules:
             or (subject and (memory.resident_bytes or 0) > subject)
         )
 
-    def on_growth(self, growth: Growth | None, at_s: float) -> list[Alert]:
+    def on_growth(self, growth: LeakSlope | None, at_s: float) -> list[Alert]:
         """Raise a leak if the lower end of the slope is over the limit several times in a row."""
         limit = self.thresholds.growth_limit
         over = growth is not None and growth.lower > limit

@@ -20,7 +20,7 @@ SELF_REPORT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
-class Reply:
+class SoakReply:
     """The outcome of one question; ``memory`` was sampled right after it."""
 
     question: Question
@@ -50,7 +50,7 @@ class Asker:
         self._clock = clock
         self._self_report_due = started
         self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[SoakReply | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="asker", daemon=True)
         self._thread.start()
 
@@ -58,7 +58,7 @@ class Asker:
         """Have the next question asked."""
         self._orders.put(True)
 
-    def reply(self, timeout_s: float) -> Reply | None:
+    def reply(self, timeout_s: float) -> SoakReply | None:
         """The reply, or ``None`` while there is none; raises what broke the thread."""
         try:
             reply = self._replies.get(timeout=timeout_s)
@@ -80,7 +80,7 @@ class Asker:
         except BaseException as error:
             self._replies.put(error)
 
-    def _next_reply(self) -> Reply:
+    def _next_reply(self) -> SoakReply:
         subject = self._subject
         question = next(self._questions)
         request = subject.prepare(question)
@@ -90,7 +90,7 @@ class Asker:
         except RequestFailed as error:
             failure, sentence = error.kind, str(error)
         memory = subject.sample_memory()
-        return Reply(
+        return SoakReply(
             question=question,
             at_s=self._clock() - self._started,
             memory=memory,

@@ -13,7 +13,7 @@ from qualification.core.format import (
     seconds_text,
 )
 from qualification.servers.admin_status import WorkerStatus
-from qualification.watch.records import Alert, Ended, Figures, Growth, Header, Summary
+from qualification.watch.records import Alert, Ended, Figures, Header, LeakSlope, Summary
 from qualification.watch.tally import MIN_DRIFT, MIN_GROWTH, MIN_TOKENS, WARM_REQUESTS
 
 NOTHING_FOUND, FOUND, TOO_LITTLE = 0, 1, 3
@@ -132,7 +132,7 @@ def growth(header: Header, figures: Figures) -> str:
     return f"{slope(figures.growth)}; limit {limit} per request"
 
 
-def slope(growth: Growth) -> str:
+def slope(growth: LeakSlope) -> str:
     """The slope with its interval, per request and per hour, and the forecast."""
     text = (
         f"{bytes_text(growth.per_request)} per request ({bytes_text(growth.lower)} to"

@@ -163,7 +163,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class Growth:
+class LeakSlope:
     """The memory leak slope: Theil-Sen over private memory, with its 95 % interval.
 
     ``samples`` are taken from the ``requests`` since the subject (re)started, without a warm-up.
@@ -200,7 +200,7 @@ class Figures:
     held_bytes: int | None = None
     resident_bytes: int | None = None
     resident_peak_bytes: int | None = None
-    growth: Growth | None = None
+    growth: LeakSlope | None = None
     ttft_drift: float | None = None
     decode_drift: float | None = None
     load_s: tuple[float, ...] = ()

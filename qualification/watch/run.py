@@ -16,10 +16,10 @@ from typing import Protocol
 from qualification.core.text import disarm
 from qualification.machine.conditions import conditions_between, counters
 from qualification.machine.host import Host, LocalHost
-from qualification.machine.monitor import PERIOD_S, Sample, conditions_during, take_sample
+from qualification.machine.monitor import PERIOD_S, MonitorSample, conditions_during, take_sample
 from qualification.tasks.questions import is_correct, says_the_answer
 from qualification.watch.alerts import Rules
-from qualification.watch.asker import Asker, Reply
+from qualification.watch.asker import Asker, SoakReply
 from qualification.watch.log import Log
 from qualification.watch.question_stream import Questions
 from qualification.watch.records import (
@@ -90,7 +90,7 @@ class _Stop(Exception):
         self.ended: Ended = ended
 
 
-class Run:
+class SoakTest:
     """One soak test; :meth:`run` returns its summary and does not close the subject."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Run:
         self._figures = Figures()
         self._figures_due = self._tick_due = self._started
         self._gone_since: float | None = None
-        self._samples: list[Sample] = [take_sample(self._host, subject.own_seconds)]
+        self._samples: list[MonitorSample] = [take_sample(self._host, subject.own_seconds)]
         self._counters = counters(self._host)
         self._sample_due = self._started + PERIOD_S
         self._state_due = self._started + STATE_EVERY_S
@@ -148,7 +148,7 @@ class Run:
 
     # ------------------------------------------------------------------ one request
 
-    def _wait_for(self, asker: Asker) -> Reply:
+    def _wait_for(self, asker: Asker) -> SoakReply:
         while True:
             reply = asker.reply(TICK_S)
             if reply is not None:
@@ -157,7 +157,7 @@ class Run:
             if self._now() >= self._settings.planned_s:
                 raise _Stop("time")
 
-    def _take(self, reply: Reply) -> None:
+    def _take(self, reply: SoakReply) -> None:
         tally = self.tally
         self._take_loads(reply.loads)
         request = self._request(reply)
@@ -180,7 +180,7 @@ class Run:
         if tally.requests == self._settings.requests:
             raise _Stop("requests")
 
-    def _request(self, reply: Reply) -> Request:
+    def _request(self, reply: SoakReply) -> Request:
         number, question, answer = self.tally.requests + 1, reply.question, reply.answer
         if answer is None:
             return Request(

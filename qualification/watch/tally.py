@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from qualification.judging.stats.estimators import drift, theil_sen
 from qualification.watch.records import (
     Figures,
-    Growth,
+    LeakSlope,
     Loaded,
     MachineState,
     Quantiles,
@@ -186,7 +186,7 @@ class Tally:
             minutes_of_other_work=self._busy,
         )
 
-    def growth(self) -> Growth | None:
+    def growth(self) -> LeakSlope | None:
         """The slope of private memory after a warm-up; ``None`` over too few samples."""
         sizes, times_s = self._private.sizes, self._private.times_s
         stride = sizes.stride
@@ -198,7 +198,7 @@ class Tally:
         # The samples are evenly spaced in requests, so the slope is per stride of requests.
         slope = theil_sen(values)
         per_hour = (len(values) - 1) / (moments[-1] - moments[0]) * 3600
-        return Growth(
+        return LeakSlope(
             per_request=slope.value / stride,
             lower=slope.lower / stride,
             upper=slope.upper / stride,

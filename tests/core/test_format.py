@@ -10,6 +10,7 @@ from qualification.core import format as formatting
 
 FUNCTIONS = [
     formatting.number,
+    formatting.count_text,
     formatting.bytes_text,
     formatting.seconds_text,
     formatting.rate_text,
@@ -89,6 +90,14 @@ def test_digits_follow_from_the_rounded_value(value, text):
 def test_bytes_change_their_unit_after_rounding(size, text):
     """Never 1000 KB."""
     assert formatting.bytes_text(size) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(37.0, "37"), (0, "0"), (1235, "1,235"), (36.5, "36.5")]
+)
+def test_a_count_has_no_decimals_of_its_own(count, text):
+    """A median between two counts keeps its half."""
+    assert formatting.count_text(count) == text
 
 
 @given(st.floats(1e-6, 1e6))

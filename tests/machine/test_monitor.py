@@ -13,7 +13,7 @@ from qualification.machine.conditions import conditions_after
 from qualification.machine.host import CpuTimes
 from qualification.machine.monitor import (
     Monitor,
-    Sample,
+    MonitorSample,
     conditions_during,
     own_seconds,
     take_sample,
@@ -21,12 +21,12 @@ from qualification.machine.monitor import (
 from tests.support.recorded_host import RecordedHost
 
 
-def sample(second: float, busy: float, own_s: dict[int, float], **readings: int) -> Sample:
+def sample(second: float, busy: float, own_s: dict[int, float], **readings: int) -> MonitorSample:
     """Two cores, which were busy for ``busy`` seconds in total so far."""
-    return Sample(CpuTimes(busy, 0.0, 2 * second), own_s, **readings)
+    return MonitorSample(CpuTimes(busy, 0.0, 2 * second), own_s, **readings)
 
 
-def by_name(samples: list[Sample]) -> dict[str, Condition]:
+def by_name(samples: list[MonitorSample]) -> dict[str, Condition]:
     """Conditions by name."""
     return {condition.name: condition for condition in conditions_during(samples)}
 

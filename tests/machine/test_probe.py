@@ -285,7 +285,7 @@ def test_recorded_machines_belong_to_the_tiers_that_the_project_declares(
 def test_versions_come_from_metadata_and_nothing_is_imported() -> None:
     """In a fresh interpreter: probing, versions and readiness import no library and no scipy."""
     code = (
-        "import sys; from qualification.cli import doctor;"
+        "import sys; from qualification.cli import doctor_report;"
         "from qualification.machine import conditions, probe, readiness;"
         "probe.probe((), ()); probe.environment(); readiness.backend_readiness();"
         "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'numpy', 'scipy'};"

@@ -2,7 +2,12 @@
 
 from qualification.core.results import Check
 from qualification.models.loading import load_registry
-from qualification.results.conformance_table import REQUIREMENTS, Cell, Footnote, conformance
+from qualification.results.conformance_table import (
+    REQUIREMENTS,
+    Footnote,
+    RequirementCell,
+    conformance,
+)
 from qualification.results.report import render
 from qualification.suites.support.bad_requests import BAD_REQUESTS
 from tests.support.session_sample import results
@@ -42,7 +47,7 @@ def test_deployments_that_agree_share_a_column():
     assert result.columns == ("llama-server", "mlx_vlm.server")
     ((heading, rows),) = result.sections
     assert "Refused" in heading
-    assert rows == (("no body", (Cell("yes"), Cell("no"))),)
+    assert rows == (("no body", (RequirementCell("yes"), RequirementCell("no"))),)
 
 
 def test_deployments_that_differ_have_a_column_each():
@@ -64,8 +69,8 @@ def test_a_known_bug_has_a_footnote_with_title_workaround_and_issue():
     )
     assert result.notes == (Footnote(bug.identifier, bug.title, bug.workaround, bug.issue),)
     ((_, rows),) = result.sections
-    assert rows[0] == ("no body", (Cell("known bug", 1), Cell("yes")))
-    assert rows[1] == ("bad JSON", (Cell("known bug", 1), Cell("undeclared")))
+    assert rows[0] == ("no body", (RequirementCell("known bug", 1), RequirementCell("yes")))
+    assert rows[1] == ("bad JSON", (RequirementCell("known bug", 1), RequirementCell("undeclared")))
 
 
 def test_the_worst_outcome_of_a_test_counts():
@@ -76,7 +81,7 @@ def test_the_worst_outcome_of_a_test_counts():
         [(LLAMA, test, "error"), (LLAMA, test, "passed")],
     ):
         ((_, rows),) = table(*checks).sections
-        assert rows[0][1] == (Cell("no"),)
+        assert rows[0][1] == (RequirementCell("no"),)
 
 
 def test_both_documents_have_the_table():

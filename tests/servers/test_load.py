@@ -11,7 +11,7 @@ from PIL import Image
 from qualification.core.metrics import CLIENTS, METRICS
 from qualification.core.protocol import Message, Part
 from qualification.servers import load as clients_load
-from qualification.servers.load import MAX_FAILURES, Limits, run_clients
+from qualification.servers.load import MAX_FAILURES, LoadLimits, run_clients
 from qualification.servers.load_figures import (
     description,
     fairness,
@@ -25,7 +25,7 @@ from qualification.tasks.load_script import QUESTIONS_PER_CLIENT, Asking, all_of
 from qualification.tasks.questions import generate, is_correct
 from tests.support.serving_stand_in import MODEL, Faults, serving
 
-SHORT = Limits(0.3, 3, 20.0)
+SHORT = LoadLimits(0.3, 3, 20.0)
 DEALT = deal(generate(seed=43, count=400, split="heldout", skills=["both"]), 8)
 BY_NAME = {question.identifier: question for questions in DEALT for question in questions}
 PROMPTS = {name: (question.prompt, question.answer) for name, question in BY_NAME.items()}
@@ -124,7 +124,8 @@ def test_a_stream_that_ends_without_a_reason_has_failed(load):
 def test_a_client_that_is_never_served_has_starved(load):
     """One client is served while it asks; the two others get no answer until it stops."""
     replies = [
-        answer.reply for answer in load(3, Faults(starve=True, parallel=1), Limits(0.3, 8, 30.0))
+        answer.reply
+        for answer in load(3, Faults(starve=True, parallel=1), LoadLimits(0.3, 8, 30.0))
     ]
     assert len(starved(replies, 3)) == 2
     counts = finished_together(replies, 3)
@@ -136,7 +137,7 @@ def test_a_request_without_an_answer_by_the_deadline_has_failed(load, monkeypatc
     # The load's clock stands still, so that both clients ask, however slow this machine is. The
     # deadline itself is kept by the event loop, whose clock goes on.
     monkeypatch.setattr(clients_load, "time", SimpleNamespace(perf_counter=lambda: 0.0))
-    answers = load(2, Faults(hang=True), Limits(0.0, 1, 0.5))
+    answers = load(2, Faults(hang=True), LoadLimits(0.0, 1, 0.5))
     errors = {answer.reply.client: answer.reply.error for answer in answers}
     assert errors == dict.fromkeys((1, 2), "no answer within the deadline of 0.5 s")
 

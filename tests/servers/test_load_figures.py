@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qualification.core.metrics import BASELINE_LIMITS, METRICS
 from qualification.core.results import Trial
 from qualification.judging.verdicts import is_valid
-from qualification.servers.load import Reply
+from qualification.servers.load import ClientReply
 from qualification.servers.load_figures import (
     decode_tps,
     fairness,
@@ -24,7 +24,7 @@ from tests.support.session_sample import DEPLOYMENT, results, trials
 
 def reply(client=1, number=1, sent_s=0.0, done_s=1.0, **more):
     """A reply with chosen times."""
-    return Reply(client, number, "q", False, sent_s, done_s, **more)
+    return ClientReply(client, number, "q", False, sent_s, done_s, **more)
 
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=1, max_size=8)
@@ -74,8 +74,8 @@ def test_a_client_is_not_starved_where_all_wait_their_turn():
 
 def test_a_request_that_was_sent_later_is_no_swap():
     """An answer cannot be about an image that had not been sent."""
-    early = Reply(1, 1, "a", False, 0.0, 1.0, text="b")
-    late = Reply(2, 1, "b", False, 2.0, 3.0, text="b")
+    early = ClientReply(1, 1, "a", False, 0.0, 1.0, text="b")
+    late = ClientReply(2, 1, "b", False, 2.0, 3.0, text="b")
     answerable = {("a", False), ("b", False)}
     judged_early, judged_late = judged([early, late], answerable, lambda q, r: q == r.text)
     assert judged_early.is_correct is False

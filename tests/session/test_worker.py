@@ -176,7 +176,7 @@ def test_the_parent_imports_no_model_library():
     """The whole harness, the command line included, is free of torch, mlx and llama_cpp."""
     script = (
         "import sys\n"
-        "import qualification.cli, qualification.cli.doctor, qualification.pytest_plugin\n"
+        "import qualification.cli, qualification.cli.doctor_report, qualification.pytest_plugin\n"
         "import qualification.session.session\n"
         "import qualification.results.report, qualification.results.conclude\n"
         "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'torchvision'}\n"

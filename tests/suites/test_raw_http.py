@@ -21,23 +21,23 @@ from qualification.suites.support.bad_requests import (
     large_png,
     refusal_text,
 )
-from qualification.suites.support.raw_http import Reply, Server, encoded, events, user
+from qualification.suites.support.raw_http import HttpReply, Server, encoded, events, user
 
-REFUSAL = Reply(400, "application/json", b'{"error": {"message": "no such model"}}')
+REFUSAL = HttpReply(400, "application/json", b'{"error": {"message": "no such model"}}')
 
 
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
         (REFUSAL, ""),
-        (Reply(422, body=b'{"detail": "Missing"}'), ""),
-        (Reply(400, body=b'{"error": "a text"}'), ""),
-        (Reply(400, body=b"Bad Request"), "without a sentence"),
-        (Reply(400, body=b'{"error": {}}'), "without a sentence"),
-        (Reply(500, body=b'{"error": {"message": "oh"}}'), "answered with 500"),
-        (Reply(200, body=b'{"choices": []}'), "answered with 200"),
-        (Reply(302), "answered with 302"),
-        (Reply(0, failure="ReadTimeout: timed out"), "not answered: ReadTimeout"),
+        (HttpReply(422, body=b'{"detail": "Missing"}'), ""),
+        (HttpReply(400, body=b'{"error": "a text"}'), ""),
+        (HttpReply(400, body=b"Bad Request"), "without a sentence"),
+        (HttpReply(400, body=b'{"error": {}}'), "without a sentence"),
+        (HttpReply(500, body=b'{"error": {"message": "oh"}}'), "answered with 500"),
+        (HttpReply(200, body=b'{"choices": []}'), "answered with 200"),
+        (HttpReply(302), "answered with 302"),
+        (HttpReply(0, failure="ReadTimeout: timed out"), "not answered: ReadTimeout"),
     ],
 )
 def test_a_refusal_is_4xx_with_a_sentence(reply, expected):
@@ -49,8 +49,8 @@ def test_a_refusal_is_4xx_with_a_sentence(reply, expected):
 def test_a_large_request_may_be_answered():
     """A large request is not wrong, but it must not fail with 500."""
     large = BadRequest("x", lambda *_: REFUSAL, may_answer=True)
-    assert not fault(large, Reply(200, body=b'{"choices": []}'))
-    assert fault(large, Reply(500))
+    assert not fault(large, HttpReply(200, body=b'{"choices": []}'))
+    assert fault(large, HttpReply(500))
 
 
 NAMES = ("error", "message", "detail", "choices", "delta", "content", "usage", "x")
@@ -65,10 +65,10 @@ ANYTHING = st.recursive(
 def test_any_json_is_read(content):
     """A server may send any JSON, streamed or not."""
     text = json.dumps(content)
-    reply = Reply(400, body=text.encode())
+    reply = HttpReply(400, body=text.encode())
     assert isinstance(refusal_text(reply), str)
     assert has_openai_shape(reply) in (True, False)
-    for variant in (reply, Reply(200, events=(text, "[DONE]", "{"))):
+    for variant in (reply, HttpReply(200, events=(text, "[DONE]", "{"))):
         assert isinstance(variant.text, str)
         assert isinstance(variant.usage, dict)
         assert str(variant).isprintable()
@@ -78,7 +78,7 @@ def test_any_json_is_read(content):
 @given(st.binary(max_size=400))
 def test_any_bytes_of_an_answer_are_read(body):
     """A body that is not JSON has no answer, and its text form is printable."""
-    reply = Reply(200, body=body)
+    reply = HttpReply(200, body=body)
     assert isinstance(reply.text, str)
     assert str(reply).isprintable()
 

@@ -8,7 +8,7 @@ import pytest
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.protocol import Generation
 from qualification.suites import test_memory, test_parity, test_sustained
-from qualification.suites.support.answers import Answer, Cache, Series
+from qualification.suites.support.answers import AnsweredQuestion, Cache, Series
 from qualification.tasks.questions import Question
 
 LIMIT = 64_000
@@ -86,7 +86,7 @@ def answers(*texts, margin=2.0):
         tokens = tuple(map(ord, text))
         generation = Generation(text, times, 1.0, 9, 0, "stop", tokens, (margin,))
         question = Question(f"q{number}", "colour", f"Question {number}?", "red")
-        return Answer(question, generation, text == "red")
+        return AnsweredQuestion(question, generation, text == "red")
 
     return tuple(answer(number, text) for number, text in enumerate(texts))
 

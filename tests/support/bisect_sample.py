@@ -1,7 +1,7 @@
 """Environments that nobody built, and searches over them."""
 
 from qualification.core.errors import EnvironmentFailed
-from qualification.upgrade.bisect.records import Judged
+from qualification.upgrade.bisect.records import EnvironmentJudgment
 from qualification.upgrade.bisect.releases import Between
 from qualification.upgrade.bisect.search import Bisect, Candidates
 from qualification.upgrade.environments.cache import Built
@@ -31,7 +31,7 @@ class ToyIndex:
     def judge(self, environment):
         versions = {name: int(version) for name, version in environment.versions.items()}
         bad = self.fails(versions)
-        return Judged("bad" if bad else "good", HOSTILE if bad else "as before")
+        return EnvironmentJudgment("bad" if bad else "good", HOSTILE if bad else "as before")
 
     def between(self, _package, good, bad):
         inside = [str(number) for number in range(int(good) + 1, int(bad))]

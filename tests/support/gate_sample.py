@@ -16,7 +16,7 @@ from qualification.upgrade.gate.records import (
     MetricFinding,
     Pair,
     Probe,
-    Sample,
+    ProcessSample,
 )
 from tests.support.session_sample import session
 
@@ -79,7 +79,7 @@ def pairs(deployment, count, decode=1.0):
             "decode_tps": 61.5 / slower * wobble,
             "peak_memory_bytes": 912e6 + 1e5 * number,
         }
-        return Sample(metrics, {name: (value,) for name, value in metrics.items()})
+        return ProcessSample(metrics, {name: (value,) for name, value in metrics.items()})
 
     leaders = "abbbaa"
     return tuple(

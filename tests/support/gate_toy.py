@@ -8,7 +8,7 @@ from qualification.models.loading import load_registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import EnvironmentSpec
-from qualification.upgrade.gate.journal import Journal
+from qualification.upgrade.gate.journal import GateJournal
 from qualification.upgrade.gate.records import DeploymentRef, EnvironmentRecord, GatePlan
 from qualification.upgrade.gate.run import Gate
 from tests.support.session_sample import session
@@ -63,14 +63,14 @@ def plan(**changes):
 def begin(folder, planned):
     """The folder of a gate that has only its first line."""
     specs = [EnvironmentSpec(name, "", ()) for name in "ab"]
-    with Journal.begin(folder, planned, *specs):
+    with GateJournal.begin(folder, planned, *specs):
         pass
     return folder
 
 
 def run(folder, declared, a, b):
     """Continue the gate of a folder under two interpreters."""
-    journal, recorded = Journal.again(folder)
+    journal, recorded = GateJournal.again(folder)
     environments = tuple(
         Built(spec, python, "", {}, "3.11") for spec, python in ((recorded.a, a), (recorded.b, b))
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qualification.core.results import Condition, Machine
 from qualification.models.loading import load_registry
 from qualification.watch.alerts import LEAK_ESTIMATES, QUIET_S, Rules, too_many_wrong
-from qualification.watch.records import Figures, Growth, Loaded, MemorySample
+from qualification.watch.records import Figures, LeakSlope, Loaded, MemorySample
 from qualification.watch.thresholds import thresholds_for
 from tests.support.session_sample import session
 from tests.support.watch_sample import CANARY, GB, request, thresholds
@@ -19,7 +19,7 @@ from tests.support.watch_sample import CANARY, GB, request, thresholds
 def growth(lower, value=None, reached=None):
     """A slope with that lower end, in bytes per request."""
     value = lower if value is None else value
-    return Growth(value, lower, value, value * 3600, 100, 500, reached)
+    return LeakSlope(value, lower, value, value * 3600, 100, 500, reached)
 
 
 def named(alerts):

@@ -14,7 +14,7 @@ from qualification.models.loading import load_registry
 from qualification.servers.ports import free_port
 from qualification.watch.log import Log, read
 from qualification.watch.records import Alert, Request, SelfReport
-from qualification.watch.run import Run, Settings
+from qualification.watch.run import Settings, SoakTest
 from qualification.watch.served_subject import ServedSubject
 from qualification.watch.thresholds import thresholds_for
 from tests.support.watch_sample import CANARY, header, stand_in, start_stand_in
@@ -56,7 +56,7 @@ def run(tmp_path, registry, machine):
         )
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
         try:
-            summary = Run(
+            summary = SoakTest(
                 subject,
                 header(levels=levels, answers_checked=subject.is_canary, planned_s=seconds),
                 Settings(seconds, every_s, failures=failures, requests=requests, pause_s=pause_s),

@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnsweredQuestion:
     """A question, the deployment's answer, and whether it is correct."""
 
     question: Question
@@ -39,7 +39,7 @@ class Answer:
 class Series:
     """Requests of one kind in a row, and the process's private bytes after each."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[AnsweredQuestion, ...]
     private_bytes: tuple[int, ...]
 
 
@@ -67,7 +67,7 @@ class Once(Protocol):
         """The result of ``make()`` at the first call with this name."""
 
 
-class Ask(Protocol):
+class AskFixture(Protocol):
     """The type of ``ask``."""
 
     def __call__(
@@ -78,7 +78,7 @@ class Ask(Protocol):
         given_as: GivenAs = "path",
         with_images: bool = True,
         margins: bool = True,
-    ) -> Answer:
+    ) -> AnsweredQuestion:
         """The answer to a generated question."""
 
 
@@ -92,22 +92,22 @@ class GetSeries(Protocol):
 GetQuestions = Callable[..., "list[Question]"]
 """``questions(seed=, count=, skills=)``."""
 
-GetAnswers = Callable[[str], tuple[Answer, ...]]
+GetAnswers = Callable[[str], tuple[AnsweredQuestion, ...]]
 """Skill -> answers to its questions."""
 
 GetQuestion = Callable[[str], "Question"]
 """Skill -> a question of it."""
 
-GetPairs = Callable[[], list[tuple[Answer, Answer]]]
+GetPairs = Callable[[], list[tuple[AnsweredQuestion, AnsweredQuestion]]]
 """Two answers to each of several questions."""
 
 
-def share_correct(answers: Sequence[Answer]) -> float:
+def share_correct(answers: Sequence[AnsweredQuestion]) -> float:
     """Accuracy over all answers."""
     return sum(answer.is_correct for answer in answers) / len(answers)
 
 
-def correct_and_wrong(answers: Sequence[Answer]) -> str:
+def correct_and_wrong(answers: Sequence[AnsweredQuestion]) -> str:
     """``6 of 8 correct;`` and the incorrect answers."""
     incorrect = [str(answer) for answer in answers if not answer.is_correct]
     correct = len(answers) - len(incorrect)

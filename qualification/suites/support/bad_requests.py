@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qualification.servers.chat import data_url
-from qualification.suites.support.raw_http import CHAT, Reply, Server, user
+from qualification.suites.support.raw_http import CHAT, HttpReply, Server, user
 
 FILE_BYTES = 50_000_000
 BOMB_PIXELS = 50_000
@@ -61,18 +61,18 @@ class BadRequest:
     """
 
     name: str
-    send: Callable[[Server, Path], Reply]
+    send: Callable[[Server, Path], HttpReply]
     may_answer: bool = False
 
 
 _QUESTION = "What colour is the shape?"
 
 
-def _post(content: bytes, server: Server) -> Reply:
+def _post(content: bytes, server: Server) -> HttpReply:
     return server.call("POST", CHAT, content=content, headers={"Content-Type": "application/json"})
 
 
-def _about(url: Callable[[Path], str]) -> Callable[[Server, Path], Reply]:
+def _about(url: Callable[[Path], str]) -> Callable[[Server, Path], HttpReply]:
     return lambda server, folder: server.chat([user(_QUESTION, url(folder))])
 
 
@@ -131,12 +131,12 @@ class Outcome:
     growth of the server's peak memory meanwhile.
     """
 
-    reply: Reply
+    reply: HttpReply
     harm: str
     growth_bytes: int
 
 
-def fault(request: BadRequest, reply: Reply) -> str:
+def fault(request: BadRequest, reply: HttpReply) -> str:
     """The fault of the answer to a bad request, '' without one."""
     if reply.status == 0:
         return f"not answered: {reply.failure}"
@@ -149,7 +149,7 @@ def fault(request: BadRequest, reply: Reply) -> str:
     return ""
 
 
-def refusal_text(reply: Reply) -> str:
+def refusal_text(reply: HttpReply) -> str:
     """The sentence of a refusal, in OpenAI's shape or in another; '' without one."""
     content = reply.json
     if not isinstance(content, dict):
@@ -159,7 +159,7 @@ def refusal_text(reply: Reply) -> str:
     return str(text) if text else ""
 
 
-def has_openai_shape(reply: Reply) -> bool:
+def has_openai_shape(reply: HttpReply) -> bool:
     """Whether a refusal is ``{"error": {"message": ...}}`` like OpenAI's."""
     error = reply.json.get("error") if isinstance(reply.json, dict) else None
     return isinstance(error, dict) and isinstance(error.get("message"), str)

@@ -33,7 +33,7 @@ CHAT = "/chat/completions"
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """A server's reply. ``status`` 0: none came, and ``failure`` says why.
 
     ``events`` are the values of a stream's ``data:`` fields, in order.
@@ -105,21 +105,21 @@ class Server:
         """Close the connections."""
         self._client.close()
 
-    def call(self, method: str, path: str, **options: Any) -> Reply:
+    def call(self, method: str, path: str, **options: Any) -> HttpReply:
         """One request with httpx's options; ``path`` is below ``/v1`` or a whole URL."""
         url = path if path.startswith("http") else self.address + path
         try:
             reply = self._client.request(method, url, **options)
         except httpx2.HTTPError as error:
-            return Reply(0, failure=f"{type(error).__name__}: {error}")
-        return Reply(reply.status_code, reply.headers.get("content-type", ""), reply.content)
+            return HttpReply(0, failure=f"{type(error).__name__}: {error}")
+        return HttpReply(reply.status_code, reply.headers.get("content-type", ""), reply.content)
 
     def body(self, messages: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
         """A chat completion: greedy and short, unless ``fields`` say otherwise."""
         defaults = {"model": self.model, "messages": messages, "max_tokens": 64, "temperature": 0}
         return defaults | fields
 
-    def chat(self, messages: list[dict[str, Any]], **fields: Any) -> Reply:
+    def chat(self, messages: list[dict[str, Any]], **fields: Any) -> HttpReply:
         """A chat completion that is not streamed."""
         return self.call("POST", CHAT, json=self.body(messages, **fields))
 
@@ -129,7 +129,7 @@ class Server:
         *,
         until: Callable[[str], bool] = lambda event: False,
         **fields: Any,
-    ) -> Reply:
+    ) -> HttpReply:
         """A streamed chat completion; the connection is dropped after an event with ``until``.
 
         An answer that is not a stream is returned like one that was not streamed.
@@ -140,14 +140,14 @@ class Server:
             with self._client.stream("POST", self.address + CHAT, json=body) as reply:
                 kind = reply.headers.get("content-type", "")
                 if not kind.startswith("text/event-stream"):
-                    return Reply(reply.status_code, kind, reply.read())
+                    return HttpReply(reply.status_code, kind, reply.read())
                 for event in events(reply.iter_lines()):
                     received.append(event)
                     if until(event):
                         break
         except httpx2.HTTPError as error:
-            return Reply(0, events=tuple(received), failure=f"{type(error).__name__}: {error}")
-        return Reply(reply.status_code, kind, events=tuple(received))
+            return HttpReply(0, events=tuple(received), failure=f"{type(error).__name__}: {error}")
+        return HttpReply(reply.status_code, kind, events=tuple(received))
 
 
 class DeployedServer(Server):
@@ -184,7 +184,7 @@ class DeployedServer(Server):
         """A generated question as the messages of a chat completion, images as data URLs."""
         return [_as_chat(message, kind) for message in self._deployed.messages(question)]
 
-    def ask(self, question: Question, *, kind: str = "png", streamed: bool = False) -> Reply:
+    def ask(self, question: Question, *, kind: str = "png", streamed: bool = False) -> HttpReply:
         """The reply to a generated question."""
         send = self.stream if streamed else self.chat
         return send(self.turns(question, kind))

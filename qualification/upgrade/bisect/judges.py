@@ -9,7 +9,7 @@ from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.session.context import RunContext
 from qualification.upgrade.bisect.halving import Judgment, agreed
-from qualification.upgrade.bisect.records import Judged
+from qualification.upgrade.bisect.records import EnvironmentJudgment
 from qualification.upgrade.bisect.search import Judge
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.gate.compare import behaviour_findings
@@ -42,7 +42,7 @@ def behaviour_judge(
     """
     references: list[Behaviour] = []
 
-    def judge(built: Built) -> Judged:
+    def judge(built: Built) -> EnvironmentJudgment:
         if not references:
             references.append(_observed(deployment, check, good, "a", context))
         sentences: dict[bool, str] = {}
@@ -59,11 +59,15 @@ def behaviour_judge(
         try:
             answer = agreed(ask, tries)
         except _NotAskedError as error:
-            return Judged("unavailable", str(error))
+            return EnvironmentJudgment("unavailable", str(error))
         if answer == "unsure":
             both = "; ".join(sentences.values())
-            return Judged("unsure", f"its answers differ between fresh processes: {both}")
-        return Judged(answer, sentences[answer == "good"], observations[answer == "good"])
+            return EnvironmentJudgment(
+                "unsure", f"its answers differ between fresh processes: {both}"
+            )
+        return EnvironmentJudgment(
+            answer, sentences[answer == "good"], observations[answer == "good"]
+        )
 
     return judge
 
@@ -104,9 +108,9 @@ def speed_judge(
         }
         return Pair(identifier, number, leader, samples["a"], samples["b"])
 
-    def judge(built: Built) -> Judged:
+    def judge(built: Built) -> EnvironmentJudgment:
         if built.python == good.python:
-            return Judged("good", "the other environments are compared with it")
+            return EnvironmentJudgment("good", "the other environments are compared with it")
         coin = random.Random(f"{seed}:{built.key}")  # noqa: S311 (a seed, not a secret)
         pairs: list[Pair] = []
         while (count := wanted_pairs(identifier, [metric], pairs)) > len(pairs):
@@ -116,9 +120,9 @@ def speed_judge(
         if finding is None:
             raise SelectionError(f"{metric} of {identifier} cannot be measured here")
         if finding.note == "failure" and finding.verdict == "regressed":
-            return Judged("unavailable", finding.sentence)
+            return EnvironmentJudgment("unavailable", finding.sentence)
         answers: dict[str, Judgment] = {"pass": "good", "regressed": "bad"}
-        return Judged(answers.get(finding.verdict, "unsure"), finding.sentence)
+        return EnvironmentJudgment(answers.get(finding.verdict, "unsure"), finding.sentence)
 
     return judge
 

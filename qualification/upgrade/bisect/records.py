@@ -10,7 +10,7 @@ from qualification.upgrade.gate.records import Behaviour, EnvironmentRecord
 
 
 @dataclass(frozen=True)
-class Judged:
+class EnvironmentJudgment:
     """A check's answer for an environment, beyond doubt or ``unsure``.
 
     ``observation`` is the latest behaviour that the answer rests on; None for a metric.

@@ -19,13 +19,13 @@ from packaging.version import Version
 from qualification.core.errors import EnvironmentFailed, SelectionError
 from qualification.upgrade.bisect.halving import Bracket, Judgment, first_bad
 from qualification.upgrade.bisect.moves import Move, differing, pinned, pins_that_differ
-from qualification.upgrade.bisect.records import Bisection, Judged, Tried, record_of
+from qualification.upgrade.bisect.records import Bisection, EnvironmentJudgment, Tried, record_of
 from qualification.upgrade.bisect.releases import Between, without_addresses
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import EnvironmentSpec
 from qualification.upgrade.gate.records import Behaviour
 
-Judge = Callable[[Built], Judged]
+Judge = Callable[[Built], EnvironmentJudgment]
 Ready = Callable[[EnvironmentSpec], Built]
 Releases = Callable[[str, str, str], Between]
 """(package, good, bad) -> the releases between."""
@@ -50,7 +50,7 @@ class Candidates:
     refused: int = 0
     _answers: dict[EnvironmentSpec, Judgment] = field(default_factory=dict)
 
-    def judge_given(self, side: Judgment) -> Judged:
+    def judge_given(self, side: Judgment) -> EnvironmentJudgment:
         """Judge one of the two given environments."""
         built = self.good if side == "good" else self.bad
         judged = self.judge(built)
@@ -72,21 +72,21 @@ class Candidates:
             self.say(f"{side} with {move.package} {version}: {judged.answer}, {sentence}")
         return self._answers[spec]
 
-    def _judged(self, spec: EnvironmentSpec) -> Judged:
+    def _judged(self, spec: EnvironmentSpec) -> EnvironmentJudgment:
         try:
             built = self.ready(spec)
         except EnvironmentFailed as error:
             self.refused += 1
-            return Judged("unavailable", f"pip does not install it: {error}")
+            return EnvironmentJudgment("unavailable", f"pip does not install it: {error}")
         # A release may bring others along, so that the result is one of the two given.
         for answer, given_as in (("good", self.good), ("bad", self.bad)):
             if built.key == given_as.key:
                 sentence = f"the same releases as {given_as.spec.name}"
-                return Judged(cast(Judgment, answer), sentence)
+                return EnvironmentJudgment(cast(Judgment, answer), sentence)
         self.installs += 1
         return self.judge(built)
 
-    def _keep(self, judged: Judged) -> None:
+    def _keep(self, judged: EnvironmentJudgment) -> None:
         if judged.observation is not None and judged.answer in ("good", "bad"):
             self.observations[judged.answer] = judged.observation
 

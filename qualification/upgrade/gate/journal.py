@@ -69,7 +69,7 @@ _ENTRIES: dict[str, TypeAdapter[Any]] = {
 }
 
 
-class Journal:
+class GateJournal:
     """An open journal; a context manager that closes its file."""
 
     def __init__(self, path: Path) -> None:
@@ -77,7 +77,9 @@ class Journal:
         self.path = path
 
     @classmethod
-    def begin(cls, folder: Path, plan: GatePlan, a: EnvironmentSpec, b: EnvironmentSpec) -> Journal:
+    def begin(
+        cls, folder: Path, plan: GatePlan, a: EnvironmentSpec, b: EnvironmentSpec
+    ) -> GateJournal:
         """Start the journal of a new gate; GateError where the folder has one already."""
         path = folder / NAME
         try:
@@ -100,7 +102,7 @@ class Journal:
         return journal
 
     @classmethod
-    def again(cls, folder: Path) -> tuple[Journal, Recorded]:
+    def again(cls, folder: Path) -> tuple[GateJournal, Recorded]:
         """Go on with a gate: its journal without a truncated line, and the content."""
         recorded, length = _read(folder / NAME)
         os.truncate(folder / NAME, length)
@@ -111,7 +113,7 @@ class Journal:
         kind = "pair" if isinstance(entry, Pair) else "behaviour"
         self._write({kind: to_json(entry), "elapsed_s": round(elapsed_s, 3)})
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> GateJournal:
         return self
 
     def __exit__(self, *_exc: object) -> None:

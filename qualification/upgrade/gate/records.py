@@ -170,7 +170,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ProcessSample:
     """The metrics of one fresh process, or the failure that it ended with."""
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -185,8 +185,8 @@ class Pair:
     deployment: str
     number: int
     leader: Side
-    a: Sample
-    b: Sample
+    a: ProcessSample
+    b: ProcessSample
 
 
 # --------------------------------------------------------------------------- derived

@@ -25,7 +25,7 @@ from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.gate.compare import to_confirm
 from qualification.upgrade.gate.decide import decide, pairs_of, wanted_pairs
-from qualification.upgrade.gate.journal import Journal, Recorded
+from qualification.upgrade.gate.journal import GateJournal, Recorded
 from qualification.upgrade.gate.observe import observe
 from qualification.upgrade.gate.records import (
     SIDE_NAMES,
@@ -35,7 +35,7 @@ from qualification.upgrade.gate.records import (
     GatePlan,
     GateResult,
     Pair,
-    Sample,
+    ProcessSample,
     Side,
 )
 from qualification.upgrade.gate.timed import sample
@@ -69,7 +69,7 @@ class Gate:
     def __init__(
         self,
         recorded: Recorded,
-        journal: Journal,
+        journal: GateJournal,
         deployments: Sequence[Deployment],
         environments: tuple[Built, Built],
         context: RunContext,
@@ -229,7 +229,7 @@ class Gate:
         samples = {side: self._sample(deployment, side, number) for side in order}
         return Pair(deployment.identifier, number, leader, samples["a"], samples["b"])
 
-    def _sample(self, deployment: Deployment, side: Side, number: int) -> Sample:
+    def _sample(self, deployment: Deployment, side: Side, number: int) -> ProcessSample:
         return sample(
             deployment,
             context=self._contexts[side],

@@ -13,7 +13,7 @@ from qualification.models.loading import load_registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
-from qualification.upgrade.gate.journal import Journal, Recorded, read
+from qualification.upgrade.gate.journal import GateJournal, Recorded, read
 from qualification.upgrade.gate.plan import GateRequest, choose_deployments, make_plan
 from qualification.upgrade.gate.records import GatePlan
 from qualification.upgrade.gate.run import Gate
@@ -36,7 +36,7 @@ def open_gate(request: GateRequest, say: Say) -> Gate:
         context = RunContext(machine, tier, home() / "fixtures", request.resume / "scratch")
         registry = registry.with_weights(recorded.plan.weights)
         deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
-        journal, recorded = Journal.again(request.resume)
+        journal, recorded = GateJournal.again(request.resume)
         return Gate(recorded, journal, deployments, environments, context, jobs=request.jobs)
     environments = _built(request, say)
     versions = [built.versions for built in environments]
@@ -58,7 +58,7 @@ def begin_gate(
 ) -> Gate:
     """A new gate in a folder of its own; GateError where the folder has one already."""
     a, b = environments
-    journal = Journal.begin(folder, plan, a.spec, b.spec)
+    journal = GateJournal.begin(folder, plan, a.spec, b.spec)
     recorded = Recorded(plan, a.spec, b.spec, (), 0.0)
     return Gate(recorded, journal, deployments, environments, context, jobs=jobs)
 

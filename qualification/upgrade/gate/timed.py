@@ -13,7 +13,7 @@ from qualification.judging.stats.estimators import median
 from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed, ImageSource
 from qualification.tasks.questions import generate
-from qualification.upgrade.gate.records import Sample
+from qualification.upgrade.gate.records import ProcessSample
 from qualification.upgrade.gate.side import deployed
 
 METRICS = tuple(GATE_LIMITS)
@@ -40,7 +40,7 @@ def sample(
     context: RunContext,
     metrics: Collection[str],
     seed: int,
-) -> Sample:
+) -> ProcessSample:
     """Load in a fresh process and time it; a worker's failure is the sample's, not an exception.
 
     ``seed`` chooses the images, equal on both sides of a pair. The first request, on another
@@ -50,9 +50,9 @@ def sample(
         with deployed(deployment, context) as loaded:
             raw = _measured(loaded, metrics, seed)
     except WorkerError as error:
-        return Sample(failure=f"{error.kind}: {error}")
+        return ProcessSample(failure=f"{error.kind}: {error}")
     chosen = {name: values for name, values in raw.items() if values and name in metrics}
-    return Sample({name: median(values) for name, values in chosen.items()}, chosen)
+    return ProcessSample({name: median(values) for name, values in chosen.items()}, chosen)
 
 
 def _measured(

@@ -29,7 +29,7 @@ from qualification.upgrade.gate.records import (
 
 
 @dataclass(frozen=True)
-class Difference:
+class VersionChange:
     """A distribution whose version differs; '' where it is not installed. ``pinned``: by name."""
 
     package: str
@@ -39,19 +39,19 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CheckCell:
     """One word for one check, and the verdict behind it ('' where there is none)."""
 
     word: str
     verdict: GateVerdict | Literal["note", ""]
 
 
-def differences(plan: GatePlan) -> tuple[Difference, ...]:
+def differences(plan: GatePlan) -> tuple[VersionChange, ...]:
     """The packages that differ between the environments: those pinned by name, then the others."""
     pins = {_name_in(pin) for pin in (*plan.a.pins, *plan.b.pins)}
     a, b = _canonical(plan.a.versions), _canonical(plan.b.versions)
     moves = [
-        Difference(name, a.get(name, ""), b.get(name, ""), name in pins)
+        VersionChange(name, a.get(name, ""), b.get(name, ""), name in pins)
         for name in sorted(a.keys() | b.keys())
         if a.get(name, "") != b.get(name, "")
     ]
@@ -87,13 +87,15 @@ def checks(result: GateResult) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda check: (check_rank(check), check)))
 
 
-def behaviour_cell(finding: BehaviourFinding | None) -> Cell:
+def behaviour_cell(finding: BehaviourFinding | None) -> CheckCell:
     """The word in the matrix of behaviour; its verdict is ``note`` where a pass needs a remark."""
     if finding is None:
-        return Cell(NOTHING, "")
+        return CheckCell(NOTHING, "")
     if finding.verdict != "pass":
-        return Cell(finding.note or finding.verdict, finding.verdict)
-    return Cell(finding.note or "ok", "note" if finding.note not in ("", "improved") else "pass")
+        return CheckCell(finding.note or finding.verdict, finding.verdict)
+    return CheckCell(
+        finding.note or "ok", "note" if finding.note not in ("", "improved") else "pass"
+    )
 
 
 def metric_word(finding: MetricFinding) -> str:

@@ -15,7 +15,7 @@ from qualification.upgrade.gate.records import (
     Growth,
     Pair,
     Probe,
-    Sample,
+    ProcessSample,
 )
 from tests.support import gate_sample
 
@@ -64,7 +64,13 @@ def notes(*observations):
 def pairs(ratios, metric="decode_tps", deployment=TOY):
     """Pairs in which the candidate has so much of the baseline's 100."""
     return [
-        Pair(deployment, number, "a", Sample({metric: 100.0}), Sample({metric: 100.0 * ratio}))
+        Pair(
+            deployment,
+            number,
+            "a",
+            ProcessSample({metric: 100.0}),
+            ProcessSample({metric: 100.0 * ratio}),
+        )
         for number, ratio in enumerate(ratios)
     ]
 
@@ -263,7 +269,7 @@ def test_a_metric_that_neither_side_measures_is_left_out():
 
 def test_a_side_that_fails_to_be_timed_is_not_passed_over():
     """Three failures of the candidate alone regress; the baseline's, or both, leave it open."""
-    failed, fine = Sample(failure="crashed: SIGSEGV"), Sample({"decode_tps": 100.0})
+    failed, fine = ProcessSample(failure="crashed: SIGSEGV"), ProcessSample({"decode_tps": 100.0})
 
     def of(a, b, count=3):
         return [Pair(TOY, number, "a", a, b) for number in range(count)]

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from qualification.cli.doctor import doctor_report, render_doctor
+from qualification.cli.doctor_report import doctor_report, render_doctor
 from qualification.core.declarations import Chip, MemoryBudget, Tier
 from qualification.core.results import Environment
 from qualification.machine.conditions import preconditions

@@ -1,0 +1,159 @@
+"""The report of ``qualify doctor``: a plain ``dict`` for programs, and rendered for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qualification.core.declarations import Tier
+from qualification.core.format import installed_memory_text, rate_text
+from qualification.core.protocol import to_json
+from qualification.core.results import SCHEMA_VERSION, Condition, Environment, Machine
+from qualification.machine.probe import explain_no_match
+from qualification.machine.readiness import BackendReadiness
+from qualification.servers.programs import ServerReadiness
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+def doctor_report(
+    machine: Machine,
+    environment: Environment,
+    conditions: Sequence[Condition],
+    readiness: Sequence[BackendReadiness],
+    tiers: Sequence[Tier] = (),
+    servers: Sequence[ServerReadiness] = (),
+) -> dict[str, Any]:
+    """The whole report as plain JSON types: sizes in bytes, rates in bytes/s.
+
+    ``tiers`` are the declared ones: for the title of the machine's tier, or to explain why it has
+    none. ``fit`` is whether every condition allows measurements now.
+    """
+    title = next((tier.title for tier in tiers if tier.name == machine.tier), "")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "machine": to_json(machine),
+        "tier": {
+            "name": machine.tier,
+            "title": title,
+            "explanation": "" if machine.tier else f"this is {explain_no_match(machine, tiers)}",
+        },
+        "environment": to_json(environment),
+        "conditions": [to_json(condition) for condition in conditions],
+        "fit": all(condition.fit for condition in conditions),
+        "backends": [to_json(backend) for backend in readiness],
+        "servers": [to_json(server) for server in servers],
+    }
+
+
+def render_doctor(report: dict[str, Any]) -> RenderableType:
+    """A report of :func:`doctor_report` for a terminal; its text is never read as markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    unfit = [condition["name"] for condition in report["conditions"] if not condition["fit"]]
+    if unfit:
+        state = Text(f"Speed measured now would be unfit: {', '.join(unfit)}.", style="yellow")
+    else:
+        state = Text("No condition makes speed measured now unfit.", style="green")
+    parts: list[RenderableType] = [
+        _machine(report),
+        _backends(report),
+        _servers(report),
+        _libraries(report),
+        _conditions(report),
+        state,
+    ]
+    return Group(*parts)
+
+
+def _machine(report: dict[str, Any]) -> Table:
+    machine, tier = report["machine"], report["tier"]
+    gpu_cores = f", {machine['gpu_cores']} GPU cores" if machine["gpu_cores"] else ""
+    table = _table("Machine")
+    for name, value in (
+        ("product", machine["product"] or "unknown"),
+        ("chip", f"{machine['chip']}, {machine['cpu_cores']} cores{gpu_cores}"),
+        ("memory", _memory(machine["memory_bytes"])),
+        ("bandwidth", _bandwidth(machine["bandwidth"])),
+        ("accelerator", _accelerators(machine["accelerators"])),
+        ("system", f"{machine['os_version']}, {machine['architecture']}"),
+        ("python", report["environment"]["python"]),
+        ("identifier", machine["identifier"]),
+        ("tier", _tier(tier)),
+    ):
+        _row(table, name, value)
+    return table
+
+
+def _tier(tier: dict[str, Any]) -> str:
+    if not tier["name"]:
+        return f"none: {tier['explanation']}"
+    return f"{tier['name']}: {tier['title']}" if tier["title"] else tier["name"]
+
+
+def _backends(report: dict[str, Any]) -> Table:
+    table = _table("Backends")
+    for backend in report["backends"]:
+        if backend["ready"]:
+            _row(table, backend["name"], f"ready, {backend['version'] or 'version unknown'}")
+            continue
+        command = f"; run: {backend['install_command']}" if backend["install_command"] else ""
+        _row(table, backend["name"], f"{backend['note']}{command}", "yellow")
+    return table
+
+
+def _servers(report: dict[str, Any]) -> Table:
+    table = _table("Servers")
+    for server in report["servers"]:
+        if server["ready"]:
+            _row(table, server["name"], f"ready, {server['version'] or 'version unknown'}")
+        else:
+            _row(table, server["name"], server["note"], "yellow")
+    return table
+
+
+def _libraries(report: dict[str, Any]) -> Table:
+    table = _table("Libraries")
+    for name, version in report["environment"]["versions"].items():
+        _row(table, name, version or "not installed", "" if version else "dim")
+    return table
+
+
+def _conditions(report: dict[str, Any]) -> Table:
+    table = _table("Power and load")
+    for condition in report["conditions"]:
+        note = f" ({condition['note']})" if condition["note"] else ""
+        style = "" if condition["fit"] else "yellow"
+        _row(table, condition["name"].replace("_", " "), f"{condition['value']}{note}", style)
+    return table
+
+
+def _table(title: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True, min_width=16)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _row(table: Table, name: str, value: str, style: str = "") -> None:
+    from rich.text import Text
+
+    table.add_row(Text(name), Text(value, style=style))
+
+
+def _memory(size: int) -> str:
+    return installed_memory_text(size) if size else "unknown"
+
+
+def _bandwidth(rate: float | None) -> str:
+    return rate_text(rate / 1e9, "GB/s") if rate else "unknown"
+
+
+def _accelerators(devices: list[dict[str, Any]]) -> str:
+    descriptions = [f"{d['kind']}: {d['name']}, {_memory(d['memory_bytes'])}" for d in devices]
+    return ", ".join(descriptions) or "none"
