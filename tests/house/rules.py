@@ -77,11 +77,13 @@ def _over_the_ratchet() -> list[str]:
     stored = json.loads(RATCHET.read_text(encoding="utf-8"))
     broken = []
     for key, folders in (("product", PRODUCT), ("beside", BESIDE)):
-        found = vague(folders)
-        if len(found) > stored[key]:
-            places = [f"{binding.file}:{binding.line}: {binding.name}" for binding in found]
-            broken.append(f"vague names in {key}: {len(found)}, over {stored[key]} in ratchet.json")
+        offenders = vague(folders)
+        if len(offenders) > stored[key]:
+            places = [f"{binding.file}:{binding.line}: {binding.name}" for binding in offenders]
+            broken.append(
+                f"vague names in {key}: {len(offenders)}, over {stored[key]} in ratchet.json"
+            )
             broken += places if key == "product" else []
-        elif len(found) < stored[key]:
-            broken.append(f"vague names in {key}: fewer, write {len(found)} into ratchet.json")
+        elif len(offenders) < stored[key]:
+            broken.append(f"vague names in {key}: fewer, write {len(offenders)} into ratchet.json")
     return broken
