@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def write_whole(file: Path, text: str, *, durable: bool = False) -> None:
-    """Write a UTF-8 file so that no reader ever meets a part of it, and no crash leaves one.
+def write_whole(file: Path, content: str | bytes, *, durable: bool = False) -> None:
+    """Write a file (text as UTF-8): no reader ever meets a part of it, and no crash leaves one.
 
-    The text goes to a draft in the same folder, which is then renamed; a missing folder is made.
+    The content goes to a draft in the same folder, which is then renamed; a missing folder is made.
     ``durable`` flushes file and folder to the disk, so that they survive a power cut. Raises
     OSError or UnicodeEncodeError, and then leaves no draft.
     """
+    data = content.encode("utf-8") if isinstance(content, str) else content
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
+        with open(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), 0o644)
-            stream.write(text)
+            stream.write(data)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Union
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import WorkerError
+from qualification.core.files import write_whole
 from qualification.core.metrics import METRICS
 from qualification.core.protocol import (
     GenerateRequest,
@@ -264,8 +266,7 @@ class Deployed:
         file = self._context.images / f"{hashlib.sha256(content).hexdigest()[:24]}.png"
         if not file.exists():
             # The threads of a gate share the folder and must never read half a file.
-            descriptor, draft = tempfile.mkstemp(dir=file.parent, suffix=".png")
-            with open(descriptor, "wb") as stream:
-                image.save(stream, "PNG")
-            Path(draft).rename(file)
+            stream = io.BytesIO()
+            image.save(stream, "PNG")
+            write_whole(file, stream.getvalue())
         return file
