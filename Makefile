@@ -1,24 +1,27 @@
 # Two commands: make qualify, make test. Both make .venv first; a second run installs nothing.
 PYTHON ?= python3
-EXTRAS ?= mlx torch llamacpp server dev
+EXTRAS ?= mlx torch llamacpp server dev docs
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 GATE_ARGS ?=
 REPLAY_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CONSTRAINTS := qualification/declarations/environments/constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 comma := ,
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: help install qualify test test-long lint llama-tools bench gate replay canaries clean
+.PHONY: help install qualify test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
 
 help:
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make test-long  those of them that take a minute or more each"
+	@echo "make test-oldest  the quick ones with the oldest releases that pyproject.toml allows"
 	@echo "make lint       ruff, mypy, import-linter, the rules of docs/design.md"
+	@echo "make docs       the pages of docs/ as a site, in build/site"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
 	@echo "make replay     past regressions through the gate; builds their environments"
@@ -28,9 +31,9 @@ install: $(VENV)/installed
 
 # A backend that cannot be installed is said by name and the others still run; without the file
 # `installed` the next make tries again.
-$(VENV)/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "$(PYTHON) is not Python 3.10-3.13; name another: make PYTHON=python3.12 (on a Mac: brew install python@3.12)"; exit 2; }
+$(VENV)/installed: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12 (on a Mac: brew install python@3.12)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing $(EXTRAS) into $(VENV); building llama.cpp takes some minutes without a word"
 	@if $(PIP) -e '.[$(subst $(space),$(comma),$(EXTRAS))]'; then touch $@; else \
@@ -38,7 +41,7 @@ $(VENV)/installed: pyproject.toml
 	  $(PIP) -e . || exit 1; \
 	  for extra in $(EXTRAS); do \
 	    $(PIP) -e ".[$$extra]" \
-	      || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -e '.[$$extra]'"; \
+	      || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -c $(CONSTRAINTS) -e '.[$$extra]'"; \
 	  done; fi
 
 qualify: install
@@ -51,12 +54,19 @@ test: install
 test-long: install
 	$(BIN)/python -m pytest tests -n 2 -m long $(PYTEST_ARGS)
 
+test-oldest: install
+	$(BIN)/tox -e oldest -- $(PYTEST_ARGS)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house
+
+# Needs no network; a link or an anchor that leads nowhere is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Programs of the llama.cpp that llama-cpp-python has, once for each version; about 10 minutes.
 llama-tools: install
@@ -76,4 +86,4 @@ canaries: install
 	$(BIN)/python -m fixtures.make_canaries all
 
 clean:
-	rm -rf $(VENV) build *.egg-info reports/latest
+	rm -rf $(VENV) .tox build dist reports/latest

@@ -1,3 +1,1 @@
-"""Loads the plugin, nothing else."""
-
-pytest_plugins = ["qualification.pytest_plugin"]
+"""The root of the project: pytest finds the plugin by its entry point, nothing is loaded here."""

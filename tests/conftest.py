@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["pytester", "tests.support.toy_project"]
+pytest_plugins = ["pytester", "tests.support.toy_project", "tests.support.installed_extension"]
 
 
 @pytest.fixture

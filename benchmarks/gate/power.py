@@ -22,7 +22,7 @@ import click
 
 from benchmarks.gate import rivals
 from qualification.core.metrics import METRICS
-from qualification.core.paths import cache, home
+from qualification.core.paths import cache
 from qualification.machine.conditions import preconditions
 from qualification.machine.probe import probe
 from qualification.models.loading import load_registry
@@ -116,7 +116,7 @@ def one_gate(kind: str, sides: tuple[Built, Built], seed: int) -> dict[str, Any]
     tier = registry.tier(machine.tier) if machine.tier else None
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "gate"
-        context = RunContext(machine, tier, home() / "fixtures", folder / "scratch")
+        context = RunContext(machine, tier, folder / "scratch")
         started = time.monotonic()
         with begin_gate(folder, plan, sides, [deployment], context) as gate:
             result = gate.run()

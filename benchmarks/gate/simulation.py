@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, mannwhitneyu
 
-from qualification.core.metrics import GATE_LIMITS, Limits
+from qualification.core.metric_types import Limits
+from qualification.core.metrics import GATE_LIMITS
 from qualification.judging.stats import sequential as rule
 from qualification.judging.stats.estimators import PRIOR_SD
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 from qualification.servers import ports as port_owner
 from qualification.servers.process import ServerCommand, ServerProcess
 
@@ -41,7 +41,7 @@ MOMENTS = ("starting", "ready", "streaming", "stopping")
 SPREAD_S = {"starting": 0.4, "ready": 0.05, "streaming": 0.3, "stopping": 0.015}
 """The kill comes up to so long after the parent has printed that it has reached the moment."""
 
-TOY_SERVER = home() / "tests/support/toy_server.py"
+TOY_SERVER = PACKAGE.parent / "tests/support/toy_server.py"
 TOY = f"{sys.executable} -S {TOY_SERVER} --start-after 0.05 --port {{port}}"
 TOY_WAYS = ((), ("--ignore-sigterm",), ("--grandchild", "session"), ("--grandchild", "daemon"))
 """The toy ends well, or not at all, or has a child in a session of its own, or a daemon."""
@@ -124,7 +124,7 @@ def cycle(argv: Sequence[str], name: str, moment: str, chance: random.Random) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        cwd=home(),
+        cwd=PACKAGE.parent,
         env={**os.environ, "TMPDIR": str(base)},
     )
     try:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from qualification.backends.server.backend import Backend
-from qualification.core.paths import home
 from qualification.core.protocol import GenerateRequest, Message, Part
 from qualification.models.loading import load_registry
 from qualification.models.synthetic.cache import ready
@@ -84,11 +83,10 @@ def measure(name: str, requests: int, tokens: int, threads: int) -> list[dict[st
     """Each request but the first two: ``ttft_s``, ``decode_tps`` and the server's own figures."""
     registry = load_registry()
     declared = registry.deployment(name)
-    fixtures = home() / "fixtures"
-    request = load_request(declared, fixtures)
+    request = load_request(declared)
     path = request.path
     if declared.source.weights == "hub":
-        path = str(ready(registry.with_weights("synthetic").deployment(synthetic(name)), fixtures))
+        path = str(ready(registry.with_weights("synthetic").deployment(synthetic(name))))
     options = {"arguments": ["--threads", str(threads), "--threads-batch", str(threads)]}
     request = type(request)(
         **{

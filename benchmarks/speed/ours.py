@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from qualification.core.declarations import Deployment
-from qualification.core.paths import home
 from qualification.core.protocol import GenerateRequest, Generation, Message, Part
 from qualification.models.loading import load_registry
 from qualification.models.synthetic.cache import ready
@@ -31,9 +30,8 @@ class Ours:
 
     def __init__(self, chosen: str | Deployment, *, python: str = "", context: int = 0) -> None:
         self.deployment = deployment(chosen) if isinstance(chosen, str) else chosen
-        fixtures = home() / "fixtures"
-        self.folder = ready(self.deployment, fixtures)
-        request = replace(load_request(self.deployment, fixtures), path=str(self.folder))
+        self.folder = ready(self.deployment)
+        request = replace(load_request(self.deployment), path=str(self.folder))
         request = replace(request, context=context or request.context)
         self.worker = Worker(**({"python": python} if python else {}))
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.speed.ours import LONG, SHORT, Ours, prompt
 from benchmarks.speed.rows import Row
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 from qualification.judging.stats.estimators import median
 from qualification.servers.programs import llama_tool
 
@@ -63,7 +63,7 @@ def against_bare(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd=home(),
+            cwd=PACKAGE.parent,
         ) as peer:
             assert peer.stdin is not None
             assert peer.stdout is not None

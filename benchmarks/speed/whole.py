@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.speed.pairs import in_pairs
 from benchmarks.speed.rows import Row
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 from qualification.judging.stats.estimators import median
 from qualification.results.store import Store
 
@@ -21,8 +21,8 @@ THREE_B = "qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp"
 def plugin_startup(rounds: int, seed: int) -> Row:
     """Seconds that the plugin adds to a pytest that collects nothing."""
     with tempfile.TemporaryDirectory() as place:
-        plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place]
-        with_plugin = [*plain, "-p", "qualification.pytest_plugin"]
+        with_plugin = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place]
+        plain = [*with_plugin, "-p", "no:qualification"]
 
         def seconds(command: list[str]) -> float:
             started = time.perf_counter()
@@ -54,14 +54,14 @@ def three_b() -> Row:
         started = time.perf_counter()
         commands = [
             [sys.executable, "-m", "pytest", "-q", "--weights", "synthetic", "--any-machine"],
-            [sys.executable, "-m", "qualification.cli", "report", "--output", place],
+            [sys.executable, "-m", "qualification", "report", "--output", place],
         ]
         # The report shows the figures even if so slow a machine misses a budget.
         # Growth over fifty requests and an image of 1600 x 1200 pixels are left out.
         chosen = f"{THREE_B.partition('@')[0]} and not grow and not large"
         commands[0] += ["-m", "load or throughput or memory", "-k", chosen]
         for command in commands:
-            done = subprocess.run(command, cwd=home(), env=environment, capture_output=True)
+            done = subprocess.run(command, cwd=PACKAGE.parent, env=environment, capture_output=True)
             if done.returncode not in (0, 1):
                 raise RuntimeError(f"{' '.join(command)}: {done.stdout.decode()[-2000:]}")
         minutes = (time.perf_counter() - started) / 60
@@ -83,4 +83,4 @@ def three_b() -> Row:
 
 def _environment() -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    return inherited | {"PYTHONPATH": str(home())}
+    return inherited | {"PYTHONPATH": str(PACKAGE.parent)}

@@ -7,6 +7,9 @@ A backend imports the standard library, its own library, and modules of ``core``
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from qualification.core.backends import BACKENDS
@@ -49,7 +52,23 @@ class RemoteBackend(Protocol):
         """The most that the driver was seen to have given them, in bytes."""
 
 
-def create(name: str) -> Backend:
-    """The backend of that name; ImportError where its library is missing."""
-    backend: Backend = importlib.import_module(BACKENDS[name].module).Backend()
+def create(request: LoadRequest) -> Backend:
+    """The backend of a request; ImportError where its library is missing.
+
+    A backend of another package is taken from its file where this interpreter lacks the package:
+    nothing else of the environment that it is installed in comes with it.
+    """
+    package = request.module.partition(".")[0]
+    if package and importlib.util.find_spec(package) is None:
+        file = Path(request.package_file)
+        folders = [str(file.parent)] if file.name == "__init__.py" else None
+        spec = importlib.util.spec_from_file_location(
+            package, file, submodule_search_locations=folders
+        )
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file}: holds no Python package")
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[package])
+    module = request.module or BACKENDS[request.backend].module
+    backend: Backend = importlib.import_module(module).Backend()
     return backend

@@ -26,7 +26,7 @@ def resolve(request: LoadRequest) -> tuple[Path, str]:
     for repository in request.also_needs:
         _snapshot(repository, "main", list(_CONFIGURATION))
     if request.model_file:
-        patterns = [request.model_file, request.mmproj_file]
+        patterns = [name for name in (request.model_file, request.mmproj_file) if name]
     else:
         code = ["*.py"] if request.remote_code else []
         patterns = [*_CONFIGURATION, "*.safetensors", *code]
@@ -81,6 +81,14 @@ def is_complete(folder: Path, patterns: list[str]) -> bool:
     if indexes:
         return shards <= set(names)
     return bool(fnmatch.filter(names, "*.safetensors"))
+
+
+def weight_files(request: LoadRequest, folder: Path) -> list[Path]:
+    """The files of weights in the folder that :func:`resolve` gives; the language model first."""
+    if request.model_file:
+        names = (request.model_file, request.mmproj_file)
+        return [folder / name for name in names if name]
+    return sorted(folder.glob("*.safetensors"))
 
 
 def total_bytes(files: list[Path]) -> int:

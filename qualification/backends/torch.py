@@ -13,7 +13,7 @@ from qualification.backends import expected_tokens, video_frames
 from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.page_cache import drop_pages, page_cache
 from qualification.backends.shims import remote_code
-from qualification.backends.snapshots import resolve, total_bytes
+from qualification.backends.snapshots import resolve, total_bytes, weight_files
 from qualification.core.errors import BackendFailed
 from qualification.core.libraries import library_versions
 from qualification.core.protocol import (
@@ -56,7 +56,7 @@ class Backend:
         folder, revision = resolve(request)
         self._folder = folder
         self._template = request.chat_template or None
-        files = sorted(folder.glob("*.safetensors"))
+        files = weight_files(request, folder)
         if request.cold:
             drop_pages(files)
         pages = page_cache(files)

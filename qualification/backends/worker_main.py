@@ -80,7 +80,7 @@ class _Service:
     def load(self, params: dict[str, Any]) -> Any:
         request = LoadRequest(**params)
         self._name = request.backend
-        backend = backends.create(request.backend)
+        backend = backends.create(request)
         report = backend.load(request)
         self._backend = backend
         self._device.sample()

@@ -13,9 +13,10 @@ from qualification.cli.baselines import baseline
 from qualification.cli.bisect import bisect
 from qualification.cli.doctor import doctor
 from qualification.cli.environments import environments
+from qualification.cli.errors import Commands
 from qualification.cli.footprint import footprint
 from qualification.cli.gate import gate
-from qualification.cli.project import project
+from qualification.cli.project import project_speeds
 from qualification.cli.published import lint_published
 from qualification.cli.replay import replay
 from qualification.cli.report import report
@@ -23,7 +24,7 @@ from qualification.cli.synthetic import synthetic
 from qualification.cli.watch import watch
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="qualification")
 def main() -> None:
     """Qualify a machine, or a new release of its libraries, for vision-language models.
@@ -46,7 +47,7 @@ for _command in (
     footprint,
     gate,
     lint_published,
-    project,
+    project_speeds,
     replay,
     report,
     synthetic,

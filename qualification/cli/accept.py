@@ -5,26 +5,35 @@ from __future__ import annotations
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.stored import session_options, stored_results
-from qualification.core.paths import home
+from qualification.cli.options import session_options
+from qualification.cli.stored import declared, stored_results
+from qualification.core.project import Project
 
 
 @click.command()
 @click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
 @session_options
 @one_sentence
-def accept(*, deployments: tuple[str, ...], session: str, any_machine: bool, results: str) -> None:
+def accept(
+    *,
+    deployments: tuple[str, ...],
+    session: str,
+    any_machine: bool,
+    results: str,
+    project: Project,
+) -> None:
     """Accept a session's trials as a baseline.
 
     Without DEPLOYMENT, those of every deployment of the session.
     """
     from qualification.core.errors import SelectionError
     from qualification.judging.baselines.storage import accept as accept_session
-    from qualification.models.loading import load_registry
     from qualification.results.rows import rejected
 
-    registry = load_registry()
-    stored = stored_results(results, session, any_machine=any_machine)
+    registry = declared(project)
+    stored = stored_results(
+        project, registry, results=results, session=session, any_machine=any_machine
+    )
     present = [verdict.deployment for verdict in stored.verdicts]
     unknown = [name for name in deployments if name not in present]
     if unknown:
@@ -41,7 +50,7 @@ def accept(*, deployments: tuple[str, ...], session: str, any_machine: bool, res
             click.echo(f"left out: {verdict.deployment} ({verdict.name})", err=True)
             continue
         trials = [trial for trial in stored.trials if trial.deployment == verdict.deployment]
-        if reason := rejected(verdict.deployment, trials, stored.session.machine, registry):
+        if reason := rejected(verdict.deployment, stored, registry):
             click.echo(f"left out: {verdict.deployment} ({reason})", err=True)
         elif trials:
-            click.echo(accept_session(home() / "baselines", stored.session, trials))
+            click.echo(accept_session(project.baselines, stored.session, trials))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.stored import session_options, stored_results
-from qualification.core.paths import home
+from qualification.cli.options import in_project, session_options
+from qualification.cli.stored import declared, stored_results
+from qualification.core.project import Project
 from qualification.core.text import disarm
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def baseline() -> None:
 @_folder
 @_days
 @_as_json
+@in_project
 @one_sentence
-def list_baselines(*, folder: Path | None, days: int, as_json: bool) -> None:
+def list_baselines(*, folder: Path | None, days: int, as_json: bool, project: Project) -> None:
     """Show each baseline and whether it is stale.
 
     With the numbers of its sessions, machines and environments.
@@ -59,7 +61,7 @@ def list_baselines(*, folder: Path | None, days: int, as_json: bool) -> None:
 
     from qualification.cli import baseline_tables as tables
 
-    surveyed = _surveyed(folder, days)
+    surveyed = _surveyed(project, folder, days)
     if as_json:
         rows = [tables.as_json(baseline, reasons) for baseline, reasons in surveyed]
         click.echo(json.dumps(rows, indent=2))
@@ -75,12 +77,13 @@ def list_baselines(*, folder: Path | None, days: int, as_json: bool) -> None:
 @_days
 @click.option("--strict", is_flag=True, help="Exit with code 1 if any baseline is stale.")
 @_as_json
+@in_project
 @one_sentence
-def stale(*, folder: Path | None, days: int, strict: bool, as_json: bool) -> None:
+def stale(*, folder: Path | None, days: int, strict: bool, as_json: bool, project: Project) -> None:
     """List stale baselines and why they are stale; nothing is removed."""
     from qualification.cli import baseline_tables as tables
 
-    surveyed = _surveyed(folder, days)
+    surveyed = _surveyed(project, folder, days)
     old = [(baseline, reasons) for baseline, reasons in surveyed if reasons]
     if as_json:
         rows = [tables.as_json(baseline, reasons) for baseline, reasons in old]
@@ -105,9 +108,17 @@ def stale(*, folder: Path | None, days: int, strict: bool, as_json: bool) -> Non
 )
 @click.option("--any-machine", is_flag=True, help="Compare figures of different machines too.")
 @_as_json
+@in_project
 @one_sentence
 def compare(
-    *, a: str, b: str, folder: Path | None, tier: str, any_machine: bool, as_json: bool
+    *,
+    a: str,
+    b: str,
+    folder: Path | None,
+    tier: str,
+    any_machine: bool,
+    as_json: bool,
+    project: Project,
 ) -> None:
     """Compare two baselines, metric by metric.
 
@@ -120,7 +131,7 @@ def compare(
     from qualification.cli import baseline_tables as tables
     from qualification.judging.baselines.operands import operand_pairs
 
-    operands = operand_pairs(a, b, folder or home() / "baselines", tier)
+    operands = operand_pairs(a, b, folder or project.baselines, tier)
     for line in operands.unpaired:
         click.echo(disarm(line), err=True)
     if as_json:
@@ -153,18 +164,9 @@ def compare(
     "--before", default="", metavar="DATE", help="Sessions that started before DATE (UTC)."
 )
 @click.option("--yes", is_flag=True, help="Remove them; without it nothing is changed.")
+@in_project
 @one_sentence
-def expire(
-    *,
-    deployments: tuple[str, ...],
-    folder: Path | None,
-    tiers: tuple[str, ...],
-    environments: tuple[str, ...],
-    sessions: tuple[str, ...],
-    machines: tuple[str, ...],
-    before: str,
-    yes: bool,
-) -> None:
+def expire(*, folder: Path | None, yes: bool, project: Project, **terms: Any) -> None:
     """Remove accepted sessions from baselines.
 
     Without DEPLOYMENT, from those of every deployment. A session is removed if it matches every
@@ -174,16 +176,8 @@ def expire(
     from qualification.judging.baselines.staleness import read_all
     from qualification.judging.baselines.storage import remove_sessions
 
-    terms = expiry_terms(
-        environments=environments,
-        sessions=sessions,
-        machines=machines,
-        before=before,
-        deployments=deployments,
-        tiers=tiers,
-    )
-    baselines = read_all(folder or home() / "baselines")
-    expiries = expiring(baselines, terms)
+    baselines = read_all(folder or project.baselines)
+    expiries = expiring(baselines, expiry_terms(**terms))
     for expiry in expiries:
         if yes:
             remove_sessions(expiry.path, [session.identifier for session in expiry.sessions])
@@ -206,11 +200,6 @@ def expire(
 @baseline.command()
 @session_options
 @_folder
-@click.option(
-    "--declarations",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of declarations (default: those that ship).",
-)
 @click.option("--run", "start", is_flag=True, help="Run the gates, one after the other.")
 @one_sentence
 def suspects(
@@ -219,8 +208,8 @@ def suspects(
     any_machine: bool,
     results: str,
     folder: Path | None,
-    declarations: Path | None,
     start: bool,
+    project: Project,
 ) -> None:
     """Print the gate that checks each suspect of a session.
 
@@ -229,15 +218,17 @@ def suspects(
     """
     import shlex
 
-    from qualification.models.loading import load_registry
     from qualification.upgrade import suspects as suspicion
 
-    stored = stored_results(results, session, any_machine=any_machine)
+    registry = declared(project)
+    stored = stored_results(
+        project, registry, results=results, session=session, any_machine=any_machine
+    )
     suspected = suspicion.suspects(
         stored.verdicts,
-        folder or home() / "baselines",
+        folder or project.baselines,
         stored.session,
-        load_registry(declarations),
+        registry,
     )
     if not suspected:
         click.echo(f"session {stored.session.identifier} has no suspect")
@@ -248,8 +239,10 @@ def suspects(
         if suspect.problem or suspect.environment is None:
             click.echo(disarm(f"# {subject}: {suspect.problem}"))
             continue
-        orders.append(suspicion.gate_command(suspect, declarations))
+        orders.append(suspicion.gate_command(suspect, project.declarations))
         click.echo(disarm(f"# {subject}; accepted with {suspect.differs}"))
+        if suspect.gated != suspect.deployment:
+            click.echo(disarm(f"# a server is gated by its engine: {suspect.gated}"))
         if series := suspect.environment.python:
             click.echo(disarm(f"# Python {series} is not part of this gate"))
         click.echo(disarm(shlex.join(orders[-1])))
@@ -257,19 +250,20 @@ def suspects(
         sys.exit(suspicion.run_gates(orders))
 
 
-def _surveyed(folder: Path | None, days: int) -> list[tuple[StoredBaseline, tuple[Reason, ...]]]:
+def _surveyed(
+    project: Project, folder: Path | None, days: int
+) -> list[tuple[StoredBaseline, tuple[Reason, ...]]]:
     import datetime
 
     from qualification.judging.baselines.staleness import read_all
     from qualification.judging.baselines.staleness import stale as why_stale
-    from qualification.models.loading import load_registry
 
-    registry = load_registry()
+    registry = declared(project)
     random = registry.with_weights("synthetic")
-    declared = (*registry.deployments(), *random.deployments())
-    engines = {deployment.identifier: deployment.source.engine for deployment in declared}
+    deployments = (*registry.deployments(), *random.deployments())
+    engines = {deployment.identifier: deployment.source.engine for deployment in deployments}
     versions = _versions_in_use()
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     return [
         (
             baseline,
@@ -282,7 +276,7 @@ def _surveyed(folder: Path | None, days: int) -> list[tuple[StoredBaseline, tupl
                 days=days,
             ),
         )
-        for baseline in read_all(folder or home() / "baselines")
+        for baseline in read_all(folder or project.baselines)
     ]
 
 

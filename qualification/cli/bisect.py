@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.core.paths import home
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
+from qualification.core.project import Project
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class BisectRequest:
     tries: int
     seed: int
     output: Path | None
+    project: Project
 
 
 @click.command()
@@ -71,6 +74,7 @@ class BisectRequest:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the record, the report and the script (default: reports/bisect).",
 )
+@in_project
 @one_sentence
 def bisect(**options: Any) -> None:
     """Find the package and the release that broke a check.
@@ -81,24 +85,25 @@ def bisect(**options: Any) -> None:
     from qualification.upgrade.bisect import driver, reproduction
 
     request = BisectRequest(**options)
+    registry = declared(request.project)
     question = driver.BisectQuestion(
         good=driver.environment(request.good, request.good_pins, request.index),
         bad=driver.environment(request.bad, request.bad_pins, request.index),
         check=request.check,
-        deployment=driver.deployment(request.deployment, request.weights),
+        deployment=driver.deployment(registry, request.deployment, request.weights),
         package=request.package,
         tries=request.tries,
         seed=request.seed,
     )
     with tempfile.TemporaryDirectory(prefix="qualify-bisect-") as scratch:
         result, observations = driver.answer(
-            question, Path(scratch), say=lambda text: click.echo(text, err=True)
+            question, registry, Path(scratch), say=lambda text: click.echo(text, err=True)
         )
     click.echo(result.sentence)
     if result.pins:
         click.echo(f"pin to use: {' or '.join(result.pins)}")
     documents = reproduction.documents(question.deployment, result, observations)
-    for file in reproduction.write(documents, request.output or home() / "reports/bisect"):
+    for file in reproduction.write(documents, request.output or request.project.reports / "bisect"):
         click.echo(file)
     if result.decided and (reason := reproduction.why_no_script(question.deployment)):
         click.echo(f"no script: {reason}", err=True)

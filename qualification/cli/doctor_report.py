@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qualification.core.declarations import Tier
+from qualification.core.extensions import BrokenExtension, broken, used
 from qualification.core.format import installed_memory_text, rate_text
 from qualification.core.protocol import to_json
 from qualification.core.results import SCHEMA_VERSION, Condition, Environment, Machine
@@ -45,6 +46,8 @@ def doctor_report(
         "fit": all(condition.fit for condition in conditions),
         "backends": [to_json(backend) for backend in readiness],
         "servers": [to_json(server) for server in servers],
+        "extensions": [to_json(extension) for extension in used()],
+        "broken_extensions": [to_json(extension) for extension in broken()],
     }
 
 
@@ -62,6 +65,7 @@ def render_doctor(report: dict[str, Any]) -> RenderableType:
         _machine(report),
         _backends(report),
         _servers(report),
+        *_extensions(report),
         _libraries(report),
         _conditions(report),
         state,
@@ -113,6 +117,17 @@ def _servers(report: dict[str, Any]) -> Table:
         else:
             _row(table, server["name"], server["note"], "yellow")
     return table
+
+
+def _extensions(report: dict[str, Any]) -> list[Table]:
+    """What other packages register; nothing where none does."""
+    table = _table("Extensions")
+    for extension in report["extensions"]:
+        group = extension["group"].removeprefix("qualification.")
+        _row(table, extension["name"], f"{group}, of {extension['package']}")
+    for extension in report["broken_extensions"]:
+        _row(table, extension["name"], BrokenExtension(**extension).sentence, "yellow")
+    return [table] if table.row_count else []
 
 
 def _libraries(report: dict[str, Any]) -> Table:

@@ -1,14 +1,20 @@
-"""How a command of ``qualify`` reports an error: one sentence and exit code 2."""
+"""How a command of ``qualify`` reports an error: one sentence and exit code 2.
+
+Codes 0, 1 and 3 are verdicts of some commands, so nothing else ends with them.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from qualification import __version__
 from qualification.core.errors import QualificationError
 
 _Options = ParamSpec("_Options")
@@ -27,3 +33,25 @@ def one_sentence(command: Callable[_Options, _Result]) -> Callable[_Options, _Re
             sys.exit(2)
 
     return wrapped
+
+
+class Commands(click.Group):
+    """The commands: a defect of ours and an interruption end none of them with a verdict's code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an unexpected exception ends it with code 2, Ctrl-C with 130."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Aborted!", err=True)
+            sys.exit(128 + signal.SIGINT)
+        except Exception:
+            traceback.print_exc()
+            click.echo(
+                f"qualify: this is a defect of qualification {__version__}, not a verdict; report "
+                "the lines above to its issue tracker, with the output of: qualify doctor",
+                err=True,
+            )
+            sys.exit(2)

@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.core.paths import DECLARATIONS, home
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
+from qualification.core.paths import DECLARATIONS
+from qualification.core.project import Project
 
 
 @click.command()
@@ -37,6 +40,7 @@ from qualification.core.paths import DECLARATIONS, home
     metavar="[FILE]",
     help="Instead, refit the constants of memory.toml to the measured peaks in FILE.",
 )
+@in_project
 @one_sentence
 def footprint(
     *,
@@ -47,6 +51,7 @@ def footprint(
     at_once: bool,
     as_json: bool,
     measured: Path | None,
+    project: Project,
 ) -> None:
     """Predict peak memory: which model fits which tier.
 
@@ -57,11 +62,10 @@ def footprint(
 
     from qualification.cli import footprint_tables as tables
     from qualification.models.footprint_fit import fit, read_observations
-    from qualification.models.loading import load_registry
     from qualification.models.memory_fit import predict
     from qualification.models.weights import tensors_here
 
-    registry = load_registry()
+    registry = declared(project)
     console = Console()
     if measured is not None:
         observations = read_observations(measured)
@@ -74,7 +78,7 @@ def footprint(
         predict(
             deployment,
             registry,
-            tensors_here(deployment, home() / "fixtures"),
+            tensors_here(deployment),
             context=context,
             image=tables.image_size(image),
         )

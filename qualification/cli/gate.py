@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
 from qualification.core.backends import BACKENDS
 
 
@@ -50,7 +52,7 @@ from qualification.core.backends import BACKENDS
     default="note",
     help="New warnings of the candidate.",
 )
-@click.option("--declarations", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@in_project
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A new folder.")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--jobs", type=click.IntRange(1, 16), default=2, help="Canaries asked at once.")
@@ -72,7 +74,9 @@ def gate(**options: Any) -> None:
     from qualification.upgrade.gate.start import open_gate
 
     console = Console()
-    with open_gate(GateRequest(**options), console.print) as running:
+    request = GateRequest(**options)
+    registry = declared(request.project)
+    with open_gate(request, registry, console.print) as running:
         try:
             with Progress(running.plan, console) as progress:
                 result = running.run(progress)
@@ -80,10 +84,10 @@ def gate(**options: Any) -> None:
             raise GateError(
                 f"interrupted; continue with: qualify gate --resume {running.folder}"
             ) from None
-    console.print(conclusion(result))
-    for file in write_documents(report.render(result), running.folder):
+    console.print(conclusion(result, registry.bugs))
+    for file in write_documents(report.render(result, registry.bugs), running.folder):
         console.print(str(file), soft_wrap=True, highlight=False)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(report.summary(result))
+            stream.write(report.summary(result, registry.bugs))
     sys.exit(result.exit_code)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.stored import session_options, stored_results
+from qualification.cli.options import session_options
+from qualification.cli.stored import declared, stored_results
+from qualification.core.project import Project
 
 
-@click.command()
+@click.command("project")
 @click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
 @click.option(
     "--to", "tiers", multiple=True, required=True, metavar="TIER", help="The tier to project to."
 )
 @session_options
 @one_sentence
-def project(
+def project_speeds(
     *,
     deployments: tuple[str, ...],
     tiers: tuple[str, ...],
     session: str,
     any_machine: bool,
     results: str,
+    project: Project,
 ) -> None:
     """Project measured decoding speeds to another tier.
 
@@ -29,19 +32,25 @@ def project(
     session is projected.
     """
     from qualification.models import projection
-    from qualification.models.loading import load_registry
 
-    registry = load_registry()
-    stored = stored_results(results, session, any_machine=any_machine)
+    registry = declared(project)
+    stored = stored_results(
+        project, registry, results=results, session=session, any_machine=any_machine
+    )
     for name in deployments or [verdict.deployment for verdict in stored.verdicts]:
         speeds = [
             trial.value
             for trial in stored.trials
             if (trial.deployment, trial.metric) == (name, "decode_tps")
         ]
-        deployment = registry.deployment(name)
+        deployment, load = registry.deployment(name), stored.load_reports.get(name)
         for tier in tiers:
             projected = projection.project(
-                deployment, speeds, stored.session.machine, registry.tier(tier), registry
+                deployment,
+                speeds,
+                stored.session.machine,
+                registry.tier(tier),
+                registry,
+                load.decode_bytes if load else 0,
             )
             click.echo(projected.sentence)

@@ -10,7 +10,10 @@ from pathlib import Path
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
 from qualification.core.format import duration_text
+from qualification.core.project import Project
 
 
 @click.command()
@@ -20,11 +23,17 @@ from qualification.core.format import duration_text
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for replay.json and REPLAY.md (default: benchmarks/gate).",
+    help="Folder for replay.json and REPLAY.md (default: reports/replay).",
 )
+@in_project
 @one_sentence
 def replay(
-    *, regressions: tuple[str, ...], only_bad: bool, as_list: bool, output: Path | None
+    *,
+    regressions: tuple[str, ...],
+    only_bad: bool,
+    as_list: bool,
+    output: Path | None,
+    project: Project,
 ) -> None:
     """Run past regressions through the gate.
 
@@ -34,8 +43,6 @@ def replay(
     good pair is called regressed.
     """
     from qualification.core.files import write_documents
-    from qualification.core.paths import home
-    from qualification.models.loading import load_registry
     from qualification.upgrade import replay as replaying
 
     catalogue = replaying.read_catalogue()
@@ -46,7 +53,8 @@ def replay(
             click.echo(f"{identity}: {regression.title} ({regression.source})")
         return
     results = []
-    for result in replaying.replay(chosen, load_registry(), say=click.echo, also_good=not only_bad):
+    registry = declared(project)
+    for result in replaying.replay(chosen, registry, say=click.echo, also_good=not only_bad):
         results.append(result)
         named = f": {', '.join(result.named)}" if result.named else ""
         verdict = f"{result.verdict or '–'}{named}"
@@ -56,8 +64,8 @@ def replay(
     record = replaying.as_json(results, catalogue, date)
     documents = {
         "replay.json": json.dumps(record, indent=1) + "\n",
-        "REPLAY.md": replaying.document(results, catalogue, date),
+        "REPLAY.md": replaying.document(results, catalogue, date, registry.bugs),
     }
-    click.echo(write_documents(documents, output or home() / "benchmarks/gate")[-1])
+    click.echo(write_documents(documents, output or project.reports / "replay")[-1])
     if any(result.outcome in replaying.FAULTS for result in results):
         sys.exit(1)

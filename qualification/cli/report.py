@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.stored import session_options, stored_results
-from qualification.core.paths import home
+from qualification.cli.options import session_options
+from qualification.cli.stored import declared, stored_results
+from qualification.core.project import Project
 
 
 @click.command()
@@ -19,16 +20,20 @@ from qualification.core.paths import home
     help="Folder for the documents (default: reports/latest).",
 )
 @one_sentence
-def report(*, session: str, any_machine: bool, results: str, output: Path | None) -> None:
+def report(
+    *, session: str, any_machine: bool, results: str, output: Path | None, project: Project
+) -> None:
     """Render the documents of a stored session.
 
     These are recommendations.md and recommendations.html.
     """
     from qualification.core.files import write_documents
-    from qualification.models.loading import load_registry
     from qualification.results.report import render
 
-    registry = load_registry()
-    documents = render(stored_results(results, session, any_machine=any_machine), registry)
-    for file in write_documents(documents, output or home() / "reports/latest"):
+    registry = declared(project)
+    stored = stored_results(
+        project, registry, results=results, session=session, any_machine=any_machine
+    )
+    documents = render(stored, registry)
+    for file in write_documents(documents, output or project.reports / "latest"):
         click.echo(file)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
 from qualification.core.format import bytes_text
-from qualification.core.paths import home
+from qualification.core.project import Project
 
 if TYPE_CHECKING:
     from qualification.models.synthetic.cache import Entry
@@ -20,12 +22,13 @@ def synthetic() -> None:
 
 
 @synthetic.command("list")
+@in_project
 @one_sentence
-def synthetic_list() -> None:
+def synthetic_list(*, project: Project) -> None:
     """Show the cached weights and their sizes."""
     from qualification.core.paths import cache
 
-    entries = _cached()
+    entries = _cached(project)
     for entry in entries:
         note = "" if entry.current else "  (of another release: remove it)"
         click.echo(f"{bytes_text(entry.bytes):>9}  {entry.deployment}{note}")
@@ -38,18 +41,18 @@ def synthetic_list() -> None:
 @click.option(
     "--any-size", is_flag=True, help="Also weights that do not fit into this machine's memory."
 )
+@in_project
 @one_sentence
-def synthetic_make(*, deployments: tuple[str, ...], any_size: bool) -> None:
+def synthetic_make(*, deployments: tuple[str, ...], any_size: bool, project: Project) -> None:
     """Make the weights of DEPLOYMENT.
 
     For example: qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp
     """
     from qualification.machine.probe import probe
-    from qualification.models.loading import load_registry
     from qualification.models.memory_fit import critical_memory_bytes
     from qualification.models.synthetic.cache import ready
 
-    registry = load_registry().with_weights("synthetic")
+    registry = declared(project).with_weights("synthetic")
     chosen = [registry.deployment(name) for name in deployments]
     machine = probe(registry.chips, registry.tiers)
     tier = registry.tier(machine.tier) if machine.tier else None
@@ -57,19 +60,20 @@ def synthetic_make(*, deployments: tuple[str, ...], any_size: bool) -> None:
     if any_size or not limit:
         limit = float("inf")
     for deployment in chosen:
-        click.echo(ready(deployment, home() / "fixtures", memory_limit=limit))
+        click.echo(ready(deployment, memory_limit=limit))
 
 
 @synthetic.command("remove")
 @click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
 @click.option("--all", "everything", is_flag=True, help="Remove all cached weights.")
+@in_project
 @one_sentence
-def synthetic_remove(*, deployments: tuple[str, ...], everything: bool) -> None:
+def synthetic_remove(*, deployments: tuple[str, ...], everything: bool, project: Project) -> None:
     """Remove the weights of DEPLOYMENT from the cache."""
     from qualification.core.errors import SelectionError
     from qualification.models.synthetic.cache import remove
 
-    entries = _cached()
+    entries = _cached(project)
     present = [entry.deployment for entry in entries]
     unknown = [name for name in deployments if name not in present]
     if unknown or not (deployments or everything):
@@ -83,8 +87,7 @@ def synthetic_remove(*, deployments: tuple[str, ...], everything: bool) -> None:
             click.echo(f"removed {entry.folder}")
 
 
-def _cached() -> list[Entry]:
-    from qualification.models.loading import load_registry
+def _cached(project: Project) -> list[Entry]:
     from qualification.models.synthetic.cache import entries
 
-    return entries(load_registry().with_weights("synthetic").deployments())
+    return entries(declared(project).with_weights("synthetic").deployments())

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.cli.options import in_project
+from qualification.cli.stored import declared
 from qualification.core.errors import SelectionError
+from qualification.core.project import Project
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +53,7 @@ class WatchRequest:
     log_file: Path | None
     read_file: Path | None
     prometheus: int | None
-    declarations: Path | None
+    project: Project
 
     @property
     def planned_s(self) -> float:
@@ -136,7 +139,7 @@ class WatchRequest:
     metavar="PORT",
     help="Serve metrics on 127.0.0.1; 0 takes a free port.",
 )
-@click.option("--declarations", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@in_project
 @one_sentence
 def watch(**options: Any) -> None:
     """Ask DEPLOYMENT, or the server at --url, one question after another and watch what changes.
@@ -163,14 +166,12 @@ def watch(**options: Any) -> None:
 
 
 def _run(console: Console, request: WatchRequest) -> Summary:
-    from qualification.core.paths import home
     from qualification.machine.probe import probe
-    from qualification.models.loading import load_registry
     from qualification.watch.log import Log
     from qualification.watch.progress import Screen
     from qualification.watch.run import Settings, SoakTest
 
-    registry = load_registry(request.declarations)
+    registry = declared(request.project)
     machine = probe(registry.chips, registry.tiers)
     tier = registry.tier(machine.tier) if machine.tier else None
     deployment = _deployment(registry, request.deployment) if request.deployment else None
@@ -181,7 +182,8 @@ def _run(console: Console, request: WatchRequest) -> Summary:
         subject = _subject(request, registry, machine, tier, deployment)
         stack.callback(subject.close)
         header = _header(request, subject, machine, tier, deployment, critical_bytes)
-        log = Log(request.log_file or home() / "reports/watch" / f"{header.identifier}.jsonl")
+        file = request.project.reports / "watch" / f"{header.identifier}.jsonl"
+        log = Log(request.log_file or file)
         stack.callback(log.close)
         screen = Screen(header, console)
         observers: list[Observer] = [screen]
@@ -225,7 +227,6 @@ def _subject(
             tokens=request.tokens,
             deadline_s=request.deadline,
         )
-    from qualification.core.paths import home
     from qualification.watch.loaded_subject import LoadedSubject
 
     assert deployment is not None
@@ -234,7 +235,6 @@ def _subject(
         registry,
         machine=machine,
         tier=tier,
-        fixtures=home() / "fixtures",
         tokens=request.tokens,
         deadline_s=request.deadline,
     )
@@ -252,7 +252,7 @@ def _header(
     from qualification.watch.records import Header
     from qualification.watch.thresholds import thresholds_for
 
-    started = datetime.datetime.now(datetime.timezone.utc)
+    started = datetime.datetime.now(datetime.UTC)
     return Header(
         identifier=f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
         started=started.isoformat(timespec="seconds"),

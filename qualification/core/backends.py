@@ -7,9 +7,12 @@ Every other list of backends is derived from it.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from qualification.core.extensions import extensions
 
 
 @dataclass(frozen=True)
@@ -74,5 +77,21 @@ _SPECS = (
     BackendSpec("fake", "qualification.backends.fake"),
 )
 
-BACKENDS: Mapping[str, BackendSpec] = {spec.name: spec for spec in _SPECS}
-"""Name -> backend, in the order in which they are shown."""
+_SHIPPED = {spec.name: spec for spec in _SPECS}
+
+BACKENDS: Mapping[str, BackendSpec] = _SHIPPED | extensions(
+    "backends", BackendSpec, reserved=_SHIPPED
+)
+"""Name -> backend, those that ship first; other packages register theirs."""
+
+
+def outside_module(name: str) -> tuple[str, str]:
+    """A registered backend's module, and the file of its top-level package; '' twice if it ships.
+
+    The file is what a worker loads it from under an interpreter that does not have the package.
+    """
+    if name in _SHIPPED or name not in BACKENDS:
+        return "", ""
+    module = BACKENDS[name].module
+    package = importlib.util.find_spec(module.partition(".")[0])
+    return module, (package.origin or "") if package else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qualification.core.protocol import ENGINES, BackendName, ServerName, WeightsSource
+from qualification.core.protocol import BackendName, ServerName, WeightsSource
+from qualification.core.servers import server_engine
 from qualification.core.units import Bytes, BytesPerSecond, Seconds, TokensPerSecond
 
 Capability = Literal["vision", "text_only", "multi_image", "video", "multi_turn"]
@@ -43,6 +44,8 @@ class GenerationSettings:
 class Source:
     """Where one backend gets the weights of a model, and on which tiers they are meant to run.
 
+    ``path`` is a local folder of weights, absolute once it is loaded; a declaration may also name a
+    ``.gguf`` file, and a path relative to its own file.
     ``also_needs`` names further repositories that the loader reads (a tokenizer's, for example).
     ``options`` go to the library's own loader unchanged, ``environment`` to the worker's
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
@@ -75,7 +78,7 @@ class Source:
     @property
     def engine(self) -> BackendName:
         """The backend whose library does the work: its own, or that of the server's program."""
-        return ENGINES.get(self.server, self.backend)
+        return server_engine(self.server) or self.backend
 
     @property
     def place(self) -> str:
@@ -89,6 +92,8 @@ class Model:
 
     ``chat_template`` (Jinja) replaces that of the files if theirs takes no images. ``skills`` are
     the kinds of generated questions that it is asked; none means all that its capabilities imply.
+    ``config`` is a file with the architecture part of its published ``config.json``; the loader
+    fills in the ``configs/NAME.json`` beside the declaring file, if there is one.
     """
 
     name: str
@@ -102,6 +107,7 @@ class Model:
     chat_template: str = ""
     skills: tuple[str, ...] = ()
     generation: GenerationSettings = GenerationSettings()
+    config: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,11 @@ class Deployment:
     def declared_as(self) -> str:
         """The identifier of the real deployment, also if this one has synthetic weights."""
         return f"{self.model.name}-{self.source.quantisation}@{self.source.place}"
+
+    @property
+    def on_engine(self) -> str:
+        """The identifier of the same weights in process: another one for a server's only."""
+        return f"{self.identifier.rpartition('@')[0]}@{self.source.engine}"
 
 
 @dataclass(frozen=True)

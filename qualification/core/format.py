@@ -98,7 +98,9 @@ def duration_text(seconds: float) -> str:
 
 
 def quantity_text(value: float | None, unit: str) -> str:
-    """A value of a metric with that unit: ``35.2 ms``, ``1.20 GB``, ``95.4 tok/s``."""
+    """A value of a metric with that unit: ``35.2 ms``, ``1.20 GB``, ``95.4 tok/s``, ``97.5 %``."""
+    if unit == "share":
+        return percent_text(value)
     if unit == "s":
         return seconds_text(value)
     return bytes_text(value) if unit == "B" else rate_text(value, unit)

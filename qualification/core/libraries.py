@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping
 
 from qualification.core.backends import BACKENDS
+from qualification.core.servers import outside_programs
 
 PRINCIPAL_LIBRARIES = tuple(
     dict.fromkeys(name for spec in BACKENDS.values() for name in spec.principal)
@@ -17,7 +18,10 @@ LIBRARIES = tuple(
         (*PRINCIPAL_LIBRARIES, *(name for spec in BACKENDS.values() for name in spec.beside))
     )
 )
-"""Every distribution whose version is recorded, in the order in which they are shown."""
+"""Every distribution of a backend whose version is recorded, in the order in which they are shown.
+
+Those of server programs that other packages register are recorded too.
+"""
 
 
 def installed_version(distribution: str) -> str:
@@ -29,19 +33,24 @@ def installed_version(distribution: str) -> str:
 
 
 def install_command(backend: str) -> str:
-    """The command that installs a backend's library, for the project's root."""
-    return f".venv/bin/pip install -e '.[{backend}]'"
+    """The command that installs a backend's library beside this package."""
+    return f"pip install 'qualification[{backend}]'"
 
 
 def library_versions() -> dict[str, str]:
-    """Version of each of :data:`LIBRARIES` in this interpreter, '' if absent."""
-    return {name: installed_version(name) for name in LIBRARIES}
+    """Version of each recorded distribution in this interpreter, '' if absent."""
+    return {name: installed_version(name) for name in _recorded()}
 
 
 def versions_among(installed: Mapping[str, str]) -> dict[str, str]:
-    """Version of each of :data:`LIBRARIES` among installed distributions, '' if absent."""
+    """Version of each recorded distribution among installed ones, '' if absent."""
     by_name = {_normal(name): version for name, version in installed.items()}
-    return {name: by_name.get(_normal(name), "") for name in LIBRARIES}
+    return {name: by_name.get(_normal(name), "") for name in _recorded()}
+
+
+def _recorded() -> tuple[str, ...]:
+    programs = (p.package for p in outside_programs().values() if p.version is None)
+    return tuple(dict.fromkeys((*LIBRARIES, *programs)))
 
 
 def _normal(name: str) -> str:

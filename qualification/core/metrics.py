@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+
+from qualification.core.extensions import extensions
+from qualification.core.metric_types import Limits, Metric
 
 CLIENTS = (1, 2, 4, 8)
 """How many clients ask a server at once, one load after the other."""
-
-Better = Literal["lower", "higher"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """A slowdown up to ``noticeable`` (δ₀) counts as none, one of ``margin`` (m) as a regression.
-
-    Both are shares: the indifference bound and the equivalence bound of docs/glossary.md.
-    """
-
-    noticeable: float
-    margin: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.noticeable < self.margin < math.inf:
-            raise ValueError("limits are shares with 0 <= noticeable < margin")
-
-    @property
-    def logs(self) -> tuple[float, float]:
-        """ln(1 + δ₀) and ln(1 + m)."""
-        return math.log1p(self.noticeable), math.log1p(self.margin)
-
-
-@dataclass(frozen=True)
-class Metric:
-    """``unit`` is SI or a count; ``label`` is its name in a sentence ('' if no sentence names it).
-
-    ``gate`` are the limits between two interleaved environments, ``baseline`` those against stored
-    sessions, which are wider (docs/judging.md, "Limits of each metric"). None: it is not judged.
-    """
-
-    name: str
-    unit: str
-    better: Better
-    label: str = ""
-    gate: Limits | None = None
-    baseline: Limits | None = None
 
 
 def _of_a_deployment() -> Iterator[Metric]:
@@ -68,6 +30,7 @@ def _of_a_deployment() -> Iterator[Metric]:
     yield Metric(
         "decode_tps", "tok/s", "higher", "decoding speed", Limits(0.01, 0.05), Limits(0.01, 0.10)
     )
+    yield Metric("burst_answers", "count", "lower")
     yield Metric("sustained_decode_tps", "tok/s", "higher")
     yield Metric("sustained_ttft_s", "s", "lower")
     yield Metric("token_drift", "ratio", "lower")
@@ -112,19 +75,24 @@ def _under_load(clients: int) -> Iterator[Metric]:
     yield Metric(f"swapped_{clients}_clients", "count", "lower")
 
 
-METRICS: dict[str, Metric] = {
+_SHIPPED = {
     metric.name: metric
     for metric in (
         *_of_a_deployment(),
         *(metric for clients in CLIENTS for metric in _under_load(clients)),
     )
 }
+
+OUTSIDE_METRICS: dict[str, Metric] = extensions("metrics", Metric, reserved=_SHIPPED)
+"""Name -> metric that another package registers."""
+
+METRICS: dict[str, Metric] = _SHIPPED | OUTSIDE_METRICS
 """Name -> metric, in the order in which they are shown."""
 
 GATE_LIMITS: dict[str, Limits] = {
-    name: metric.gate for name, metric in METRICS.items() if metric.gate is not None
+    name: metric.gate for name, metric in _SHIPPED.items() if metric.gate is not None
 }
-"""The metrics that a gate judges, with their limits."""
+"""The metrics that a gate measures and judges, with their limits."""
 
 BASELINE_LIMITS: dict[str, Limits] = {
     name: metric.baseline for name, metric in METRICS.items() if metric.baseline is not None

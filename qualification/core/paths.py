@@ -1,4 +1,7 @@
-"""Where files are: the package, the project, the results and the caches, one function each."""
+"""Where the package's own files and the user's caches are, one function each.
+
+The user's project, with results, baselines and reports, is in ``core/project.py``.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,34 @@ DECLARATIONS = PACKAGE / "declarations"
 """The declarations that ship with the package."""
 
 
-def home() -> Path:
-    """The project's root: ``QUALIFY_HOME``, or the folder that holds this package."""
-    named = os.environ.get("QUALIFY_HOME")
-    return Path(named).expanduser().resolve() if named else PACKAGE.parent
+def is_checkout() -> bool:
+    """Whether the package lies in a checkout of this project, and not in an installed wheel."""
+    return (PACKAGE.parent / "fixtures/make_canaries").is_dir()
 
 
-def results_url() -> str:
-    """The results database: ``QUALIFY_RESULTS`` (any SQLAlchemy URL), or a file in reports/."""
-    return os.environ.get("QUALIFY_RESULTS") or f"sqlite:///{home() / 'reports/results.sqlite'}"
+def advice(in_checkout: str, installed: str) -> str:
+    """The clause that is true here: an installed package has no Makefile and no ``fixtures``."""
+    return in_checkout if is_checkout() else installed
+
+
+def how_to_restore(path: Path) -> str:
+    """What brings back a file that is missing or damaged, for the end of a sentence."""
+    if not path.is_relative_to(canaries()):
+        return "correct the path that its declaration names"
+    return advice(
+        "restore it with: git checkout -- fixtures/canaries",
+        "restore it with: pip install --force-reinstall --no-deps qualification",
+    )
+
+
+def canaries() -> Path:
+    """The canaries that ship: in the package, or in ``fixtures`` of a checkout."""
+    return _shipped("canaries", "fixtures/canaries")
+
+
+def published_claims() -> Path:
+    """The published documents that ship: in the package, or in ``baselines`` of a checkout."""
+    return _shipped("published", "baselines/published")
 
 
 def cache() -> Path:
@@ -31,7 +53,7 @@ def cache() -> Path:
         return Path(named).expanduser().resolve()
     if sys.platform == "darwin":
         return Path.home() / "Library/Caches/qualification"
-    return _user_cache(os.environ) / "qualification"
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "qualification"
 
 
 def llama_tools_folder(release: str) -> Path:
@@ -40,23 +62,23 @@ def llama_tools_folder(release: str) -> Path:
 
 
 def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
-    """Where huggingface_hub keeps snapshots, by its documented rules.
+    """Where huggingface_hub keeps snapshots, by its own rules.
 
     ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``, else in the user's cache folder; ``~`` and
-    variables are expanded as there. Source:
+    variables are expanded, and an empty variable is the working folder, as there. Source:
     https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
     """
     environment = os.environ if environment is None else environment
-    if named := environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE"):
-        return _expanded(named)
-    if named := environment.get("HF_HOME"):
-        return _expanded(named) / "hub"
-    return _user_cache(environment) / "huggingface/hub"
+    user = environment.get("XDG_CACHE_HOME", "~/.cache")
+    home = environment.get("HF_HOME", os.path.join(user, "huggingface"))
+    legacy = environment.get("HUGGINGFACE_HUB_CACHE", os.path.join(home, "hub"))
+    return _expanded(environment.get("HF_HUB_CACHE", legacy))
 
 
-def _user_cache(environment: Mapping[str, str]) -> Path:
-    """``XDG_CACHE_HOME``, or ``~/.cache``."""
-    return _expanded(environment.get("XDG_CACHE_HOME") or "~/.cache")
+def _shipped(in_wheel: str, in_checkout: str) -> Path:
+    """The build maps top-level folders of a checkout into the package (``pyproject.toml``)."""
+    folder = PACKAGE.parent / in_checkout
+    return folder if is_checkout() else PACKAGE / in_wheel
 
 
 def _expanded(path: str) -> Path:

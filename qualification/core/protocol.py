@@ -12,17 +12,8 @@ GivenAs = Literal["path", "bytes", "data_url"]
 BackendName = str
 """A key of :data:`qualification.core.backends.BACKENDS`."""
 
-ServerName = Literal[
-    "", "llama-server", "llama_cpp.server", "mlx_vlm.server", "transformers-serve", "url"
-]
-
-ENGINES: dict[str, BackendName] = {
-    "llama-server": "llamacpp",
-    "llama_cpp.server": "llamacpp",
-    "mlx_vlm.server": "mlx",
-    "transformers-serve": "torch",
-}
-"""Server program -> the backend whose library does its work; nothing is known of a user's URL."""
+ServerName = str
+"""One of :func:`qualification.core.servers.server_names`, or '' where there is no server."""
 
 WeightsSource = Literal["hub", "canary", "synthetic"]
 
@@ -33,7 +24,8 @@ class LoadRequest:
 
     ``cold`` has the files' pages dropped from the page cache first, as far as the system allows;
     the report's ``page_cache`` says what was achieved. ``python`` is the interpreter that a
-    server's program runs under; a server's worker runs under the harness's own.
+    server's program runs under; a server's worker runs under the harness's own. ``module`` and
+    ``package_file`` say where a backend of another package is.
     """
 
     backend: BackendName
@@ -53,6 +45,8 @@ class LoadRequest:
     cold: bool = False
     server: ServerName = ""
     python: str = ""
+    module: str = ""
+    package_file: str = ""
 
 
 def _require_times(*values: float) -> None:
@@ -65,8 +59,10 @@ class LoadReport:
     """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
 
     ``page_cache`` is ``warm``, ``cold`` or ``unknown``: where the files' pages were before.
-    ``address`` is a server's base URL (``http://127.0.0.1:8080/v1``) and ``served_as`` the model's
-    name in requests to it; both are '' if the model is in the worker's own process.
+    ``decode_bytes`` of weights are read for each token that is decoded, by the files' headers; 0
+    where that is not certain. ``address`` is a server's base URL (``http://127.0.0.1:8080/v1``) and
+    ``served_as`` the model's name in requests to it; both are '' if the model is in the worker's
+    own process.
     """
 
     load_s: float
@@ -80,6 +76,7 @@ class LoadReport:
     notes: tuple[str, ...] = ()
     address: str = ""
     served_as: str = ""
+    decode_bytes: int = 0
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives."""
@@ -185,10 +182,18 @@ class Generation:
         return self.token_times_s[0] if self.token_times_s else float("nan")
 
     @property
+    def is_burst(self) -> bool:
+        """Whether three tokens or more came in one or two moments, which is no speed."""
+        return len(self.token_times_s) > 2 >= len(set(self.token_times_s))
+
+    @property
     def decode_tps(self) -> float:
-        """(N − 1) / (t_N − t_1), the inverse of TPOT as vLLM and MLPerf define it."""
+        """(N − 1) / (t_N − t_1), the inverse of TPOT as vLLM and MLPerf define it.
+
+        NaN if there are fewer than two tokens, or if they came in a burst.
+        """
         times = self.token_times_s
-        if len(times) < 2 or times[-1] <= times[0]:
+        if len(times) < 2 or times[-1] <= times[0] or self.is_burst:
             return float("nan")
         return (len(times) - 1) / (times[-1] - times[0])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qualification.core.declarations import Deployment, MemoryBudget, Tier
+from qualification.core.declarations import Deployment, KnownBug, MemoryBudget, Tier
 from qualification.core.format import (
     bytes_text,
     change_text,
@@ -19,6 +19,7 @@ from qualification.core.format import (
 from qualification.core.results import Check, Condition, Finding, Machine
 from qualification.core.text import one_line
 from qualification.judging.stats.estimators import coefficient_of_variation, median
+from qualification.models.known_bugs import how_to_end, remedy
 from qualification.models.memory_fit import DEFAULT_BUDGET
 from qualification.models.roofline import (
     INVESTIGATE_SHARE,
@@ -153,6 +154,7 @@ def speed_findings(
     machine: Machine,
     values: Sequence[float],
     fit: bool,
+    decode_bytes: int = 0,
 ) -> list[Finding]:
     """Decoding speed against the roofline and against the floor.
 
@@ -165,7 +167,7 @@ def speed_findings(
         return [Finding(metric, "unknown", "Decoding speed was not measured.")]
     typical, fastest = median(values), max(values)
     speed = f"Decoding runs at {rate_text(typical)}"
-    roof = roofline(deployment, machine)
+    roof = roofline(deployment, machine, decode_bytes)
     bound = roof.bound_tps
     if rejected := roof.rejects(values):
         return [Finding(metric, "fail", rejected)]
@@ -199,6 +201,17 @@ def speed_findings(
     return [*findings, _timing(metric, typical >= floor, text, fit, "fail" if large else "warn")]
 
 
+def burst_findings(counts: Sequence[float]) -> list[Finding]:
+    """The answers that have no decoding speed; none where all have one."""
+    if not sum(counts):
+        return []
+    text = (
+        f"Answers whose tokens came in a burst, which is no decoding speed: {sum(counts):.0f}. The "
+        "stream was buffered, or read later than the tokens were made."
+    )
+    return [Finding("burst_answers", "unknown", text)]
+
+
 def consistency_findings(
     deployment: Deployment, suites: Mapping[str, Sequence[float]], fit: bool
 ) -> list[Finding]:
@@ -223,20 +236,29 @@ def consistency_findings(
     return findings
 
 
-def check_findings(checks: Sequence[Check], fit: bool) -> list[Finding]:
-    """Checks that failed, known bugs that showed or no longer do, and checks that were skipped."""
+def check_findings(
+    checks: Sequence[Check], fit: bool, bugs: Sequence[KnownBug] = ()
+) -> list[Finding]:
+    """Checks that failed, known bugs that showed or no longer do, and checks that were skipped.
+
+    A bug that showed has one finding, with its workaround and issue if it is among ``bugs``.
+    """
+    remedies = {bug.identifier: f"; {remedy(bug)}" for bug in bugs}
+    tests_by_bug: dict[str, list[str]] = {}
     findings = []
     for check in checks:
         if check.outcome in ("failed", "error"):
             findings.append(_failure(check, fit))
         elif check.outcome == "xfailed":
-            bug = check.known_bug or "A known bug"
-            text = f"{bug} makes {check.test} fail, as it is known to."
-            findings.append(Finding("known_bug", "warn", text))
+            tests_by_bug.setdefault(check.known_bug or "A known bug", []).append(check.test)
         elif check.outcome == "xpassed":
             bug = check.known_bug or "A known bug"
-            text = f"{bug} no longer makes {check.test} fail: end its range in bugs.toml."
+            text = f"{bug} no longer makes {check.test} fail: {how_to_end()}."
             findings.append(Finding("known_bug", "warn", text))
+    for bug, tests in tests_by_bug.items():
+        failing = ", ".join(dict.fromkeys(tests))
+        text = f"{bug} makes {failing} fail, as it is known to{remedies.get(bug, '')}."
+        findings.append(Finding("known_bug", "warn", text))
     skipped: dict[str, list[str]] = {}
     for check in checks:
         if check.outcome == "skipped":

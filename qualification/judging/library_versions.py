@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qualification.core.backends import BACKENDS
-from qualification.core.protocol import ENGINES
 from qualification.core.results import Environment
+from qualification.core.servers import server_engine
 
 _EXTRAS_ON_LINUX = {"mlx": "[cpu]"}
 """Without the extra, ``mlx`` has nothing to compute with on Linux (docs/regressions.md, "The
@@ -22,7 +22,7 @@ def engine_of(identifier: str) -> str:
     For stored results whose deployment is no longer declared; else ask ``Source.engine``.
     """
     _, at, place = identifier.rpartition("@")
-    return ENGINES.get(place, place) if at else ""
+    return (server_engine(place) or place) if at else ""
 
 
 def principal_libraries(engine: str) -> tuple[str, ...]:

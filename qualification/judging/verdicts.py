@@ -22,13 +22,15 @@ Source: docs/judging.md ("The verdict on a session").
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from qualification.core.declarations import Deployment, Tier
+from qualification.core.declarations import Deployment, KnownBug, Tier
 from qualification.core.format import percent_text, ratio_text
+from qualification.core.metric_types import MAY_BE_ZERO
 from qualification.core.metrics import BASELINE_LIMITS, METRICS
+from qualification.core.protocol import LoadReport
 from qualification.core.results import (
     Advice,
     Check,
@@ -41,6 +43,7 @@ from qualification.core.results import (
     VerdictName,
 )
 from qualification.judging.budgets import (
+    burst_findings,
     check_findings,
     condition_findings,
     consistency_findings,
@@ -69,13 +72,6 @@ _MEMORY = ("peak_memory_bytes", "peak_device_bytes")
 _LEAST, _MOST = 1e-9, 1e18
 """A number outside of these is no measurement of anything, in the units of METRICS."""
 
-_VALID = {
-    "share": "a share of 0 to 1",
-    "count": "a number of 0 or more",
-    "B/request": "a finite number",
-}
-"""Unit -> what a valid number is, where it need not be positive."""
-
 
 class ReferenceSession(Protocol):
     """A stored session of the same tier, such as a baseline's."""
@@ -98,13 +94,17 @@ class Evidence:
     """Everything that one session gathered, of any deployments.
 
     With its ``environment``, findings name the library versions that differ from a baseline's.
-    Repetitions of one metric in one suite are taken to be of one and the same request.
+    Repetitions of one metric in one suite are taken to be of one and the same request. A known bug
+    that showed is explained with its workaround if it is among the declared ``bugs``.
+    ``load_reports`` are by deployment.
     """
 
     trials: Sequence[Trial] = ()
     checks: Sequence[Check] = ()
     conditions: Sequence[Condition] = ()
     environment: Environment | None = None
+    bugs: Sequence[KnownBug] = ()
+    load_reports: Mapping[str, LoadReport] = field(default_factory=dict)
 
 
 def judge(
@@ -132,11 +132,17 @@ def judge(
         *drift_conditions(deployment, _all(values, "token_drift"), _all(values, "sentinel_drift")),
     )
     fit = all(condition.fit for condition in conditions)
-    findings = [*check_findings(checks, fit), *condition_findings(conditions), *rejected]
+    findings = [
+        *check_findings(checks, fit, evidence.bugs),
+        *condition_findings(conditions),
+        *rejected,
+    ]
     measured = bool(values) or any(check.outcome != "skipped" for check in checks)
     compared: list[Finding] = []
     if measured:
-        findings += _budget_findings(deployment, tier, machine, values, fit)
+        report = evidence.load_reports.get(identifier)
+        read = report.decode_bytes if report else 0
+        findings += _budget_findings(deployment, tier, machine, values, fit, read)
         stored = [(session, _accept(session.trials, identifier)[0]) for session in baseline]
         compared = _compare(deployment, machine, evidence.environment, values, stored, fit)
         findings += compared
@@ -221,7 +227,7 @@ def _accept(trials: Sequence[Trial], deployment: str) -> tuple[_Values, list[Fin
     findings = []
     for metric, count in rejected.items():
         accepted = len(_all(values, metric))
-        valid = _VALID.get(METRICS[metric].unit, "a positive finite number")
+        valid = MAY_BE_ZERO.get(METRICS[metric].unit, "a positive finite number")
         total = count + accepted
         text = f"{count} of {total} repetitions of {metric} gave no measurement ({valid})."
         findings.append(Finding(metric, "warn" if accepted else "fail", text))
@@ -252,13 +258,19 @@ def _all(values: _Values, metric: str) -> list[float]:
 
 
 def _budget_findings(
-    deployment: Deployment, tier: Tier | None, machine: Machine, values: _Values, fit: bool
+    deployment: Deployment,
+    tier: Tier | None,
+    machine: Machine,
+    values: _Values,
+    fit: bool,
+    decode_bytes: int,
 ) -> list[Finding]:
     return [
         *load_findings(deployment, tier, _all(values, "load_s"), fit),
         *memory_findings(tier, machine, _all(values, "peak_memory_bytes")),
         *device_memory_findings(tier, machine, _all(values, "peak_device_bytes")),
-        *speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit),
+        *speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit, decode_bytes),
+        *burst_findings(_all(values, "burst_answers")),
         *consistency_findings(deployment, values.get("decode_tps", {}), fit),
     ]
 

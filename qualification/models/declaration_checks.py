@@ -1,42 +1,70 @@
 """Checks across the declared files: names, tiers, chips, rooflines, patterns.
 
-The first fault is a ``DeclarationError`` of one sentence with file, entry, key and remedy.
+The first fault is a ``DeclarationError`` of one sentence with file, line, entry, key and remedy.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.errors import DeclarationError
-from qualification.models.footprint import BYTES_PER_WEIGHT, decode_bound_tps
+from qualification.core.servers import server_names
 from qualification.models.registry import Registry
+from qualification.models.roofline import roofline_at
+from qualification.models.strict_toml import line_of
 
-
-def check_declarations(registry: Registry, folder: Path, memory_file: Path) -> None:
-    """Raise DeclarationError for the first fault in the files of ``folder``, or in memory.toml."""
-    _check_chips(_File(folder / "chips.toml"), registry)
-    _check_tiers(_File(folder / "tiers.toml"), registry)
-    _check_models(_File(folder / "models.toml"), registry)
-    _check_bugs(_File(folder / "bugs.toml"), registry)
-    _check_memory(_File(memory_file), registry)
+_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+_NAME_REMEDY = "write letters, digits and . _ - + only, because it names tests and files"
 
 
 @dataclass(frozen=True)
-class _File:
-    """The file that a fault is reported in."""
+class Origin:
+    """The file that declares an entry, and the entry's place in it, as ``("models", 2)``."""
 
-    path: Path
+    file: Path
+    location: tuple[int | str, ...]
+
+
+def check_declarations(
+    registry: Registry, origins: Mapping[str, Origin], own: Set[str] = frozenset()
+) -> None:
+    """Raise DeclarationError for the first fault.
+
+    ``origins`` has the origin of each entry by its label (``model 'smolvlm'``), ``own`` the labels
+    of a user's entries. A bug's pattern has to match a deployment only if everything ships: what a
+    user's folder replaces may be what a bug is about.
+    """
+    files = _Files(origins)
+    _check_chips(files, registry)
+    _check_tiers(files, registry)
+    _check_models(files, registry, own)
+    _check_bugs(files, registry, patterns_match=not own)
+    _check_memory(files, registry)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files that faults are reported in."""
+
+    origins: Mapping[str, Origin]
 
     def refuse(self, entry: str, key: str, problem: str) -> None:
-        raise DeclarationError(f"{self.path}: {entry}, key {key!r} {problem}")
+        label, _, number = entry.partition(", source number ")
+        origin = self.origins[label]
+        location = origin.location
+        if number:
+            location += ("sources", int(number.split()[0]) - 1)
+        text = origin.file.read_text(encoding="utf-8")
+        line = line_of(text, (*location, *key.split(".")))
+        raise DeclarationError(f"{origin.file}:{line}: {entry}, key {key!r} {problem}")
 
     def require(self, holds: bool, entry: str, key: str, problem: str) -> None:
         if not holds:
@@ -50,19 +78,19 @@ class _File:
             earlier.add(name)
 
 
-def _check_chips(file: _File, registry: Registry) -> None:
+def _check_chips(files: _Files, registry: Registry) -> None:
     variants: set[tuple[str, int]] = set()
     for chip in registry.chips:
         entry, cores = f"chip {chip.name!r}", range(chip.gpu_cores_min, chip.gpu_cores_max + 1)
-        file.require(
+        files.require(
             bool(cores) and cores[0] >= 0,
             entry,
             "gpu_cores_max",
             "leaves no core count: write one that is not less than gpu_cores_min",
         )
-        file.require(chip.bandwidth > 0, entry, "bandwidth", "is zero: write what the chip has")
+        files.require(chip.bandwidth > 0, entry, "bandwidth", "is zero: write what the chip has")
         counts = {(chip.name, count) for count in cores}
-        file.require(
+        files.require(
             not variants & counts,
             entry,
             "gpu_cores_min",
@@ -71,38 +99,38 @@ def _check_chips(file: _File, registry: Registry) -> None:
         variants |= counts
 
 
-def _check_tiers(file: _File, registry: Registry) -> None:
-    file.unique("tier", "name", (tier.name for tier in registry.tiers))
+def _check_tiers(files: _Files, registry: Registry) -> None:
+    files.unique("tier", "name", (tier.name for tier in registry.tiers))
     chips = {chip.name for chip in registry.chips}
     for tier in registry.tiers:
         entry, budget = f"tier {tier.name!r}", tier.budget
-        file.require(
+        files.require(
             re.fullmatch("[a-z][a-z0-9_]*", tier.name) is not None,
             entry,
             "name",
             "is no marker name: write small letters, digits and underscores",
         )
         for chip in tier.chips:
-            file.require(
+            files.require(
                 chip in chips,
                 entry,
                 "chips",
                 f"names the unknown chip {chip!r}: correct it or declare it in chips.toml",
             )
-        file.require(
+        files.require(
             tier.memory_min <= tier.memory_max,
             entry,
             "memory_max",
             "is less than memory_min: exchange the two",
         )
-        file.require(tier.load_limit > 0, entry, "load_limit", "is zero: write a time")
-        file.require(
+        files.require(tier.load_limit > 0, entry, "load_limit", "is zero: write a time")
+        files.require(
             0 < tier.speed_floor_share <= 1,
             entry,
             "speed_floor_share",
             f"is {tier.speed_floor_share:g}: write a share of the roofline, above 0 and up to 1",
         )
-        file.require(
+        files.require(
             0 < budget.warning_share < budget.critical_share <= 1,
             entry,
             "budget.warning_share",
@@ -110,23 +138,25 @@ def _check_tiers(file: _File, registry: Registry) -> None:
         )
 
 
-def _check_models(file: _File, registry: Registry) -> None:
-    file.unique("model", "name", (model.name for model in registry.models))
-    # Not registry.deployments(), a table that has each identifier once.
-    pairs = ((model, source) for model in registry.models for source in model.sources)
-    file.unique("deployment", "sources", (Deployment(*pair).identifier for pair in pairs))
+def _check_models(files: _Files, registry: Registry, own: Set[str]) -> None:
+    files.unique("model", "name", (model.name for model in registry.models))
     identifiers = {deployment.identifier for deployment in registry.deployments()}
+    earlier: set[str] = set()
     for model in registry.models:
         entry = f"model {model.name!r}"
         for key, problem in _faults_of_model(model):
-            file.refuse(entry, key, problem)
+            files.refuse(entry, key, problem)
         for number, source in enumerate(model.sources, 1):
             identifier = Deployment(model, source).identifier
             place = f"{entry}, source number {number} ({identifier})"
-            for key, problem in _faults_of_source(source):
-                file.refuse(place, key, problem)
-            file.require(
+            twice = "gives a deployment that is declared twice: remove one or rename the model"
+            files.require(identifier not in earlier, place, "quantisation", twice)
+            earlier.add(identifier)
+            for key, problem in _faults_of_source(model, source):
+                files.refuse(place, key, problem)
+            files.require(
                 not source.fallback_of
+                or bool(own and entry not in own)
                 or (source.fallback_of in identifiers and source.fallback_of != identifier),
                 place,
                 "fallback_of",
@@ -134,10 +164,12 @@ def _check_models(file: _File, registry: Registry) -> None:
                 "identifier of one, such as 'qwen2.5-vl-7b-4bit@mlx'",
             )
             for key, problem in _faults_on_tiers(model, source, registry):
-                file.refuse(place, key, problem)
+                files.refuse(place, key, problem)
 
 
 def _faults_of_model(model: Model) -> Iterator[tuple[str, str]]:
+    if not _NAME.fullmatch(model.name):
+        yield "name", f"is no name: {_NAME_REMEDY}"
     counts = {"parameters": model.parameters, "context": model.context}
     counts["generation.max_tokens"] = model.generation.max_tokens
     if model.shape is not None:
@@ -153,24 +185,28 @@ def _faults_of_model(model: Model) -> Iterator[tuple[str, str]]:
             yield key, "is empty: declare at least one"
 
 
-def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
+def _faults_of_source(model: Model, source: Source) -> Iterator[tuple[str, str]]:
     if source.backend not in BACKENDS:
         yield "backend", unknown_backend(source.backend)
         return
-    if source.quantisation not in BYTES_PER_WEIGHT:
-        names = ", ".join(BYTES_PER_WEIGHT)
-        yield "quantisation", f"is {source.quantisation!r}, which is unknown: write one of {names}"
-    if source.weights == "hub" and not re.fullmatch(r"[\w.-]+/[\w.-]+", source.repository):
-        yield "repository", f"is {source.repository!r}: write owner/name, as the hub does"
-    if source.weights == "hub" and not source.revision:
-        yield "revision", "is empty: write a commit, a tag or a branch"
-    path = PurePosixPath(source.path)
-    if source.weights == "canary" and (not source.path or path.is_absolute() or ".." in path.parts):
-        yield "path", f"is {source.path!r}: write a folder inside fixtures/"
-    if BACKENDS[source.engine].weight_files == "gguf":
-        for key in ("model_file", "mmproj_file"):
-            if not getattr(source, key):
-                yield key, "is missing: llama.cpp needs the language model and the projector"
+    if source.server and source.server not in server_names():
+        names = ", ".join(map(repr, server_names()))
+        yield (
+            "server",
+            f"is {source.server!r}, which is unknown: write one of {names}, or install the package "
+            "that registers it",
+        )
+        return
+    if source.engine not in BACKENDS:
+        yield (
+            "server",
+            f"is {source.server!r}, whose engine {source.engine!r} is no backend: its package must "
+            f"name one of {', '.join(map(repr, BACKENDS))}",
+        )
+        return
+    if not _NAME.fullmatch(source.quantisation):
+        yield "quantisation", f"is {source.quantisation!r}: {_NAME_REMEDY}"
+    yield from _faults_of_files(model, source)
     if (source.backend == "server") != bool(source.server):
         yield (
             "server",
@@ -179,11 +215,39 @@ def _faults_of_source(source: Source) -> Iterator[tuple[str, str]]:
         )
     if source.server == "url" and not str(source.options.get("url", "")).startswith("http"):
         yield "options.url", "is missing: write where the server is, http://127.0.0.1:8080/v1"
-    if source.remote_code and not re.fullmatch("[0-9a-f]{40}", source.revision):
+
+
+def _faults_of_files(model: Model, source: Source) -> Iterator[tuple[str, str]]:
+    if source.weights == "canary" and not source.path:
+        yield "path", "is missing: write the folder of the canary"
+    if source.weights == "hub" and not source.path:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", source.repository):
+            yield (
+                "repository",
+                f"is {source.repository!r}: write owner/name, as the hub does, or a local 'path'",
+            )
+        if not source.revision:
+            yield "revision", "is empty: write a commit, a tag or a branch"
+        if source.remote_code and not re.fullmatch("[0-9a-f]{40}", source.revision):
+            yield (
+                "revision",
+                f"is {source.revision!r}, which can change under us: with remote_code write the "
+                "full 40-digit commit whose code was reviewed",
+            )
+    if BACKENDS[source.engine].weight_files == "folder":
+        if source.model_file:
+            yield (
+                "model_file",
+                "is a single file, which only llama.cpp loads: write a folder's path",
+            )
+        return
+    if not source.model_file:
+        yield "model_file", "is missing: write the name of the language model's GGUF"
+    if not source.mmproj_file and {"vision", "multi_image", "video"} & set(model.capabilities):
         yield (
-            "revision",
-            f"is {source.revision!r}, which can change under us: with remote_code write the "
-            "full 40-digit commit whose code was reviewed",
+            "mmproj_file",
+            "is missing: write the name of the projector's GGUF, without which llama.cpp takes no "
+            "images, or declare the capabilities without them",
         )
 
 
@@ -215,8 +279,8 @@ def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterat
         if model.shape is None:
             yield key, "cannot be compared with the roofline: declare the model's shape"
             continue
-        bound = decode_bound_tps(model.shape, source.quantisation, max(rates))
-        if floor > bound:
+        bound = roofline_at(Deployment(model, source), max(rates)).bound_tps
+        if bound and floor > bound:
             yield (
                 key,
                 f"is {floor:g} tok/s, which no machine of that tier can reach (at most "
@@ -225,8 +289,8 @@ def _faults_on_tiers(model: Model, source: Source, registry: Registry) -> Iterat
             )
 
 
-def _check_bugs(file: _File, registry: Registry) -> None:
-    file.unique("bug", "identifier", (bug.identifier for bug in registry.bugs))
+def _check_bugs(files: _Files, registry: Registry, *, patterns_match: bool) -> None:
+    files.unique("bug", "identifier", (bug.identifier for bug in registry.bugs))
     identifiers = [deployment.identifier for deployment in registry.deployments()]
     tiers = {tier.name for tier in registry.tiers}
     for bug in registry.bugs:
@@ -234,7 +298,7 @@ def _check_bugs(file: _File, registry: Registry) -> None:
         try:
             SpecifierSet(bug.versions)
         except InvalidSpecifier:
-            file.refuse(
+            files.refuse(
                 entry,
                 "versions",
                 f"is {bug.versions!r}: write a PEP 440 specifier, such as '>=0.0.10,<0.4.1'",
@@ -242,20 +306,21 @@ def _check_bugs(file: _File, registry: Registry) -> None:
         try:
             re.compile(bug.failure)
         except re.error as error:
-            file.refuse(
+            files.refuse(
                 entry, "failure", f"is no regular expression ({error.msg}): correct the pattern"
             )
         for key, patterns in (("deployments", bug.deployments), ("tests", bug.tests)):
-            file.require(bool(patterns), entry, key, "is empty: write at least one pattern")
+            files.require(bool(patterns), entry, key, "is empty: write at least one pattern")
         for pattern in bug.deployments:
-            file.require(
-                any(fnmatch.fnmatchcase(name, pattern) for name in identifiers),
+            files.require(
+                not patterns_match
+                or any(fnmatch.fnmatchcase(name, pattern) for name in identifiers),
                 entry,
                 "deployments",
                 f"has the pattern {pattern!r}, which matches no deployment: correct it",
             )
         for tier in bug.tiers:
-            file.require(
+            files.require(
                 tier in tiers,
                 entry,
                 "tiers",
@@ -263,20 +328,22 @@ def _check_bugs(file: _File, registry: Registry) -> None:
             )
 
 
-def _check_memory(file: _File, registry: Registry) -> None:
-    file.unique("backend", "name", (backend.name for backend in registry.backends))
+def _check_memory(files: _Files, registry: Registry) -> None:
+    files.unique("backend", "name", (backend.name for backend in registry.backends))
     names = (combination.name for combination in registry.together)
-    file.unique("combination", "name", names)
+    files.unique("combination", "name", names)
     for backend in registry.backends:
         entry = f"backend {backend.name!r}"
-        file.require(backend.name in BACKENDS, entry, "name", unknown_backend(backend.name))
+        files.require(backend.name in BACKENDS, entry, "name", unknown_backend(backend.name))
         for key in ("weights_copies", "repacked_copies"):
             copies, problem = getattr(backend, key), "is no count of copies: write 0 to 4"
-            file.require(0 <= copies <= 4, entry, key, problem)
+            files.require(0 <= copies <= 4, entry, key, problem)
     identifiers = {deployment.identifier for deployment in registry.deployments()}
     for combination in registry.together:
         entry = f"combination {combination.name!r}"
-        file.require(len(combination.deployments) > 1, entry, "deployments", "names fewer than two")
+        files.require(
+            len(combination.deployments) > 1, entry, "deployments", "names fewer than two"
+        )
         for name in combination.deployments:
             problem = f"names the unknown deployment {name!r}"
-            file.require(name in identifiers, entry, "deployments", problem)
+            files.require(name in identifiers, entry, "deployments", problem)

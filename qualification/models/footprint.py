@@ -14,35 +14,10 @@ from qualification.core.backends import BACKENDS
 from qualification.core.declarations import BackendMemory, Deployment, Model, Shape, Source
 from qualification.core.errors import DeclarationError
 from qualification.core.format import bytes_text
-from qualification.models.image_tokens import FAMILIES, TILE_PATCHES, image_tokens
+from qualification.models.families.table import FAMILIES
+from qualification.models.image_tokens import image_tokens
+from qualification.models.quantisations import LEAST, bytes_per_weight
 from qualification.models.tensor_headers import TensorInfo
-
-# MLX affine quantisation keeps one 16-bit scale and one 16-bit bias per group of 64 weights.
-_MLX_GROUP_OVERHEAD = 4 / 64
-
-BYTES_PER_WEIGHT: dict[str, float] = {
-    "3bit": 3 / 8 + _MLX_GROUP_OVERHEAD,
-    "4bit": 4 / 8 + _MLX_GROUP_OVERHEAD,
-    "6bit": 6 / 8 + _MLX_GROUP_OVERHEAD,
-    "8bit": 8 / 8 + _MLX_GROUP_OVERHEAD,
-    "bf16": 2.0,
-    "f16": 2.0,
-    "f32": 4.0,
-    # GGUF block formats: bytes of a block over its weights (ggml-common.h).
-    "Q4_0": 18 / 32,
-    "Q4_1": 20 / 32,
-    "Q5_0": 22 / 32,
-    "Q5_1": 24 / 32,
-    "Q8_0": 34 / 32,
-    "Q6_K": 210 / 256,
-    # Mixtures of K formats; the smallest member is taken, so that a bound stays a bound.
-    "Q3_K_M": 110 / 256,
-    "Q4_K_S": 144 / 256,
-    "Q4_K_M": 144 / 256,
-    "Q5_K_S": 176 / 256,
-    "Q5_K_M": 176 / 256,
-}
-"""Quantisation, as it is written in a declaration -> bytes per weight."""
 
 _KV_BYTES = 2.0
 
@@ -54,25 +29,15 @@ DEFAULT_IMAGE_SIZE = (1355, 710)
 named: that of the 2025-12-29 recommendations, an ordinary diagram."""
 
 
-def bytes_per_weight(quantisation: str) -> float:
-    """Bytes that one weight takes; an unknown quantisation is a DeclarationError."""
-    try:
-        return BYTES_PER_WEIGHT[quantisation]
-    except KeyError:
-        raise DeclarationError(
-            f"quantisation {quantisation!r} is unknown: write one of "
-            f"{', '.join(BYTES_PER_WEIGHT)}, or add its bytes per weight to footprint.py"
-        ) from None
-
-
 # --------------------------------------------------------------------------- read per token
 
 
 def decode_bytes_per_token(shape: Shape, quantisation: str, context_tokens: int = 0) -> float:
-    """Least bytes that decoding one token at batch 1 reads.
+    """Least bytes that decoding one token at batch 1 reads, by the model's declaration alone.
 
     Every matrix of every layer and the LM head once, and the fp16 key/value cache of
     ``context_tokens``; norms, biases, the input embedding and the vision tower are left out.
+    DeclarationError where the name of the quantisation does not say how large a weight is.
     """
     queries = shape.heads * shape.head_dim
     keys = shape.kv_heads * shape.head_dim
@@ -139,8 +104,10 @@ def footprint(
     """Predict the peak of a deployment that fills ``context`` tokens after one image (in px).
 
     ``tensors`` are those of the headers of its files, or of its declared layout; without any the
-    weights are the declared parameters, all quantised: a lower bound. ``context`` is the model's
-    declared one by default; llama.cpp allocates the cache when it loads, the others as it fills.
+    weights are the declared parameters, all quantised: a lower bound. A name that does not say how
+    large a weight is counts as the smallest format there is, because leaving the weights out would
+    make everything fit. ``context`` is the model's declared one by default; llama.cpp allocates the
+    cache when it loads, the others as it fills.
     Source: docs/footprint.md ("Will it fit?"); the constants of ``backend`` are measured.
     """
     model, source = deployment.model, deployment.source
@@ -178,7 +145,12 @@ def _weights(
 ) -> Term:
     if not tensors:
         how = f"{model.parameters / 1e9:.2f} billion declared parameters at {source.quantisation}"
-        size, packed = predicted_weights_bytes(model, source), 0.0
+        packed = 0.0
+        try:
+            size = predicted_weights_bytes(model, source)
+        except DeclarationError as error:
+            size = model.parameters * LEAST
+            how += f", at least: {error}"
         if source.quantisation in _REPACKED:
             packed = size
     else:
@@ -194,12 +166,13 @@ def _weights(
 
 
 def _activations(model: Model, backend: BackendMemory, image: tuple[int, int]) -> Term:
-    if model.family not in FAMILIES:
+    family = FAMILIES.get(model.family)
+    if family is None or family.image_tokens is None:
         return Term("activations", 0.0, f"left out: image tokens of {model.family} are not known")
     tokens = image_tokens(model.family, *image)
     how = f"{tokens:,} image tokens of {image[0]} x {image[1]} px"
-    if backend.tile_by_tile and model.family in TILE_PATCHES:
-        patches = TILE_PATCHES[model.family]
+    if backend.tile_by_tile and family.tile_patches:
+        patches = family.tile_patches
         tokens = patches // _PATCHES_PER_TOKEN
         how += f", encoded {patches:,} patches at a time, as many as of {tokens:,} tokens"
     size = tokens * backend.activations_per_1000_image_tokens / 1000
@@ -213,7 +186,10 @@ _REPACKED = frozenset({"Q4_0", "Q8_0", "Q4_K", "Q4_K_S", "Q4_K_M", "IQ4_NL"})
 
 def _cache(shape: Shape, source: Source, context: int) -> Term:
     # llama.cpp caches in f16 whatever the weights are; the others in the type that they compute in.
-    wide = source.quantisation == "f32" and BACKENDS[source.engine].weight_files == "folder"
+    wide = (
+        source.quantisation.lower() in ("f32", "fp32", "float32")
+        and BACKENDS[source.engine].weight_files == "folder"
+    )
     size = 4.0 if wide else _KV_BYTES
     return Term(
         "key/value cache",

@@ -1,4 +1,4 @@
-"""Known bugs: which apply to a test here, and the edit of bugs.toml when one no longer fails.
+"""Known bugs: which apply, what to do about them, and the edit of bugs.toml when one is gone.
 
 The first half matches the declared bugs with deployment, test, versions and tier; the second half
 drafts the diff that ends a bug's range before the first good release. Pure: data and text in, data
@@ -16,6 +16,7 @@ from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from qualification.core.declarations import Deployment, KnownBug
+from qualification.core.paths import advice
 
 
 def known_bugs(
@@ -35,7 +36,7 @@ def known_bugs(
         bug
         for bug in bugs
         if (must_fail(bug, test) or _names(bug.may_fail, test))
-        and _any_match(deployment.declared_as, bug.deployments)
+        and concerns(bug, deployment.declared_as)
         and (not bug.tiers or tier in bug.tiers)
         and in_range(versions.get(bug.package, ""), bug.versions)
     )
@@ -44,6 +45,25 @@ def known_bugs(
 def must_fail(bug: KnownBug, test: str) -> bool:
     """Whether the success of ``test`` would show that the bug is gone."""
     return _names(bug.tests, test)
+
+
+def remedy(bug: KnownBug) -> str:
+    """``workaround: …; see …``: what a user can do, and where the bug is tracked."""
+    workaround = f"workaround: {bug.workaround}" if bug.workaround else "no workaround is known"
+    return f"{workaround}; see {bug.issue}" if bug.issue else workaround
+
+
+def how_to_end() -> str:
+    """What to do about a bug that no longer fails; a file of an installed package is not edited."""
+    return advice(
+        "end its range in bugs.toml",
+        "declare it again in your own declarations, with a range that ends before",
+    )
+
+
+def concerns(bug: KnownBug, declared_as: str) -> bool:
+    """Whether a bug is declared for the deployment that is declared under that identifier."""
+    return _any_match(declared_as, bug.deployments)
 
 
 def in_range(version: str, specifier: str) -> bool:

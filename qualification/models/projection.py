@@ -51,13 +51,14 @@ def project(
     machine: Machine,
     tier: Tier,
     registry: Registry,
+    decode_bytes: int = 0,
 ) -> Projection:
     """Project the speeds measured on ``machine`` to a tier, whose chips give its bandwidths.
 
-    Raises SelectionError where nothing was measured, where either bound is not known, and where
-    a measured speed is over its own bound.
+    ``decode_bytes`` are those of the load report. Raises SelectionError where nothing was measured,
+    where either bound is not known, and where a measured speed is over its own bound.
     """
-    roof = roofline(deployment, machine)
+    roof = roofline(deployment, machine, decode_bytes)
     name = f"{deployment.identifier} cannot be projected to {tier.name}"
     if not decode_tps:
         raise SelectionError(f"{name}: its decoding speed was not measured")
@@ -70,7 +71,9 @@ def project(
         raise SelectionError(f"{name}: no memory bandwidth is declared for that tier")
     share = roof.share(decode_tps)
     assert share is not None
-    low, high = (roofline_at(deployment, rate).bound_tps for rate in (min(rates), max(rates)))
+    low, high = (
+        roofline_at(deployment, rate, decode_bytes).bound_tps for rate in (min(rates), max(rates))
+    )
     return Projection(
         deployment=deployment.identifier,
         tier=tier.name,

@@ -21,7 +21,8 @@ from qualification.core.errors import BaselineError
 from qualification.core.format import bytes_text, percent_text, rate_text
 from qualification.core.text import one_line
 from qualification.core.validation import first_problem
-from qualification.models.footprint import bytes_per_weight, predicted_weights_bytes
+from qualification.models.footprint import predicted_weights_bytes
+from qualification.models.quantisations import bytes_per_weight
 from qualification.models.registry import Registry
 from qualification.models.roofline import INVESTIGATE_SHARE, LARGE_PARAMETERS, roofline_at
 from qualification.models.strict_toml import read_declarations

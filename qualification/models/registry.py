@@ -9,6 +9,7 @@ import difflib
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 from qualification.core.declarations import (
@@ -33,7 +34,10 @@ NOISE_TOKENS = 16
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that is declared, in the order of the files."""
+    """Everything that is declared, a user's own before what ships; in the order of the files.
+
+    ``notes`` are sentences on what a user's folder replaces.
+    """
 
     models: tuple[Model, ...]
     tiers: tuple[Tier, ...]
@@ -41,6 +45,7 @@ class Registry:
     bugs: tuple[KnownBug, ...]
     backends: tuple[BackendMemory, ...] = ()
     together: tuple[Combination, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def _deployments(self) -> dict[str, Deployment]:
@@ -72,7 +77,7 @@ class Registry:
         for model in self.models:
             sources = tuple(source for source in model.sources if source.weights in declared)
             if weights == "synthetic":
-                sources = tuple(replace(source, weights=weights) for source in sources)
+                sources = tuple(_synthetic(source) for source in sources)
                 settings = replace(model.generation, max_tokens=NOISE_TOKENS)
                 model = replace(model, generation=settings)
             if sources:
@@ -96,6 +101,14 @@ class Registry:
         """
         unmeasured = BackendMemory(name, 0.0, 1.0, 0.0, source="")
         return next((memory for memory in self.backends if memory.name == name), unmeasured)
+
+
+def _synthetic(source: Source) -> Source:
+    """The source with random weights; no file of its own lies outside their folder."""
+    mmproj = source.mmproj_file
+    if Path(mmproj).is_absolute() or ".." in Path(mmproj).parts:
+        mmproj = Path(mmproj).name
+    return replace(source, weights="synthetic", mmproj_file=mmproj)
 
 
 def _named(table: dict[str, _T], name: str, kind: str) -> _T:

@@ -55,25 +55,28 @@ class Roofline:
         )
 
 
-def roofline(deployment: Deployment, machine: Machine) -> Roofline:
+def roofline(deployment: Deployment, machine: Machine, decode_bytes: int = 0) -> Roofline:
     """The bound of a deployment on a machine, or why none is claimed.
 
     None where bandwidth or shape is not declared, for a canary, which is too small to fill any
     memory bus, and for speculative decoding, which reads the weights once for several tokens.
+    ``decode_bytes`` are those of a load report; where they are 0, what the declaration says counts.
     """
     if machine.bandwidth is None or not 0 < machine.bandwidth < math.inf:
         chip = machine.chip or "this chip"
         why = f"the memory bandwidth of {chip} is not known, so neither is the roofline"
         return Roofline(0.0, why)
-    return roofline_at(deployment, machine.bandwidth)
+    return roofline_at(deployment, machine.bandwidth, decode_bytes)
 
 
-def roofline_at(deployment: Deployment, bandwidth: float) -> Roofline:
+def roofline_at(deployment: Deployment, bandwidth: float, decode_bytes: int = 0) -> Roofline:
     """As :func:`roofline`, for a memory bandwidth in bytes/s."""
     if deployment.source.weights == "canary":
         return Roofline(0.0, "a canary is too small for the roofline to hold")
     if deployment.source.speculative:
         return Roofline(0.0, "tokens are drafted speculatively, so no roofline holds")
+    if decode_bytes:
+        return Roofline(bandwidth / decode_bytes)
     shape, quantisation = deployment.model.shape, deployment.source.quantisation
     if shape is None:
         return Roofline(0.0, "the model's shape is not declared, so the roofline is not known")

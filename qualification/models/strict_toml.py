@@ -1,13 +1,15 @@
 """Reads one TOML file strictly into a type.
 
-A fault is one sentence that names the file, the entry, the key, and what to write instead.
+A fault is one sentence that names the file, the line, the entry, the key, and what to write
+instead.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import sys
+import re
+import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -17,12 +19,11 @@ from pydantic_core import ErrorDetails
 
 from qualification.core.errors import DeclarationError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _T = TypeVar("_T")
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([\w.-]+)\s*\]")
+_KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
+_TRIPLE = re.compile(r'"""|\'\'\'')
 
 
 def read_declarations(path: Path, kind: type[_T]) -> _T:
@@ -31,7 +32,8 @@ def read_declarations(path: Path, kind: type[_T]) -> _T:
     Raises DeclarationError where the file cannot be read, is not TOML, or does not fit the type.
     """
     try:
-        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+        source = path.read_bytes().decode("utf-8")
+        document = tomllib.loads(source)
     except OSError as error:
         raise DeclarationError(
             f"{path}: cannot be read ({error.strerror}); put a readable file there"
@@ -54,7 +56,42 @@ def read_declarations(path: Path, kind: type[_T]) -> _T:
         # A misspelt required key is both unknown and missing: the unknown one is the cause.
         details = error.errors(include_url=False)
         details.sort(key=lambda detail: detail["type"] != "unexpected_keyword_argument")
-        raise DeclarationError(f"{path}: {_sentence(details[0], document, kind)}") from error
+        line = line_of(source, details[0]["loc"])
+        raise DeclarationError(f"{path}:{line}: {_sentence(details[0], document, kind)}") from error
+
+
+def line_of(source: str, location: tuple[int | str, ...]) -> int:
+    """The line of a TOML text, from 1, that a key of its document stands in.
+
+    ``location`` are keys and numbers from 0, as ``("models", 2, "licence")``. For a key that is not
+    there, or that is a part of a value of several lines, the line where its table or value begins.
+    """
+    best, line_number = 0, 1
+    table: tuple[int | str, ...] = ()
+    counts: dict[tuple[int | str, ...], int] = {}
+    in_text = False
+    for number, line in enumerate(source.splitlines(), 1):
+        is_text, in_text = in_text, in_text ^ (len(_TRIPLE.findall(line)) % 2 == 1)
+        if is_text:
+            continue
+        if header := _HEADER.match(line):
+            table = ()
+            *parents, name = header[2].split(".")
+            for parent in parents:
+                table = (*table, parent)
+                table += (counts[table],) if table in counts else ()
+            table = (*table, name)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            here = table
+        elif key := _KEY.match(line):
+            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+        else:
+            continue
+        if len(here) > best and here == location[: len(here)]:
+            best, line_number = len(here), number
+    return line_number
 
 
 _REMEDIES = {

@@ -8,6 +8,7 @@ length. For GGUF the walk is here, because the ``gguf`` package's reader trusts 
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import struct
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from qualification.core.errors import WeightsError
+from qualification.core.paths import how_to_restore
 from qualification.core.text import one_line
 
 SAFETENSORS_HEADER_LIMIT = 4_000_000
@@ -58,7 +60,7 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
     named = _shards(folder)
     files = [folder / name for name in named] or sorted(folder.glob("*.safetensors"))
     if not files:
-        raise WeightsError(f"{folder}: holds no .safetensors file; is the checkout complete?")
+        raise WeightsError(f"{folder}: holds no .safetensors file; {how_to_restore(folder)}")
     tensors: dict[str, TensorInfo] = {}
     for file in files:
         if not file.is_file():
@@ -68,11 +70,6 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
                 _refuse(file, f"tensor {_quoted(tensor.name)} is in another shard too")
             tensors[tensor.name] = tensor
     return tuple(tensors.values())
-
-
-def read_gguf(model: Path, mmproj: Path | None = None) -> tuple[TensorInfo, ...]:
-    """Return the tensors of a GGUF and of its projector, which llama.cpp loads beside it."""
-    return read_file(model) + (read_file(mmproj) if mmproj is not None else ())
 
 
 def _refuse(file: Path, why: str) -> NoReturn:
@@ -261,7 +258,12 @@ def _gguf_tensor(walk: _Walk) -> tuple[TensorInfo, int]:
     try:
         dtype = GGMLQuantizationType(kind)
     except ValueError:
-        _refuse(walk.file, f"tensor {_quoted(name)} is of the unknown type {kind}")
+        release = importlib.metadata.version("gguf")
+        _refuse(
+            walk.file,
+            f"tensor {_quoted(name)} is of type {kind}, which gguf {release} does not know: if the "
+            "file is whole, update gguf",
+        )
     block, block_bytes = GGML_QUANT_SIZES[dtype]
     if shape[0] % block:
         _refuse(walk.file, f"tensor {_quoted(name)}: {shape[0]:,} is no multiple of {block}")

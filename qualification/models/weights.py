@@ -10,25 +10,29 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import BACKENDS, outside_module
 from qualification.core.declarations import Deployment, Source
-from qualification.core.errors import WeightsError
-from qualification.core.paths import hub_cache
+from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
+from qualification.core.paths import how_to_restore, hub_cache
 from qualification.core.protocol import LoadRequest
-from qualification.models.tensor_headers import TensorInfo, read_file, read_folder, read_gguf
+from qualification.models.decoding import decode_bytes
+from qualification.models.tensor_headers import TensorInfo, read_file, read_folder
 
 
-def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
-    """The request to load a deployment; local paths are made absolute under ``fixtures``."""
+def load_request(deployment: Deployment) -> LoadRequest:
+    """The request to load a deployment as it is declared."""
     source = deployment.source
+    module, package_file = outside_module(source.backend)
     return LoadRequest(
         backend=source.backend,
         weights=source.weights,
         family=deployment.model.family,
-        path=str((fixtures / source.path).resolve()) if source.path else "",
+        path=source.path,
         model_file=source.model_file,
         mmproj_file=source.mmproj_file,
         repository=source.repository,
@@ -39,50 +43,72 @@ def load_request(deployment: Deployment, fixtures: Path) -> LoadRequest:
         chat_template=deployment.model.chat_template,
         options=dict(source.options),
         server=source.server,
+        module=module,
+        package_file=package_file,
     )
 
 
 def check_files(request: LoadRequest) -> None:
-    """Raise :class:`WeightsError` unless the local files of ``request`` are whole."""
+    """Raise unless the local files of ``request`` are whole.
+
+    WeightsError for a damaged file and for a canary that is not there, WeightsUnavailable for other
+    weights that are not there.
+    """
     if not request.path:
         return
     folder = Path(request.path)
-    if not folder.is_dir():
-        raise WeightsError(f"{folder}: no such folder of weights; is the checkout complete?")
     if request.model_file:
-        files = [folder / request.model_file, folder / request.mmproj_file]
-    else:
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise WeightsError(f"{folder}: holds no .safetensors file; is the checkout complete?")
+        for name in filter(None, (request.model_file, request.mmproj_file)):
+            if not (folder / name).is_file():
+                raise _absent(request, folder / name, "no such file of weights")
+            read_file(folder / name)
+    elif not folder.is_dir():
+        raise _absent(request, folder, "no such folder of weights")
+    elif any(folder.glob("*.safetensors")):
+        read_folder(folder)
         _check_json(folder / "config.json")
-    for file in files:
-        check_file(file)
+    else:
+        raise _absent(request, folder, "holds no .safetensors file")
 
 
-def check_file(file: Path) -> None:
-    """Raise :class:`WeightsError` unless one safetensors or GGUF file is whole."""
-    if not file.is_file():
-        raise WeightsError(f"{file}: no such file of weights; is the checkout complete?")
-    read_file(file)
+def _absent(request: LoadRequest, place: Path, problem: str) -> QualificationError:
+    """A canary belongs to the project, any other weights to this machine."""
+    error = WeightsError if request.weights == "canary" else WeightsUnavailable
+    return error(f"{place}: {problem}; {how_to_restore(place)}")
 
 
-def tensors_here(deployment: Deployment, fixtures: Path) -> tuple[TensorInfo, ...]:
+def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
     """Return the tensors of a deployment whose files are on this machine, () where they are not.
 
     Nothing is downloaded. Raises WeightsError where the files are there but damaged.
     """
     source = deployment.source
-    folder: Path | None = fixtures / source.path if source.path else cached_folder(source)
+    folder = Path(source.path) if source.path else cached_folder(source)
     if folder is None or not folder.is_dir():
         return ()
     if BACKENDS[source.engine].weight_files == "folder":
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
-    model, mmproj = folder / source.model_file, folder / source.mmproj_file
-    if not (model.is_file() and mmproj.is_file()):
+    files = [folder / name for name in (source.model_file, source.mmproj_file) if name]
+    if not all(file.is_file() for file in files):
         return ()
-    return read_gguf(model, mmproj)
+    return tuple(tensor for file in files for tensor in read_file(file))
+
+
+def decode_bytes_here(deployment: Deployment, request: LoadRequest) -> int:
+    """Bytes of weights that decoding a token reads, by the headers of the files that were loaded.
+
+    0 where that is not certain, and for a canary, which is too small for the figure to mean
+    anything.
+    """
+    source = deployment.source
+    if source.weights == "canary":
+        return 0
+    loaded = replace(deployment, source=replace(source, path=request.path))
+    try:
+        return decode_bytes(tensors_here(loaded), source.options)
+    except WeightsError:  # the library has loaded a format that is not known here
+        return 0
 
 
 def cached_folder(source: Source) -> Path | None:
@@ -93,7 +119,8 @@ def cached_folder(source: Source) -> Path | None:
     """
     if not source.repository:
         return None
-    repository = hub_cache() / f"models--{source.repository.replace('/', '--')}"
+    cache = hub_cache({**os.environ, **source.environment})
+    repository = cache / f"models--{source.repository.replace('/', '--')}"
     commit = source.revision
     # Without a file in refs/ the revision is a commit itself, or was never fetched.
     with contextlib.suppress(OSError, ValueError):
@@ -113,16 +140,16 @@ def check_manifest(canaries: Path, folder: Path) -> None:
     except (KeyError, TypeError) as error:
         raise WeightsError(
             f"{canaries / 'manifest.json'}: canaries.{folder.name}.files is missing or malformed "
-            f"({error}); make it again with: python -m fixtures.make_canaries {folder.name}"
+            f"({error}); {how_to_restore(folder)}"
         ) from error
     for name, digest in expected.items():
         file = folder / name
         if not file.is_file():
-            raise WeightsError(f"{file}: is in the manifest but not on disk")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise WeightsError(
-                f"{file}: differs from the manifest; take it from the repository again"
+                f"{file}: is in the manifest but not on disk; {how_to_restore(file)}"
             )
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise WeightsError(f"{file}: differs from the manifest; {how_to_restore(file)}")
 
 
 def _check_json(file: Path) -> Any:

@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from typing import cast
+import re
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from qualification.core.declarations import Deployment, KnownBug
+from qualification.core.paths import PACKAGE
 
-SUITES = {
-    "load": "loads, and in time",
-    "throughput": "time to first token and decoding speed, through pytest-benchmark",
-    "memory": "peak memory against the tier's budget",
-    "consistency": "equal answers and equal speed when repeated",
-    "capability": "the capabilities that the declaration lists",
-    "parity": "equal answers on every backend of a model",
-    "context": "what the model retains of an image two turns later",
-    "quality": "accuracy on generated questions",
-    "vqa": "VQA 2.0 accuracy, on the official files or on generated questions",
-    "diagram": "recall, hallucination, repetition and truncation on a drawn diagram",
-    "prompts": "wordings, lengths and scripts of a prompt, limits of an answer",
-    "state": "a request leaves nothing behind",
-    "conformance": "a server's responses to good and to bad requests, by raw HTTP",
-    "concurrency": "several clients of a server at once, each with images of its own",
-    "known_bugs": "known nuisances that no other suite would notice",
-    "drift": "the same request as fast at the end as at the beginning",
-    "sustained": "speed after minutes of continuous load, with --sustained",
-}
-"""Suite -> description of its marker, in the order in which the suites run."""
+if TYPE_CHECKING:
+    from qualification.core.declarations import Deployment, KnownBug
+
+SUITES = (
+    "load",
+    "throughput",
+    "memory",
+    "consistency",
+    "capability",
+    "parity",
+    "context",
+    "quality",
+    "vqa",
+    "diagram",
+    "prompts",
+    "state",
+    "conformance",
+    "concurrency",
+    "known_bugs",
+    "drift",
+    "sustained",
+)
+"""The suites that ship, in the order in which they run."""
+
+SHIPPED_SUITES = PACKAGE / "suites"
+"""The folder of their files."""
+
+BACKEND_MARKERS = ("mlx", "torch", "llamacpp", "server", "fake")
+"""The backends that ship, named without reading the table of all: a test compares the two."""
 
 MEASURING = ("load", "throughput", "memory")
 """Suites that only measure time and memory, which does not depend on trained weights."""
 
-CASE = pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]]()
+CASE: pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]] = pytest.StashKey()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 
 
 def deployment_of(item: pytest.Item) -> Deployment | None:
     """The deployment that a test is run on, if it takes one."""
+    from qualification.core.declarations import Deployment
+
     specification = getattr(item, "callspec", None)
     value = specification.params.get("deployed") if specification is not None else None
     return value if isinstance(value, Deployment) else None
@@ -65,18 +77,41 @@ def lacks_its_option(item: pytest.Item) -> bool:
 
 
 def suite_of(item: pytest.Item) -> str:
-    """The suite by marker; for a test without such a marker, the name of its file."""
+    """The suite of the marker ``suite``, or of a shipped suite's own; else the file's name."""
+    if (marker := item.get_closest_marker("suite")) is not None:
+        return str(marker.args[0])
     for name in SUITES:
         if item.get_closest_marker(name) is not None:
             return name
     return item.path.stem.removeprefix("test_")
 
 
+def suite_marker(item: pytest.Item) -> tuple[str, str] | None:
+    """Name and meaning of a test's marker ``suite``, None without one.
+
+    ValueError for a marker without a name that ``-m`` can select.
+    """
+    marker = item.get_closest_marker("suite")
+    if marker is None:
+        return None
+    try:
+        name, meaning = marker.args
+        is_name = re.fullmatch("[a-z][a-z0-9_]*", name) is not None
+    except (TypeError, ValueError):
+        is_name = False
+    if not is_name or marker.kwargs:
+        raise ValueError(
+            f"{item.nodeid}: the marker suite has {marker.args!r}: write "
+            'pytest.mark.suite("name", "the question that it answers"), with a name of small '
+            "letters, digits and underscores"
+        )
+    return name, meaning
+
+
 def suite_rank(item: pytest.Item) -> int:
     """The place of a test's suite in the order of suites."""
-    suites = list(SUITES)
     suite = suite_of(item)
-    return suites.index(suite) if suite in suites else len(suites)
+    return SUITES.index(suite) if suite in SUITES else len(SUITES)
 
 
 def test_name(item: pytest.Item, deployment: Deployment) -> str:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from qualification.core.backends import BACKENDS
-from qualification.core.declarations import (
-    Deployment,
-    KnownBug,
-    answers_at_random,
-    marker_names,
-)
-from qualification.models.known_bugs import known_bugs, must_fail
 from qualification.pytest_plugin.cases import (
     CASE,
     MEASURING,
+    SHIPPED_SUITES,
     SUITES,
     asks_another_skill,
     deployment_of,
     lacks_its_option,
+    suite_marker,
     suite_of,
     suite_rank,
     test_name,
 )
-from qualification.pytest_plugin.expected_failures import xfail_reason
+from qualification.pytest_plugin.options import SOURCES, marker_expression_names
 from qualification.pytest_plugin.state import RunState
+
+if TYPE_CHECKING:
+    from qualification.core.declarations import Deployment, KnownBug
 
 
 class Collection:
@@ -36,20 +34,41 @@ class Collection:
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
+        self._suites = set(SUITES)
+
+    @pytest.hookimpl
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """A shipped suite, also where the project's ``python_files`` do not name it."""
+        if file_path.parent != SHIPPED_SUITES or not file_path.match("test_*.py"):
+            return None
+        patterns: list[str] = self._config.getini("python_files")
+        if any(file_path.match(pattern) for pattern in patterns):
+            return None
+        return pytest.Module.from_parent(parent, path=file_path)
 
     @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One case for each deployment that declares what the test needs, or has a bug to show."""
         if "deployed" not in metafunc.fixturenames:
             return
+        from qualification.core.declarations import marker_names
+
+        try:
+            self._state.activate()
+        except pytest.UsageError as error:
+            raise pytest.Collector.CollectError(str(error)) from error
         needs = _marker_arguments(metafunc, "needs")
         workarounds = _marker_arguments(metafunc, "needs_workaround")
-        backends = _marker_arguments(metafunc, "on_backends") or set(BACKENDS)
+        backends = _marker_arguments(metafunc, "on_backends")
         managed_only = metafunc.definition.get_closest_marker("managed") is not None
         cases = []
         for deployment in self._state.registry.deployments():
             source = deployment.source
-            if source.backend not in backends or not workarounds <= set(source.workarounds):
+            if backends and source.backend not in backends:
+                continue
+            if not workarounds <= set(source.workarounds):
                 continue
             if managed_only and source.server == "url":
                 continue
@@ -64,11 +83,14 @@ class Collection:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark what is for this machine and what is known to fail, before ``-m`` selects."""
+        if not self._state.is_active:
+            return
         items[:] = [
             item for item in items if not asks_another_skill(item) and not lacks_its_option(item)
         ]
         for item in items:
             if (deployment := deployment_of(item)) is not None:
+                self._mark_suite(item)
                 self._mark(item, deployment)
         # One load for each deployment, and its load suite first: no later test hides that cost.
         places = {
@@ -87,9 +109,15 @@ class Collection:
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to judge another machine's tier on this one."""
-        if self._config.option.collectonly or self._config.option.any_machine:
+        if self._config.option.collectonly or not self._state.is_active:
             return
-        selected = _names(self._config.option.markexpr)
+        if any(CASE in item.stash for item in session.items) and (
+            refused := self._state.project.why_results_are_refused()
+        ):
+            raise pytest.UsageError(refused)
+        if self._config.option.any_machine:
+            return
+        selected = marker_expression_names(self._config.option.markexpr)
         if "here" in selected and not self._state.machine.tier:
             raise pytest.UsageError(
                 "no tier matches this machine, so nothing is declared for it: this is "
@@ -109,8 +137,31 @@ class Collection:
                 "all the same"
             )
 
+    def _mark_suite(self, item: pytest.Item) -> None:
+        """Make the suite's name a marker that ``-m`` can select."""
+        try:
+            suite = suite_marker(item)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
+        if suite is None:
+            return
+        name, meaning = suite
+        if name in {*SOURCES, "here", *self._state.deployment_markers}:
+            raise pytest.UsageError(
+                f"{item.nodeid}: the suite {name!r} has the name of a marker of deployments; "
+                "rename it"
+            )
+        if name not in self._suites:
+            self._suites.add(name)
+            self._config.addinivalue_line("markers", f"{name}: {meaning}")
+        item.add_marker(getattr(pytest.mark, name))
+
     def _mark(self, item: pytest.Item, deployment: Deployment) -> None:
         """Add the markers that depend on this machine and on the installed versions."""
+        from qualification.core.declarations import answers_at_random
+        from qualification.models.known_bugs import must_fail
+        from qualification.pytest_plugin.expected_failures import xfail_reason
+
         if self._here and self._here in deployment.source.tiers:
             item.add_marker(pytest.mark.here)
         item.add_marker(pytest.mark.xdist_group(deployment.model.name))
@@ -124,6 +175,8 @@ class Collection:
             item.add_marker(pytest.mark.xfail(reason=xfail_reason(bugs), strict=strict))
 
     def _known_bugs(self, deployment: Deployment, test: str) -> tuple[KnownBug, ...]:
+        from qualification.models.known_bugs import known_bugs
+
         bugs = self._state.registry.bugs
         return known_bugs(bugs, deployment, test, self._state.versions, self._bug_tier)
 
@@ -136,7 +189,8 @@ class Collection:
     @cached_property
     def _here(self) -> str:
         """This machine's tier; it is not probed unless ``-m`` selects ``here``."""
-        return self._state.machine.tier if "here" in _names(self._config.option.markexpr) else ""
+        is_selected = "here" in marker_expression_names(self._config.option.markexpr)
+        return self._state.machine.tier if is_selected else ""
 
     def _explain_machine(self) -> str:
         from qualification.machine.probe import explain_no_match
@@ -147,7 +201,7 @@ class Collection:
         """Deselect real models of other machines, unless ``-m`` names one of their tiers."""
         if self._config.option.collectonly or self._config.option.any_machine:
             return
-        selected = _names(self._config.option.markexpr)
+        selected = marker_expression_names(self._config.option.markexpr)
         deselected = []
         for item in items:
             tiers = item.stash[CASE][0].source.tiers if CASE in item.stash else ()
@@ -163,8 +217,3 @@ def _marker_arguments(metafunc: pytest.Metafunc, name: str) -> set[str]:
     """All arguments of a test's markers of that name."""
     markers = metafunc.definition.iter_markers(name)
     return {argument for marker in markers for argument in marker.args}
-
-
-def _names(expression: str) -> set[str]:
-    """The marker names in a ``-m`` expression."""
-    return set(re.findall(r"\w+", expression or ""))

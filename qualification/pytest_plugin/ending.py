@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qualification.core.errors import StoreError
-from qualification.core.paths import DECLARATIONS, home, results_url
-from qualification.core.results import Verdict
+from qualification.core.paths import DECLARATIONS
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
+    from qualification.core.results import Verdict
     from qualification.session.journal import Run
+
+
+_PART = "qualification"
+"""Key of the packed run in the output of a process of pytest-xdist."""
 
 
 class Ending:
@@ -24,7 +27,7 @@ class Ending:
         self._state = state
         self._config = state.config
         self._run: Run | None = None
-        self._outputs: list[dict[str, Any]] = []
+        self._parts: list[str] = []
         self._verdicts: tuple[Verdict, ...] = ()
         self._without_gate: list[str] = []
         self._store_failure = ""
@@ -32,22 +35,26 @@ class Ending:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take the output of a process of pytest-xdist; one that crashed has none."""
-        self._outputs.append(getattr(node, "workeroutput", None) or {})
+        if part := (getattr(node, "workeroutput", None) or {}).get(_PART):
+            self._parts.append(part)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """End the workers, judge, and store the results; a run that tried nothing is not green."""
-        from qualification.session import merge
-
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
         if self._state.session is not None:
             self._state.session.close(interrupted=interrupted)
             self._run = self._state.session.run
             if hasattr(self._config, "workeroutput"):
-                self._config.workeroutput[merge.KEY] = merge.packed(self._run)
+                from qualification.session import merge
+
+                self._config.workeroutput[_PART] = merge.packed(self._run)
                 return
-        elif parts := merge.parts_of(self._outputs):
-            self._run = merge.merged(parts, self._state.registry.deployments(), self._state.tier)
+        elif self._parts:
+            from qualification.session import merge
+
+            deployments = self._state.registry.deployments()
+            self._run = merge.merged(self._parts, deployments, self._state.tier)
         if self._run is None:
             return
         checks = self._run.journal.checks
@@ -55,11 +62,13 @@ class Ending:
             return  # an empty session would become the newest, which reports are made of
         from qualification.results.conclude import conclude, keep
 
-        self._verdicts = conclude(self._run, home() / "baselines")
+        self._verdicts = conclude(
+            self._run, self._state.project.baselines, self._state.registry.bugs
+        )
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
-            keep(self._run, self._verdicts, self._config.getoption("--results") or results_url())
+            keep(self._run, self._verdicts, self._state.project.results)
         except StoreError as error:
             self._store_failure = f"THE RESULTS WERE NOT STORED: {error}"
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
@@ -106,13 +115,12 @@ class Ending:
         from qualification.upgrade.suspects import gate_command, run_gates, suspects
 
         deployments = suspects(
-            self._verdicts, home() / "baselines", run.record, self._state.registry
+            self._verdicts, self._state.project.baselines, run.record, self._state.registry
         )
         self._without_gate = [
             f"{suspect.deployment}: {suspect.problem}" for suspect in deployments if suspect.problem
         ]
-        folder = self._config.getoption("--declarations")
-        declarations = Path(folder) if folder else None
+        declarations = self._state.project.declarations
         commands = [
             gate_command(suspect, declarations) for suspect in deployments if not suspect.problem
         ]
@@ -123,7 +131,7 @@ class Ending:
             return run_gates(commands) == 1
 
     def _bugs_toml_diff(self, run: Run) -> list[str]:
-        """The change to bugs.toml that ends the ranges of the bugs that no longer fail."""
+        """The change to the declarations that ends the ranges of bugs that no longer fail."""
         from qualification.models.known_bugs import draft
 
         packages = {bug.identifier: bug.package for bug in self._state.registry.bugs}
@@ -132,8 +140,13 @@ class Ending:
             for check in run.journal.checks
             if check.outcome == "xpassed"
         ]
-        folder = Path(self._config.getoption("--declarations") or DECLARATIONS)
-        return draft((folder / "bugs.toml").read_text(encoding="utf-8"), ends).splitlines()
+        own = self._state.project.declarations
+        files = [DECLARATIONS / "bugs.toml", *(sorted(own.glob("*.toml")) if own else ())]
+        return [
+            line
+            for file in files
+            for line in draft(file.read_text(encoding="utf-8"), ends, file.name).splitlines()
+        ]
 
 
 def _section(terminalreporter: Any, title: str, lines: list[str]) -> None:

@@ -12,18 +12,13 @@ from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.errors import WorkerError
 from qualification.core.results import Check
 from qualification.core.text import disarm
-from qualification.models.known_bugs import must_fail
+from qualification.models.known_bugs import how_to_end, must_fail, remedy
 from qualification.pytest_plugin.cases import suite_of, test_name
 
 
 def xfail_reason(bugs: Sequence[KnownBug]) -> str:
     """``identifier: title (cause); workaround: …; see …`` for each bug."""
-    return " | ".join(
-        f"{bug.identifier}: {bug.title} ({bug.cause})"
-        + f"; workaround: {bug.workaround}" * bool(bug.workaround)
-        + f"; see {bug.issue}" * bool(bug.issue)
-        for bug in bugs
-    )
+    return " | ".join(f"{bug.identifier}: {bug.title} ({bug.cause}); {remedy(bug)}" for bug in bugs)
 
 
 def compare_with_known_bugs(
@@ -98,7 +93,7 @@ def _no_longer_fails(bug: KnownBug, deployment: Deployment, versions: Mapping[st
     return (
         f"{bug.identifier} no longer fails on {deployment.identifier} with "
         f"{bug.package} {versions.get(bug.package, '')}: {bug.title}. "
-        f'End its range in bugs.toml: versions = "{bug.versions}" still includes it.'
+        f'{how_to_end().capitalize()}: versions = "{bug.versions}" still includes it.'
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 if TYPE_CHECKING:
+    from qualification.pytest_plugin.running import Running
     from qualification.session.deployed import Deployed
     from qualification.tasks.diagram.scoring import Diagram, DiagramLimits
     from qualification.tasks.questions import Question
@@ -39,6 +40,15 @@ VQA_TOKENS = 32
 
 DIAGRAM_TOKENS = 600
 """Enough for one sentence on each of the 24 components."""
+
+
+# The session keeps the loaded deployment; a fixture that lived as long would also keep a failure to
+# load and repeat it for every test.
+@pytest.fixture
+def deployed(request: pytest.FixtureRequest) -> Deployed:
+    """A deployment, loaded once for all its tests in a process of its own."""
+    running = cast("Running", request.config.pluginmanager.get_plugin("qualification-running"))
+    return running.deployed(request)
 
 
 @pytest.fixture

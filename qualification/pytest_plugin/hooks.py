@@ -1,26 +1,32 @@
-"""The hooks that run before collection: the markers, and the parts of the plugin for one run."""
+"""The hooks that run before collection: markers, the parts of the plugin, the shipped suites.
+
+The plugin is loaded in every project of an environment that it is installed in. Until a run asks
+for a qualification (:func:`is_asked_for`) it registers names, and nothing else.
+"""
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from qualification.core.backends import BACKENDS
-from qualification.core.errors import DatasetError
+from qualification.core.paths import DECLARATIONS
+from qualification.core.project import has_settings
 from qualification.pytest_plugin import fixtures
-from qualification.pytest_plugin.cases import SUITES
+from qualification.pytest_plugin.cases import BACKEND_MARKERS, SHIPPED_SUITES, SUITES
 from qualification.pytest_plugin.collection import Collection
 from qualification.pytest_plugin.ending import Ending
-from qualification.pytest_plugin.options import SOURCES
-from qualification.pytest_plugin.running import Running
-from qualification.pytest_plugin.state import RunState
+from qualification.pytest_plugin.options import SOURCES, changed_options, marker_expression_names
+from qualification.pytest_plugin.state import STATE, RunState
 
 _MARKERS = {
-    **SUITES,
+    **{name: f"tests of the shipped suite {name}" for name in SUITES},
     **SOURCES,
-    **{name: f"deployments on the {name} backend" for name in BACKENDS},
+    **{name: f"deployments on the {name} backend" for name in BACKEND_MARKERS},
     "here": "deployments for the tier that this machine matches",
+    "suite(name, meaning)": "the suite that a test belongs to, and the question that it answers",
     "needs(capability)": "run only for models that declare the capability",
     "needs_workaround(name)": "run only for deployments that declare the workaround",
     "on_backends(name, ...)": "run only on these backends, which have what the test needs",
@@ -32,33 +38,106 @@ _MARKERS = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """With pytest-xdist all tests of a model stay in one process: one load, one comparison."""
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+    if (
+        getattr(config.option, "numprocesses", None)
+        and config.option.dist in ("no", "load")
+        and is_asked_for(config)
+    ):
         config.option.dist = "loadgroup"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the parts of the plugin, which share the state of the run."""
-    _check_options(config)
-    state = RunState(config)
-    tiers = {tier.name: f"deployments for {tier.title}" for tier in state.registry.tiers}
-    for name, meaning in (_MARKERS | tiers).items():
+    for name, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    config.stash[STATE] = state = RunState(config)
     config.pluginmanager.register(Collection(state), "qualification-collection")
-    config.pluginmanager.register(Running(state), "qualification-running")
     config.pluginmanager.register(Ending(state), "qualification-ending")
     config.pluginmanager.register(fixtures, "qualification-fixtures")
+    if is_asked_for(config) or config.option.markers:
+        state.activate()
+        _check_options(config)
+        if _takes_shipped_suites(config, state):
+            _add_shipped_suites(config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """The split of the official VQA questions that is used, if there are any."""
-    folder = config.getoption("--vqa-dir")
-    if not folder:
-        return []
-    from qualification.tasks.vqa.dataset import splits_in
+    """The user's declarations and what they replace, extensions, and the VQA questions used."""
+    state = config.stash[STATE]
+    lines: list[str] = []
+    if state.is_active:
+        from qualification.core.extensions import broken
 
-    used, *unused = splits_in(Path(folder))
-    text = f"vqa: real weights are asked about {used} in {folder}"
-    return [text + f"; {' and '.join(unused)} there not used" * bool(unused)]
+        lines += state.registry.notes
+        lines += [f"qualification: {extension.sentence}" for extension in broken()]
+    if folder := config.getoption("--vqa-dir"):
+        from qualification.tasks.vqa.dataset import splits_in
+
+        used, *unused = splits_in(Path(folder))
+        text = f"vqa: real weights are asked about {used} in {folder}"
+        lines.append(text + f"; {' and '.join(unused)} there not used" * bool(unused))
+    return lines
+
+
+def is_asked_for(config: pytest.Config) -> bool:
+    """Whether the command line, or the project's settings, say that this run qualifies something.
+
+    A marker counts that selects deployments, unless the project itself registers one of that name.
+    A test that takes ``deployed`` asks too, but that is known only after it was collected.
+    """
+    return bool(changed_options(config) or _selectors(config)) or has_settings(config.rootpath)
+
+
+def _selectors(config: pytest.Config) -> set[str]:
+    """The names in ``-m`` that select deployments by their weights or by a tier that ships."""
+    names = marker_expression_names(config.option.markexpr) - _own_markers(config)
+    selectors = names & {*SOURCES, "here"}
+    if names - selectors:
+        tiers = tomllib.loads((DECLARATIONS / "tiers.toml").read_text(encoding="utf-8"))
+        selectors |= names & {tier["name"] for tier in tiers["tiers"]}
+    return selectors
+
+
+def _own_markers(config: pytest.Config) -> set[str]:
+    """The markers that the project registers in its configuration."""
+    lines: list[str] = config.getini("markers")
+    names = {re.split(r"[:(]", line)[0].strip() for line in lines}
+    # Asked before and after ours are registered.
+    return names - {re.split(r"\(", name)[0] for name in _MARKERS}
+
+
+def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
+    """Whether the suites that ship are collected beside the project's own tests.
+
+    They are where no path is given and ``-m`` (or ``--weights``, ``--server-url``) chooses
+    deployments; in a project with settings or declarations of its own any marker of a deployment or
+    suite chooses.
+    """
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return False
+    roots = [config.invocation_params.dir / argument for argument in config.args]
+    if any(SHIPPED_SUITES.is_relative_to(root.resolve()) for root in roots):
+        return False
+    changed = changed_options(config)
+    if _selectors(config) or changed & {"--weights", "--server-url"}:
+        return True
+    if not (has_settings(config.rootpath) or "--declarations" in changed):
+        return False
+    names = marker_expression_names(config.option.markexpr)
+    return bool(names & {*SUITES, *state.deployment_markers})
+
+
+def _add_shipped_suites(config: pytest.Config) -> None:
+    """Collect the test files that ship, and those of installed packages, by their import names.
+
+    By name, so that pytest looks at nothing else of an environment. A path stays a path because it
+    is absolute.
+    """
+    from qualification.core.extensions import suite_packages
+
+    paths = [str(config.invocation_params.dir / argument) for argument in config.args]
+    config.args[:] = [*paths, "qualification.suites", *suite_packages()]
+    config.option.pyargs = True
 
 
 def _check_options(config: pytest.Config) -> None:
@@ -66,6 +145,7 @@ def _check_options(config: pytest.Config) -> None:
     if config.getoption("--vqa-sample") < 0:
         raise pytest.UsageError("--vqa-sample is negative: ask for 1 question or more")
     if folder := config.getoption("--vqa-dir"):
+        from qualification.core.errors import DatasetError
         from qualification.tasks.vqa.dataset import splits_in
 
         try:

@@ -65,12 +65,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--declarations": {
         "metavar": "DIR",
-        "help": "folder with models.toml, tiers.toml, chips.toml and bugs.toml",
+        "help": "folder with TOML files of your own declarations, laid over those that ship "
+        "(default: [tool.qualification] in the project's pyproject.toml)",
     },
     "--results": {
         "metavar": "URL",
-        "help": "results database (default: reports/results.sqlite, or QUALIFY_RESULTS); "
-        "'none' stores nothing",
+        "help": "results database, a file or a URL (default: QUALIFY_RESULTS, else "
+        "reports/results.sqlite in the project); 'none' stores nothing",
     },
     "--vqa-dir": {
         "metavar": "DIR",
@@ -113,6 +114,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("qualification", "qualify a machine for vision-language models")
     for name, settings in _OPTIONS.items():
         group.addoption(name, **settings)
+
+
+def changed_options(config: pytest.Config) -> set[str]:
+    """The options of the qualification that are not at their defaults."""
+    return {
+        name
+        for name, settings in _OPTIONS.items()
+        if (config.getoption(name) or None) != (settings.get("default") or None)
+    }
+
+
+def marker_expression_names(expression: str) -> set[str]:
+    """The marker names in a ``-m`` expression."""
+    return set(re.findall(r"\w+", expression or ""))
 
 
 def with_server_option(config: pytest.Config, registry: Registry) -> Registry:

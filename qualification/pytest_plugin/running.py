@@ -13,7 +13,6 @@ import pytest
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import QualificationError, WeightsError
-from qualification.core.paths import home
 from qualification.models.memory_fit import does_not_fit, predict
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
@@ -32,11 +31,8 @@ class Running:
         self._state = state
         self._config = state.config
 
-    # The session keeps the loaded deployment; a fixture that lived as long would also keep a
-    # failure to load and repeat it for every test.
-    @pytest.fixture
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
-        """A deployment, loaded once for all its tests in a process of its own."""
+        """The loaded deployment that the request's parameter names; skips where it cannot be."""
         from qualification.session.session import NotLoaded
 
         deployment: Deployment = request.param
@@ -98,7 +94,6 @@ class Running:
             context = RunContext(
                 self._state.machine,
                 self._state.tier,
-                home() / "fixtures",
                 Path(scratch.name),
                 python=sys.executable if built is None else str(built.python),
                 deadline_s=self._config.getoption("--deadline"),
@@ -134,7 +129,7 @@ class Running:
         if deployment.source.server == "url":  # a user's server has loaded it already
             return ""
         try:
-            tensors = tensors_here(deployment, home() / "fixtures")
+            tensors = tensors_here(deployment)
         except WeightsError:  # loading checks the files too, and reports the damage as a failure
             tensors = ()
         predicted = predict(deployment, self._state.registry, tensors)

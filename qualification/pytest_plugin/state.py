@@ -1,48 +1,99 @@
-"""What the hooks of one run share; the machine and the versions are probed only when needed."""
+"""What the hooks of one run share. Whatever costs time is read or probed only when it is needed."""
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from qualification.core.declarations import Deployment, Tier
 from qualification.core.errors import DeclarationError
-from qualification.core.results import Machine
-from qualification.models.loading import load_registry
-from qualification.models.registry import Registry
-from qualification.pytest_plugin.options import built_environment, with_server_option
 
 if TYPE_CHECKING:
+    from qualification.core.declarations import Deployment, Tier
+    from qualification.core.project import Project
+    from qualification.core.results import Machine
+    from qualification.models.registry import Registry
     from qualification.session.session import QualificationSession
     from qualification.upgrade.environments.cache import Built
 
 
 class RunState:
-    """The registry, the machine and the session of one run of pytest."""
+    """The project, the registry, the machine and the session of one run of pytest."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.session: QualificationSession | None = None
-        self.built: Built | None = built_environment(config)
-        folder = config.getoption("--declarations")
+        self.is_active = False
+
+    def activate(self) -> None:
+        """Read the declarations, and register what only a qualification needs; once.
+
+        Raises UsageError for declarations or an environment that cannot be used.
+        """
+        if self.is_active:
+            return
+        from qualification.pytest_plugin.running import Running
+
+        self.is_active = True
+        for name, meaning in self.deployment_markers.items():
+            self.config.addinivalue_line("markers", f"{name}: {meaning}")
+        assert self.built is None or self.built.versions
+        self.config.pluginmanager.register(Running(self), "qualification-running")
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that pytest's rootdir is, with the options of the command line."""
+        from qualification.core.project import project_at
+
         try:
-            registry = load_registry(Path(folder) if folder else None)
+            return project_at(self.config.rootpath).with_options(
+                declarations=self.config.getoption("--declarations"),
+                results=self.config.getoption("--results"),
+            )
         except DeclarationError as error:
             raise pytest.UsageError(str(error)) from error
-        if weights := config.getoption("--weights"):
+
+    @cached_property
+    def built(self) -> Built | None:
+        """The environment that the options name; None is this interpreter."""
+        from qualification.pytest_plugin.options import built_environment
+
+        return built_environment(self.config)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is declared for this run: the weights and the server of the options, bugs in range.
+
+        A known bug is left out where all programs are there that avoid it.
+        """
+        import dataclasses
+        import shutil
+
+        from qualification.models.loading import load_registry
+        from qualification.pytest_plugin.options import with_server_option
+
+        try:
+            registry = load_registry(self.project.declarations)
+        except DeclarationError as error:
+            raise pytest.UsageError(str(error)) from error
+        if weights := self.config.getoption("--weights"):
             registry = registry.with_weights(weights)
-        registry = with_server_option(config, registry)
+        registry = with_server_option(self.config, registry)
         bugs = tuple(
             bug
             for bug in registry.bugs
             if not bug.unless_programs or not all(map(shutil.which, bug.unless_programs))
         )
-        self.registry: Registry = dataclasses.replace(registry, bugs=bugs)
+        return dataclasses.replace(registry, bugs=bugs)
+
+    @cached_property
+    def deployment_markers(self) -> dict[str, str]:
+        """Marker -> meaning, for all tiers and backends."""
+        from qualification.core.backends import BACKENDS
+
+        tiers = {tier.name: f"deployments for {tier.title}" for tier in self.registry.tiers}
+        return {name: f"deployments on the {name} backend" for name in BACKENDS} | tiers
 
     @cached_property
     def machine(self) -> Machine:
@@ -91,3 +142,7 @@ class RunState:
         from qualification.servers.programs import missing
 
         return missing(source.server, None if self.built is None else dict(self.built.versions))
+
+
+STATE = pytest.StashKey[RunState]()
+"""On the configuration: the state of the run."""

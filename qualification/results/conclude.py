@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from qualification.core.declarations import Deployment
+from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.errors import BaselineError
 from qualification.core.results import Finding, Results, Verdict
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
@@ -15,9 +15,11 @@ from qualification.results.store import Store
 from qualification.session.journal import Run
 
 
-def conclude(run: Run, baselines: Path) -> tuple[Verdict, ...]:
-    """One verdict for each deployment of the session."""
-    return tuple(_verdict(run, deployment, baselines) for deployment in run.deployments.values())
+def conclude(run: Run, baselines: Path, bugs: Sequence[KnownBug] = ()) -> tuple[Verdict, ...]:
+    """One verdict for each deployment of the session; ``bugs`` are the declared ones."""
+    return tuple(
+        _verdict(run, deployment, baselines, bugs) for deployment in run.deployments.values()
+    )
 
 
 def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
@@ -36,7 +38,9 @@ def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
     )
 
 
-def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
+def _verdict(
+    run: Run, deployment: Deployment, baselines: Path, bugs: Sequence[KnownBug]
+) -> Verdict:
     journal, machine = run.journal, run.record.machine
     baseline: tuple[AcceptedSession, ...] = ()
     unreadable = ""
@@ -46,11 +50,19 @@ def _verdict(run: Run, deployment: Deployment, baselines: Path) -> Verdict:
             baseline = read_baseline(file).sessions
     except BaselineError as error:  # a damaged file must not cost the run its results
         unreadable = f"The baseline cannot be read, so nothing is compared with it: {error}."
+    record = run.record
     verdict = judge(
         deployment,
         run.tier,
         machine,
-        Evidence(journal.trials, journal.checks, run.record.conditions, run.record.environment),
+        Evidence(
+            journal.trials,
+            journal.checks,
+            record.conditions,
+            record.environment,
+            bugs,
+            journal.load_reports,
+        ),
         baseline,
         journal.does_not_fit.get(deployment.identifier, ""),
     )

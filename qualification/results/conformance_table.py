@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.results import Check
+from qualification.models.known_bugs import remedy
 from qualification.results.capability_table import MARKS, Mark, title
 
 SUITE = "conformance"
@@ -77,12 +78,11 @@ class RequirementCell:
 
 @dataclass(frozen=True)
 class Footnote:
-    """A known bug that a cell names; texts are '' where nothing is declared."""
+    """A known bug that a cell names; both texts are '' if it is no longer declared."""
 
     identifier: str
     title: str = ""
-    workaround: str = ""
-    issue: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,7 @@ def conformance(
             )
         )
     )
-    declared = {
-        bug.identifier: Footnote(bug.identifier, bug.title, bug.workaround, bug.issue)
-        for bug in bugs
-    }
+    declared = {bug.identifier: Footnote(bug.identifier, bug.title, remedy(bug)) for bug in bugs}
     notes = tuple(declared.get(bug, Footnote(bug)) for bug in numbers)
     return Conformance(tuple(name for name, _ in columns), sections, notes)
 

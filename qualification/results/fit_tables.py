@@ -81,5 +81,8 @@ def projections(
             if name != machine.tier:
                 with contextlib.suppress(SelectionError):
                     tier = registry.tier(name)
-                    projected.append(project(deployment, row.decode_tps, machine, tier, registry))
+                    read = row.load.decode_bytes if row.load else 0
+                    projected.append(
+                        project(deployment, row.decode_tps, machine, tier, registry, read)
+                    )
     return tuple(projected)

@@ -19,11 +19,12 @@ from qualification.core.format import (
     installed_memory_text,
     number,
     percent_text,
+    quantity_text,
     seconds_text,
 )
 from qualification.core.results import Results
 from qualification.judging.stats.estimators import median
-from qualification.models.known_bugs import in_range
+from qualification.models.known_bugs import how_to_end, in_range
 from qualification.models.registry import Registry
 from qualification.results.capability_table import matrices
 from qualification.results.conformance_table import conformance
@@ -56,6 +57,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         count=count_text,
         share=percent_text,
         change=change_text,
+        quantity=quantity_text,
         middle=_median,
         plain=plain,
         code=code,
@@ -106,7 +108,7 @@ def _state(bug: KnownBug, results: Results) -> str:
     """Whether a known bug applies to this session's environment, and whether it showed."""
     outcomes = {check.outcome for check in results.checks if check.known_bug == bug.identifier}
     if "xpassed" in outcomes:
-        return "no longer fails: end its range in bugs.toml"
+        return f"no longer fails: {how_to_end()}"
     if "xfailed" in outcomes:
         return "seen again in this session"
     if outcomes:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qualification.core.declarations import Deployment
+from qualification.core.metric_types import Metric
+from qualification.core.metrics import OUTSIDE_METRICS
 from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Finding, Machine, Results, Trial, Verdict
 from qualification.judging.stats.estimators import coefficient_of_variation, median
@@ -51,6 +53,8 @@ class Row:
     rejected: str = ""
     under_load: tuple[UnderLoad, ...] = ()
     """A server's figures with several clients at once; empty for any other deployment."""
+    registered: tuple[tuple[Metric, tuple[float, ...]], ...] = ()
+    """Metrics that other packages register, with a label, and their raw trials."""
 
     @property
     def advice(self) -> str:
@@ -166,7 +170,8 @@ def _row(
     load: LoadReport | None,
 ) -> Row:
     weights = deployment.source.weights if deployment else ""
-    roof = roofline(deployment, machine) if deployment else Roofline(0.0)
+    read = load.decode_bytes if load else 0
+    roof = roofline(deployment, machine, read) if deployment else Roofline(0.0)
     rejected = roof.rejects(values("decode_tps"))
     return Row(
         identifier=verdict.deployment,
@@ -184,13 +189,20 @@ def _row(
         phases={metric: trials for metric in PHASE_METRICS if (trials := values(metric))},
         rejected=rejected,
         under_load=under_load(values),
+        registered=tuple(
+            (metric, trials)
+            for metric in OUTSIDE_METRICS.values()
+            if metric.label and (trials := values(metric.name))
+        ),
     )
 
 
-def rejected(identifier: str, trials: Sequence[Trial], machine: Machine, registry: Registry) -> str:
-    """One sentence where a decoding speed among the trials is over its roofline, else ''."""
+def rejected(identifier: str, results: Results, registry: Registry) -> str:
+    """One sentence where a deployment's decoding speed is over its roofline, else ''."""
     declared = {deployment.identifier: deployment for deployment in registry.deployments()}
     if identifier not in declared:
         return ""
-    speeds = _valid_trials(trials).get((identifier, "decode_tps"), [])
-    return roofline(declared[identifier], machine).rejects(speeds)
+    speeds = _valid_trials(results.trials).get((identifier, "decode_tps"), [])
+    load = results.load_reports.get(identifier)
+    read = load.decode_bytes if load else 0
+    return roofline(declared[identifier], results.session.machine, read).rejects(speeds)

@@ -13,9 +13,10 @@ from qualification.machine.probe import describe
 from qualification.session.session import NOT_LOADED
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from rich.console import Console, RenderableType
     from rich.live import Live
-    from typing_extensions import Self
 
 
 def not_run(checks: Sequence[Check]) -> Iterator[str]:

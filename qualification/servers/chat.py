@@ -29,9 +29,13 @@ def as_chat(message: Message, encode: Callable[[Part], dict[str, Any]]) -> dict[
 
 
 def as_request(message: Message, url_of: Callable[[Part], str]) -> dict[str, Any]:
-    """A message of a chat completion; ``url_of`` gives the URL of an image."""
-    if message.role == "assistant":  # some servers take an answer as one text only
-        return {"role": "assistant", "content": "".join(part.value for part in message.parts)}
+    """A message of a chat completion; ``url_of`` gives the URL of an image.
+
+    Text alone is one text and no list of parts: the chat templates of text models take nothing
+    else, and some servers hand the content on to them as it is.
+    """
+    if all(part.kind == "text" for part in message.parts):
+        return {"role": message.role, "content": "".join(part.value for part in message.parts)}
     return as_chat(message, lambda part: image_part(url_of(part)))
 
 

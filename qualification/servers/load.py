@@ -139,7 +139,7 @@ class _Load:
         remaining_s = max(0.0, self._limits.deadline_s - sent_s)
         try:
             await asyncio.wait_for(self._listen(api, ask, stream), remaining_s)
-        except asyncio.TimeoutError:  # not TimeoutError before Python 3.11
+        except TimeoutError:  # not TimeoutError before Python 3.11
             error = f"no answer within the deadline of {self._limits.deadline_s:g} s"
         except openai.APIStatusError as failure:
             error = f"answered {failure.status_code}: {failure.message}"

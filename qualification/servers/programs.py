@@ -20,38 +20,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qualification.core.libraries import install_command, installed_version
-from qualification.core.paths import llama_tools_folder
+from qualification.core.paths import advice, llama_tools_folder
 from qualification.core.protocol import GenerateRequest, LoadRequest
+from qualification.core.servers import ServerProgram, outside_programs
 
 HOST = "127.0.0.1"
 _LAUNCH = Path(__file__).with_name("launch.py")
 _LLAMA_CPP = "llama-cpp-python"
 _SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 """llama.cpp's defaults truncate the distribution and penalise repetition; in-process none does."""
-
-
-@dataclass(frozen=True)
-class ServerProgram:
-    """One program. ``package`` is the distribution whose version known bugs refer to.
-
-    ``needs`` are the distributions that the interpreter running it must have; ``health`` is the
-    path that answers 200 once it is ready. ``extra(request, folder)`` returns the fields of a chat
-    completion that only this program has.
-    """
-
-    name: str
-    package: str
-    health: str
-    command: Callable[[LoadRequest, Path, str], tuple[str, ...]]
-    extra: Callable[[GenerateRequest, Path], dict[str, Any]]
-    needs: tuple[str, ...] = ()
-    served_as: Callable[[Path], str] = lambda folder: folder.name
 
 
 def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
@@ -66,7 +49,7 @@ def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str
     words = [
         str(program or "llama-server"),
         *("--model", str(folder / request.model_file)),
-        *("--mmproj", str(folder / request.mmproj_file)),
+        *(("--mmproj", str(folder / request.mmproj_file)) if request.mmproj_file else ()),
         *("--alias", folder.name, "--host", HOST, "--port", "{port}"),
         *("--ctx-size", str(request.context)),
     ]
@@ -85,10 +68,11 @@ def _llama_server_extra(request: GenerateRequest, _folder: Path) -> dict[str, An
 
 
 def _llama_cpp(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
+    projector = ("--clip_model_path", str(folder / request.mmproj_file), "--chat_format", "mtmd")
     return (
         *(python, str(_LAUNCH), "llama_cpp.server"),
         *("--model", str(folder / request.model_file)),
-        *("--clip_model_path", str(folder / request.mmproj_file), "--chat_format", "mtmd"),
+        *(projector if request.mmproj_file else ()),
         *("--model_alias", folder.name, "--host", HOST, "--port", "{port}"),
         *("--n_ctx", str(request.context), "--n_gpu_layers", "-1", "--verbose", "False"),
     )
@@ -140,94 +124,6 @@ def _transformers_extra(request: GenerateRequest, folder: Path) -> dict[str, Any
     return {"generation_config": json.dumps(settings)}
 
 
-_WEB = ("fastapi", "uvicorn")
-PROGRAMS = {
-    program.name: program
-    for program in (
-        ServerProgram(
-            "llama-server", "llama-server", "/health", _llama_server, _llama_server_extra
-        ),
-        ServerProgram(
-            "llama_cpp.server",
-            _LLAMA_CPP,
-            "/v1/models",
-            _llama_cpp,
-            _llama_cpp_extra,
-            needs=(_LLAMA_CPP, *_WEB, "sse-starlette", "starlette-context", "pydantic-settings"),
-        ),
-        ServerProgram(
-            "mlx_vlm.server",
-            "mlx-vlm",
-            "/health",
-            _mlx_vlm,
-            _mlx_vlm_extra,
-            needs=("mlx-vlm", *_WEB),
-            served_as=str,
-        ),
-        ServerProgram(
-            "transformers-serve",
-            "transformers",
-            "/health",
-            _transformers,
-            _transformers_extra,
-            needs=("transformers", "torch", "accelerate", *_WEB),
-            served_as=str,
-        ),
-    )
-}
-
-
-def missing(name: str, versions: dict[str, str] | None = None) -> str:
-    """'' if a program can be started, else a sentence that names what is missing.
-
-    ``versions`` are the distributions of the environment to qualify (this one by default).
-    """
-    if name == "url":
-        return ""
-    if name == "llama-server":
-        if llama_server() is not None:
-            return ""
-        return (
-            "llama-server is not on the PATH and was not built; build it once with "
-            "`make llama-tools` (about 10 minutes), or on a Mac: brew install llama.cpp"
-        )
-    absent = [
-        package
-        for package in PROGRAMS[name].needs
-        if not (installed_version(package) if versions is None else _version(versions, package))
-    ]
-    if not absent:
-        return ""
-    return f"{name} needs {', '.join(absent)}; install it with: {install_command('server')}"
-
-
-@dataclass(frozen=True)
-class ServerReadiness:
-    """Whether a program can be started here; ``note`` names what is missing and how to get it."""
-
-    name: str
-    ready: bool
-    version: str
-    note: str
-
-
-def server_readiness() -> tuple[ServerReadiness, ...]:
-    """Every program of :data:`PROGRAMS`, under this interpreter."""
-    readiness = []
-    for program in PROGRAMS.values():
-        note = missing(program.name)
-        is_binary = program.package == "llama-server"
-        version = llama_server_version() if is_binary else installed_version(program.package)
-        readiness.append(ServerReadiness(program.name, not note, version, note))
-    return tuple(readiness)
-
-
-def _version(versions: dict[str, str], package: str) -> str:
-    normal = package.replace("_", "-").lower()
-    by_name = {name.replace("_", "-").lower(): version for name, version in versions.items()}
-    return by_name.get(normal, "")
-
-
 def llama_tool(name: str, release: str = "") -> Path | None:
     """A program of llama.cpp: built for the installed release, else from the PATH, or None."""
     release = release or installed_version(_LLAMA_CPP)
@@ -264,6 +160,114 @@ def llama_server_version() -> str:
         return ""
     build = re.search(r"version: (\d+)", output.stdout + output.stderr)
     return build.group(1) if build else ""
+
+
+def _no_llama_server() -> str:
+    if llama_server() is not None:
+        return ""
+    remedy = advice(
+        "build it once with `make llama-tools` (about 10 minutes)",
+        "install a release of https://github.com/ggml-org/llama.cpp and add it to the PATH",
+    )
+    return (
+        f"llama-server is not on the PATH and was not built; {remedy}, "
+        "or on a Mac: brew install llama.cpp"
+    )
+
+
+_WEB = ("fastapi", "uvicorn")
+_SHIPPED = (
+    ServerProgram(
+        "llama-server",
+        "llama-server",
+        "/health",
+        _llama_server,
+        _llama_server_extra,
+        absent=_no_llama_server,
+        version=llama_server_version,
+    ),
+    ServerProgram(
+        "llama_cpp.server",
+        _LLAMA_CPP,
+        "/v1/models",
+        _llama_cpp,
+        _llama_cpp_extra,
+        needs=(_LLAMA_CPP, *_WEB, "sse-starlette", "starlette-context", "pydantic-settings"),
+    ),
+    ServerProgram(
+        "mlx_vlm.server",
+        "mlx-vlm",
+        "/health",
+        _mlx_vlm,
+        _mlx_vlm_extra,
+        needs=("mlx-vlm", *_WEB),
+        served_as=str,
+    ),
+    ServerProgram(
+        "transformers-serve",
+        "transformers",
+        "/health",
+        _transformers,
+        _transformers_extra,
+        needs=("transformers", "torch", "accelerate", *_WEB),
+        served_as=str,
+    ),
+)
+
+PROGRAMS = {program.name: program for program in _SHIPPED} | outside_programs()
+"""Name -> program. The engines of those that ship are in ``core/servers.py``."""
+
+
+def missing(name: str, versions: Mapping[str, str] | None = None) -> str:
+    """'' if a program can be started, else a sentence that names what is missing.
+
+    ``versions`` are the distributions of the environment to qualify (this one by default).
+    """
+    if name == "url":
+        return ""
+    program = PROGRAMS[name]
+    absent = [package for package in program.needs if not _version(package, versions)]
+    if not absent:
+        return program.absent()
+    words = " ".join(absent)
+    command = install_command("server") if program in _SHIPPED else f"pip install {words}"
+    return f"{name} needs {', '.join(absent)}; install it with: {command}"
+
+
+def program_versions() -> dict[str, str]:
+    """Version of each program that is no Python package, by the package that known bugs name."""
+    return {
+        program.package: program.version()
+        for program in PROGRAMS.values()
+        if program.version is not None
+    }
+
+
+@dataclass(frozen=True)
+class ServerReadiness:
+    """Whether a program can be started here; ``note`` names what is missing and how to get it."""
+
+    name: str
+    ready: bool
+    version: str
+    note: str
+
+
+def server_readiness() -> tuple[ServerReadiness, ...]:
+    """Every program of :data:`PROGRAMS`, under this interpreter."""
+    readiness = []
+    for program in PROGRAMS.values():
+        note = missing(program.name)
+        version = program.version() if program.version else installed_version(program.package)
+        readiness.append(ServerReadiness(program.name, not note, version, note))
+    return tuple(readiness)
+
+
+def _version(package: str, versions: Mapping[str, str] | None) -> str:
+    if versions is None:
+        return installed_version(package)
+    by_name = {name.replace("_", "-").lower(): version for name, version in versions.items()}
+    return by_name.get(package.replace("_", "-").lower(), "")
 
 
 def versions_under(python: str, packages: tuple[str, ...]) -> dict[str, str]:

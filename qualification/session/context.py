@@ -1,4 +1,4 @@
-"""What every load of one run shares: the machine, its limits, and where files lie."""
+"""What every load of one run shares: the machine, its limits, and a folder for files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from qualification.models.memory_fit import critical_memory_bytes
 class RunContext:
     """The surroundings in which deployments are loaded.
 
-    ``tier`` is None on a machine of no tier. ``fixtures`` holds the canaries. ``scratch`` takes the
-    images of the questions and what MLX's CPU build compiles; whoever makes the context also makes
-    the folder and removes it. ``python`` is the interpreter of the environment to qualify.
-    ``load_deadline_s`` and ``deadline_s`` are the seconds that a load and one request may take.
+    ``tier`` is None on a machine of no tier. ``scratch`` takes the images of the questions and what
+    MLX's CPU build compiles; whoever makes the context also makes the folder and removes it.
+    ``python`` is the interpreter of the environment to qualify. ``load_deadline_s`` and
+    ``deadline_s`` are the seconds that a load and one request may take.
     """
 
     machine: Machine
     tier: Tier | None
-    fixtures: Path
     scratch: Path
     python: str = sys.executable
     load_deadline_s: float = 3600.0

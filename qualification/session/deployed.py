@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import io
 import shutil
@@ -25,6 +26,7 @@ from qualification.core.protocol import (
     Part,
 )
 from qualification.core.results import Trial
+from qualification.models.weights import decode_bytes_here
 from qualification.session.context import RunContext
 from qualification.session.journal import Journal
 from qualification.session.loading import start_worker
@@ -200,6 +202,12 @@ class Deployed:
 
     def record(self, metric: str, *values: float) -> None:
         """Add raw values of one of :data:`~qualification.core.metrics.METRICS`, in its unit."""
+        if metric not in METRICS:
+            (nearest,) = difflib.get_close_matches(metric, METRICS, n=1, cutoff=0.0)
+            raise ValueError(
+                f"no metric is named {metric!r}; the nearest is {nearest!r}. A package registers a "
+                'metric of its own (docs/extending.md, "A metric")'
+            )
         unit = METRICS[metric].unit
         recorded = len(self.recorded(metric))
         self._journal.add(
@@ -238,7 +246,11 @@ class Deployed:
         except BaseException:
             self.close()
             raise
-        self._journal.load_reports.setdefault(self.identifier, report)
+        if self.identifier not in self._journal.load_reports:
+            read = decode_bytes_here(self.deployment, request)
+            self._journal.load_reports[self.identifier] = dataclasses.replace(
+                report, decode_bytes=read
+            )
         return report
 
     def _media_parts(self, question: Question) -> list[Part]:

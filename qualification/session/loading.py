@@ -20,12 +20,12 @@ def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest
     Raises WeightsError for local files that are damaged or are not those of the manifest, and
     WeightsUnavailable where synthetic weights do not fit on this machine.
     """
-    request = load_request(deployment, context.fixtures)
+    request = load_request(deployment)
     if answers_at_random(deployment):
         from qualification.models.synthetic.cache import ready
 
         limit = context.memory_limit_bytes or float("inf")
-        folder = ready(deployment, context.fixtures, memory_limit=limit)
+        folder = ready(deployment, memory_limit=limit)
         request = dataclasses.replace(request, path=str(folder))
     if request.backend == "server":
         request = dataclasses.replace(request, python=context.python)

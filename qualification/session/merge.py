@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -31,9 +30,6 @@ class _Part:
 
 
 _PART = TypeAdapter(_Part)
-
-KEY = "qualification"
-"""Key of the packed part in a process's output."""
 
 
 def parallel_condition(processes: int) -> Condition:
@@ -88,8 +84,3 @@ def merged(texts: Sequence[str], deployments: Sequence[Deployment], tier: Tier |
         if deployment.identifier in tried
     }
     return Run(record, tier, journal, in_order)
-
-
-def parts_of(outputs: Sequence[dict[str, Any]]) -> list[str]:
-    """The packed parts among the outputs of pytest-xdist's processes."""
-    return [output[KEY] for output in outputs if KEY in output]

@@ -36,7 +36,7 @@ class QualificationSession:
     ) -> None:
         self.journal = Journal()
         self.deployments: dict[str, Deployment] = {}
-        started = datetime.datetime.now(datetime.timezone.utc)
+        started = datetime.datetime.now(datetime.UTC)
         self.record = Session(
             identifier=f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
             started=started.isoformat(timespec="seconds"),

@@ -343,9 +343,10 @@ def _child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str
         TOKENIZERS_PARALLELISM="false",
         HF_HUB_DISABLE_TELEMETRY="1",
         DO_NOT_TRACK="1",
-        # The default, set explicitly: releases that warn about this variable then warn in every
-        # run, whatever the user has set, so that the known bug for it has one outcome.
-        TRANSFORMERS_CACHE=environment.get("TRANSFORMERS_CACHE") or str(hub_cache(environment)),
     )
     environment.update(extra)
+    # The default, set explicitly: releases that warn about this variable then warn in every run,
+    # whatever the user has set, so that the known bug for it has one outcome.
+    if not environment.get("TRANSFORMERS_CACHE"):
+        environment["TRANSFORMERS_CACHE"] = str(hub_cache(environment))
     return environment

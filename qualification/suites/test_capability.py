@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from qualification.tasks.questions import Question
 
-pytestmark = pytest.mark.capability
+pytestmark = pytest.mark.suite("capability", "the capabilities that the declaration lists")
 
 FORMATS = ("jpeg", "png", "webp", "greyscale", "rgba", "exif_rotated")
 ORIENTATION, TURN_RIGHT = 0x0112, 6  # of EXIF: the image is to be displayed turned clockwise
@@ -98,7 +98,7 @@ def test_sees_movement(answers: GetAnswers, skill_floor: float) -> None:
     _assert_floor(answers("motion"), skill_floor)
 
 
-@pytest.mark.needs("multi_turn")
+@pytest.mark.needs("vision", "multi_turn")
 def test_answers_in_a_conversation(answers: GetAnswers, skill_floor: float) -> None:
     """A question of the third turn about the first turn's image is answered correctly."""
     _assert_floor(answers("recall"), skill_floor)

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from qualification.tasks.questions import Question
 
 pytestmark = [
-    pytest.mark.concurrency,
+    pytest.mark.suite(
+        "concurrency", "several clients of a server at once, each with images of its own"
+    ),
     pytest.mark.needs("vision"),
     pytest.mark.on_backends("server"),
 ]

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from qualification.suites.support.raw_http import DeployedServer, HttpReply
     from qualification.tasks.questions import Question
 
-pytestmark = [pytest.mark.conformance, pytest.mark.on_backends("server")]
+pytestmark = [
+    pytest.mark.suite(
+        "conformance", "a server's responses to good and to bad requests, by raw HTTP"
+    ),
+    pytest.mark.on_backends("server"),
+]
 
 LONG_ANSWER = 1000
 """Tokens of a stream that the client drops: some seconds of a canary, and within its context."""
@@ -75,7 +80,7 @@ def test_answers_about_two_images(
     _assert_correct(deployed, question, server.ask(question))
 
 
-@pytest.mark.needs("multi_turn")
+@pytest.mark.needs("vision", "multi_turn")
 def test_continues_a_conversation(
     server: DeployedServer, deployed: Deployed, answerable: GetQuestion
 ) -> None:

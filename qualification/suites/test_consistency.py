@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from qualification.suites.support.answers import AskFixture, GetPairs, GetQuestions, Once
     from qualification.tasks.questions import Question
 
-pytestmark = pytest.mark.consistency
+pytestmark = pytest.mark.suite("consistency", "equal answers and equal speed when repeated")
 
 REPETITIONS = 3
 WARM, SEEDS = 0.7, 12
@@ -77,7 +78,7 @@ def test_speed_repeats(
 
     A CV over the limit is measured again with fresh requests: both must exceed it. A canary's
     tokens take milliseconds, so a single pause of the scheduler is a large part of them: its CV is
-    a warning in its verdict and fails no test.
+    a warning in its verdict and fails no test. Answers that come in a burst have no speed.
     """
     question = questions(seed=11, count=1, skills=["both"])[0]
     images = question.images()
@@ -90,9 +91,13 @@ def test_speed_repeats(
 
     next(speeds())  # warm-up
     for _ in range(2):
-        observed = list(speeds())
+        observed = [speed for speed in speeds() if isfinite(speed)]
+        if deployed.is_canary:
+            return
+        if len(observed) < REPETITIONS:
+            pytest.fail("tokens come in bursts, not one after the other: is the stream buffered?")
         variation = stdev(observed) / mean(observed)
-        if deployed.is_canary or variation <= speed_variation_limit:
+        if variation <= speed_variation_limit:
             return
     text = ", ".join(f"{speed:.1f}" for speed in observed)
     pytest.fail(f"decoding speed has a CV of {variation:.0%}, twice: {text} tok/s")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetPairs
 
-pytestmark = pytest.mark.context
+pytestmark = pytest.mark.suite("context", "what the model retains of an image two turns later")
 
 
 @pytest.mark.needs("vision", "multi_turn")

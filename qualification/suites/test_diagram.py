@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.tasks.diagram.scoring import Diagram, DiagramLimits
 
-pytestmark = pytest.mark.diagram
+pytestmark = pytest.mark.suite(
+    "diagram", "recall, hallucination, repetition and truncation on a drawn diagram"
+)
 
 
 @pytest.mark.needs("vision")

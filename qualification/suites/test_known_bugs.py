@@ -9,7 +9,10 @@ import pytest
 if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
 
-pytestmark = [pytest.mark.known_bugs, pytest.mark.managed]
+pytestmark = [
+    pytest.mark.suite("known_bugs", "known nuisances that no other suite would notice"),
+    pytest.mark.managed,
+]
 
 
 def test_load_prints_no_deprecation_warning(deployed: Deployed) -> None:

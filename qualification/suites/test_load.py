@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
 
-pytestmark = [pytest.mark.load, pytest.mark.managed]
+pytestmark = [pytest.mark.suite("load", "loads, and in time"), pytest.mark.managed]
 
 
 def test_loads(deployed: Deployed) -> None:

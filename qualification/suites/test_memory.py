@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetQuestions, GetSeries, Series
 
-pytestmark = [pytest.mark.memory, pytest.mark.managed]
+pytestmark = [
+    pytest.mark.suite("memory", "peak memory against the tier's budget"),
+    pytest.mark.managed,
+]
 
 
 @pytest.mark.needs("vision")

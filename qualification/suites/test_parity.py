@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import AnsweredQuestion, Cache, GetAnswers
 
-pytestmark = pytest.mark.parity
+pytestmark = pytest.mark.suite("parity", "equal answers on every backend of a model")
 
 _Pairs = list[tuple["AnsweredQuestion", "AnsweredQuestion"]]
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from qualification.suites.support.answers import GetQuestion, GetQuestions, Once
     from qualification.tasks.questions import Question
 
-pytestmark = pytest.mark.prompts
+pytestmark = pytest.mark.suite(
+    "prompts", "wordings, lengths and scripts of a prompt, limits of an answer"
+)
 
 QUESTION = "What colour is the shape?"
 WORDINGS = {

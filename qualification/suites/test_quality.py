@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetAnswers
 
-pytestmark = pytest.mark.quality
+pytestmark = pytest.mark.suite("quality", "accuracy on generated questions")
 
 
 @pytest.mark.needs("vision")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from qualification.tasks.questions import Question
 
-pytestmark = pytest.mark.state
+pytestmark = pytest.mark.suite("state", "a request leaves nothing behind")
 
 SHAPES = 3
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.tasks.vqa.scoring import VqaScore
 
-pytestmark = pytest.mark.vqa
+pytestmark = pytest.mark.suite(
+    "vqa", "VQA 2.0 accuracy, on the official files or on generated questions"
+)
 
 
 @pytest.mark.needs("vision")

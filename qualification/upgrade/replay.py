@@ -20,10 +20,12 @@ from typing import Any, Literal, get_args
 from packaging.requirements import Requirement
 from pydantic import ConfigDict
 
+from qualification.core.declarations import KnownBug
 from qualification.core.errors import EnvironmentFailed, SelectionError
-from qualification.core.paths import DECLARATIONS, home
+from qualification.core.paths import DECLARATIONS
 from qualification.core.results import Machine
 from qualification.machine.probe import probe
+from qualification.models.known_bugs import remedy
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
 from qualification.session.context import RunContext
@@ -50,8 +52,8 @@ FAULTS: frozenset[Outcome] = frozenset({"caught by another check", "missed", "fa
 class Regression:
     """One released regression. Pins are complete; ``caught_by`` are checks of the gate.
 
-    ``alone`` names the pins that are installed without their dependencies, as all of
-    ``no_dependencies`` are.
+    ``known_bug`` is its identifier in bugs.toml, where it has an entry. ``alone`` names the pins
+    that are installed without their dependencies, as all of ``no_dependencies`` are.
     """
 
     __pydantic_config__ = _STRICT
@@ -65,6 +67,7 @@ class Regression:
     deployments: tuple[str, ...]
     caught_by: tuple[str, ...]
     fixed: tuple[str, ...] = ()
+    known_bug: str = ""
     no_dependencies: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
 
@@ -193,8 +196,10 @@ def as_json(replayed: Sequence[Replayed], catalogue: Catalogue, date: str) -> di
     }
 
 
-def document(replayed: Sequence[Replayed], catalogue: Catalogue, date: str) -> str:
-    """The record as Markdown."""
+def document(
+    replayed: Sequence[Replayed], catalogue: Catalogue, date: str, bugs: Iterable[KnownBug] = ()
+) -> str:
+    """The record as Markdown; a regression that is among ``bugs`` has its workaround too."""
     regressions = {regression.identifier: regression for regression in catalogue.regressions}
     counts = {name: sum(pair.outcome == name for pair in replayed) for name in _OUTCOMES}
     lines = [
@@ -208,6 +213,15 @@ def document(replayed: Sequence[Replayed], catalogue: Catalogue, date: str) -> s
         "|---|---|---|---|---|---|",
     ]
     lines += [_row(pair, regressions[pair.identifier]) for pair in replayed]
+    identifiers = dict.fromkeys(pair.identifier for pair in replayed)
+    remedies = {bug.identifier: f"`{bug.identifier}`, {remedy(bug)}" for bug in bugs}
+    lines += ["", "## What to do about them", "", "| regression | source | known bug |"]
+    lines += ["|---|---|---|"]
+    lines += [
+        f"| {name} | {regressions[name].source} | "
+        f"{remedies.get(regressions[name].known_bug, 'not declared')} |"
+        for name in identifiers
+    ]
     lines += ["", "## Not reproduced here", "", "| row | regression | why |", "|---|---|---|"]
     lines += [
         f"| {missing.row} | {missing.title} | {missing.why} |" for missing in catalogue.not_here
@@ -240,7 +254,7 @@ def _through_the_gate(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qualify-replay-") as scratch:
         folder = Path(scratch) / "gate"
-        context = RunContext(machine, tier, home() / "fixtures", folder / "scratch")
+        context = RunContext(machine, tier, folder / "scratch")
         with begin_gate(folder, plan, sides, deployments, context, jobs=request.jobs) as gate:
             result = gate.run()
     regressed = [finding for finding in result.behaviour if finding.verdict == "regressed"]

@@ -4,6 +4,7 @@ A stored baseline is of another day, so a suspect never fails by itself. The two
 interleaved on this machine, decide. The gate's baseline is ``current`` with the exact versions of
 the accepted session (``current`` adds packages that no session records, such as num2words). Its
 candidate is this interpreter, or the pins of the suspect session if that ran under another one.
+A server is not gated: its suspect starts the gate of the same model in process, on its engine.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from qualification.core.declarations import Source
+from qualification.core.declarations import Deployment
 from qualification.core.errors import BaselineError, SelectionError
 from qualification.core.libraries import library_versions
 from qualification.core.metrics import BASELINE_LIMITS, GATE_LIMITS
@@ -30,7 +31,7 @@ from qualification.models.loading import load_registry
 from qualification.models.registry import Registry
 from qualification.upgrade.environments.spec import EnvironmentSpec
 
-QUALIFY = (sys.executable, "-m", "qualification.cli")
+QUALIFY = (sys.executable, "-m", "qualification")
 """How this very ``qualify`` is started."""
 
 _WITHOUT_DEPENDENCIES = ("torchvision",)
@@ -52,10 +53,12 @@ class Suspect:
     ``accepted`` is that session, ``differs`` how its libraries differ from this session's. ``now``
     are this session's pins, empty if it ran under this interpreter. ``problem`` is a clause that
     says why no gate would help; ``environment`` is None if there is nothing to compare with.
+    ``gated`` is the deployment that the gate asks: itself, or a server's model on its engine.
     """
 
     deployment: str
     metrics: tuple[str, ...]
+    gated: str = ""
     environment: EnvironmentSpec | None = None
     accepted: str = ""
     differs: str = ""
@@ -86,15 +89,14 @@ def suspects(
     if not candidates:
         return ()
     registry = load_registry() if registry is None else registry
-    sources = {
-        deployment.identifier: deployment.source
-        for declared in (registry.with_weights("synthetic"), registry)
-        for deployment in declared.deployments()
+    declared = {
+        deployment.identifier: deployment
+        for weights in (registry.with_weights("synthetic"), registry)
+        for deployment in weights.deployments()
     }
     interpreter = replace(session.environment, versions=dict(installed or library_versions()))
     return tuple(
-        _completed(suspect, sources.get(suspect.deployment), baselines, session, interpreter)
-        for suspect in candidates
+        _completed(suspect, declared, baselines, session, interpreter) for suspect in candidates
     )
 
 
@@ -113,7 +115,7 @@ def gate_command(suspect: Suspect, declarations: Path | None = None) -> list[str
         words += ["--to", "current", "--candidate", " ".join(suspect.now)]
     else:
         words += ["--to", "here"]
-    words += ["--models", suspect.deployment, "--weights", suspect.weights]
+    words += ["--models", suspect.gated, "--weights", suspect.weights]
     if timed := [metric for metric in suspect.metrics if metric in GATE_LIMITS]:
         words += ["--metrics", ",".join(timed)]
     return [*words, "--declarations", str(declarations)] if declarations else words
@@ -135,21 +137,27 @@ def _suspect_metrics(verdict: Verdict) -> tuple[str, ...]:
 
 def _completed(
     suspect: Suspect,
-    source: Source | None,
+    declared: Mapping[str, Deployment],
     baselines: Path,
     session: Session,
     interpreter: Environment,
 ) -> Suspect:
-    """The suspect with its two environments; ``source`` is None if it is no longer declared."""
-    engine = source.engine if source is not None else engine_of(suspect.deployment)
+    """The suspect with its two environments, and the deployment that a gate of them asks."""
+    deployment = declared.get(suspect.deployment)
+    engine = engine_of(suspect.deployment) if deployment is None else deployment.source.engine
     suspect = _with_accepted(suspect, engine, baselines, session)
-    if source is None:
+    if deployment is None:
         problem = suspect.problem or "it is no longer declared"
         return replace(suspect, environment=None, problem=problem)
+    source = deployment.source
+    gated = deployment.on_engine
+    if gated not in declared or declared[gated].source.weights != source.weights:
+        problem = f"a server is gated by its engine, and {gated} is not declared"
+        return replace(suspect, environment=None, problem=suspect.problem or problem)
     system = session.machine.system
     now = pins(engine, session.environment, system)
     is_here = now == pins(engine, interpreter, system)
-    return replace(suspect, weights=source.weights, now=() if is_here else now)
+    return replace(suspect, gated=gated, weights=source.weights, now=() if is_here else now)
 
 
 def _with_accepted(suspect: Suspect, engine: str, baselines: Path, session: Session) -> Suspect:

@@ -49,13 +49,11 @@ class LoadedSubject:
         *,
         machine: Machine,
         tier: Tier | None,
-        fixtures: Path,
         tokens: int = 0,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        if problem := does_not_fit(
-            predict(deployment, registry, tensors_here(deployment, fixtures)), machine, tier
-        ):
+        predicted = predict(deployment, registry, tensors_here(deployment))
+        if problem := does_not_fit(predicted, machine, tier):
             raise SelectionError(f"{deployment.identifier} does not fit: {problem}")
         self._deployment = deployment
         self._memory_bytes = machine.memory_bytes
@@ -64,7 +62,7 @@ class LoadedSubject:
         self._new_loads: list[float] = []
         self._tree = Tree(self._roots)
         self._scratch = Path(tempfile.mkdtemp(prefix="qualify-watch-"))
-        context = RunContext(machine, tier, fixtures, self._scratch, deadline_s=deadline_s)
+        context = RunContext(machine, tier, self._scratch, deadline_s=deadline_s)
         self._images = context.images
         try:
             request = prepared_request(deployment, context)

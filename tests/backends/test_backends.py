@@ -1,5 +1,6 @@
 """The real libraries, in ways in which the canary run does not use them."""
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -7,12 +8,12 @@ import shutil
 import pytest
 
 from qualification.core.errors import BackendFailed
-from qualification.core.paths import home
+from qualification.core.paths import canaries
 from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part
 from qualification.session.worker import Worker
 from qualification.tasks.questions import generate
 
-CANARIES = home() / "fixtures/canaries"
+CANARIES = canaries()
 INSTALLED = [
     pytest.param(
         name,
@@ -163,6 +164,37 @@ def test_image_tokens_are_counted_and_expected_alike(backend, folder, count, ima
     assert counted.image_tokens == counted.image_tokens_expected == count
     assert counted.prompt_tokens > count
     assert words.image_tokens == 0
+
+
+def test_a_text_model_of_llama_cpp_answers_without_a_projector_as_with_one(image):
+    """The same tokens, margins and counts; phases without an encoder; an image is one sentence."""
+    pytest.importorskip("llama_cpp")
+    whole = request_for("llamacpp", CANARIES / "smolvlm")
+    alone = dataclasses.replace(whole, mmproj_file="")
+    answers = []
+    for request in (whole, alone):
+        with Worker() as worker:
+            report = worker.load(request, deadline_s=120)
+            for name in ("six", "two", "two"):  # the last one finds its prompt computed already
+                words = text(f"Which digit is {name}?", 24, margins=True)
+                answers.append(worker.generate(words, deadline_s=60))
+            fixed = worker.generate(
+                text("Which digit is six?", 9, fixed_length=True), deadline_s=60
+            )
+            timed = worker.generate(text("Which digit is six?", 9, phases=True), deadline_s=60)
+            if request is alone:
+                with pytest.raises(BackendFailed, match="declare the model's mmproj_file"):
+                    worker.generate(about(image, 8), deadline_s=60)
+            answers += [fixed, timed]
+    with_projector, without = answers[:5], answers[5:]
+    for a, b in zip(with_projector, without, strict=True):
+        assert (a.token_ids, a.text, a.prompt_tokens) == (b.token_ids, b.text, b.prompt_tokens)
+        assert (a.finish_reason, b.image_tokens) == (b.finish_reason, 0)
+        assert b.margins == pytest.approx(a.margins, rel=1e-3)
+    assert [answer.text.strip() for answer in without[:3]] == ["6", "2", "2"]
+    assert without[4].phases.prefill_s > 0
+    assert without[4].phases.vision_encode_s is None
+    assert report.weights_bytes == (CANARIES / "smolvlm/gguf/model.gguf").stat().st_size
 
 
 def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(image):

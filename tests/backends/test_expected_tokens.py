@@ -22,8 +22,9 @@ def test_what_is_not_known_is_not_guessed(tmp_path):
     Image.new("RGB", (84, 84)).save(file)
     part = Part("image", str(file))
 
-    def ask(*parts, phases=True):
-        return expected(tmp_path, GenerateRequest((Message("user", parts),), 1, phases=phases))
+    def ask(*parts, phases=True, **more):
+        request = GenerateRequest((Message("user", parts),), 1, phases=phases)
+        return expected(tmp_path, request, **more)
 
     assert ask(part) == -1
     (tmp_path / "config.json").write_text('{"model_type": "phi3_v"}')
@@ -36,9 +37,6 @@ def test_what_is_not_known_is_not_guessed(tmp_path):
     assert ask(part) == 9
     assert ask(part, part) == 18
     assert ask(part, phases=False) == -1
-    assert (
-        expected(tmp_path, GenerateRequest((Message("user", (part,)),), 1, phases=True), (8, 4096))
-        == 9
-    )
+    assert ask(part, in_llama_cpp=True) == 9
     assert ask(Part("video", str(tmp_path))) == -1
     assert ask(Part("text", "no image")) == 0

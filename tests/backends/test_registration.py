@@ -63,14 +63,14 @@ def project(pytester, monkeypatch):
 
 def run(project, *arguments):
     """pytest with the plugin of the copy."""
-    options = ("-p", "qualification.pytest_plugin", "--declarations", project.path / "declared")
+    options = ("--declarations", project.path / "declared")
     return project.runpytest_subprocess(*options, "-ra", *arguments, "test_suite.py")
 
 
 def test_a_registered_backend_is_probed(project):
     """The doctor reports it as ready, with the version of its library."""
     doctor = subprocess.run(
-        [sys.executable, "-m", "qualification.cli", "doctor", "--json"],
+        [sys.executable, "-m", "qualification", "doctor", "--json"],
         capture_output=True,
         text=True,
         check=True,

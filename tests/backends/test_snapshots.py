@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from qualification.backends.snapshots import is_complete
+from qualification.backends.snapshots import is_complete, weight_files
+from qualification.core.protocol import LoadRequest
 
 INDEX = "model.safetensors.index.json"
 PATTERNS = ["*.json", "*.safetensors"]
@@ -36,3 +37,13 @@ def test_an_interrupted_download_is_not_taken_for_whole(files, patterns, is_whol
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert is_complete(tmp_path, patterns) is is_whole
+
+
+@pytest.mark.parametrize(
+    ("mmproj", "names"),
+    [("", ["m.gguf"]), ("p.gguf", ["m.gguf", "p.gguf"]), ("/b/p.gguf", ["m.gguf", "/b/p.gguf"])],
+)
+def test_a_projector_is_a_file_of_the_weights_only_where_it_is_named(mmproj, names, tmp_path):
+    """Beside the language model, or anywhere else."""
+    request = LoadRequest("llamacpp", "hub", "x", model_file="m.gguf", mmproj_file=mmproj)
+    assert weight_files(request, tmp_path) == [tmp_path / name for name in names]

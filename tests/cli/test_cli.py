@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from qualification.cli import main
-from qualification.core.paths import home
+from qualification.core.paths import canaries
 from qualification.results.store import Store
 from tests.support.session_sample import DEPLOYMENT, results, session, trials
 
@@ -195,4 +195,4 @@ def test_doctor_speaks_to_a_person():
 
 def test_the_project_root_holds_the_fixtures():
     """An editable install finds the repository."""
-    assert (home() / "fixtures/canaries").is_dir()
+    assert (canaries()).is_dir()

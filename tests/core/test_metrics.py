@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.core.metrics import BASELINE_LIMITS, GATE_LIMITS, METRICS, Limits
+from qualification.core.metric_types import Limits, Metric
+from qualification.core.metrics import BASELINE_LIMITS, GATE_LIMITS, METRICS
 
 
 @given(st.floats(0, 10), st.floats(0, 10))
@@ -26,6 +27,13 @@ def test_limits_that_are_not_finite_shares_are_refused(limits):
     """A negative or infinite limit, or none."""
     with pytest.raises(ValueError, match="limits are shares"):
         Limits(*limits)
+
+
+@pytest.mark.parametrize(("unit", "label"), [("s", ""), ("share", "a share"), ("count", "faults")])
+def test_limits_that_no_finding_could_be_made_of_are_refused(unit, label):
+    """A finding is a sentence about a ratio: it takes a label, and a value that is never zero."""
+    with pytest.raises(ValueError, match="has limits, "):
+        Metric("of_another_package", unit, "lower", label, baseline=Limits(0.02, 0.2))
 
 
 def test_a_stored_baseline_has_wider_limits_than_a_gate():

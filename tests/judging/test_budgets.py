@@ -11,6 +11,7 @@ from qualification.core.declarations import Deployment, Source
 from qualification.core.results import Accelerator, Check, Machine, Trial
 from qualification.judging.budgets import load_limit_s
 from qualification.judging.verdicts import Evidence, judge
+from qualification.models.loading import load_registry
 from tests.support.verdict_sample import (
     AIR,
     CANARY,
@@ -138,7 +139,7 @@ def test_a_declared_floor_comes_before_the_share() -> None:
         (replace(MACHINE, bandwidth=None), REAL, "the memory bandwidth of Apple M4 is not known"),
         (replace(MACHINE, bandwidth=math.inf), REAL, "bandwidth of Apple M4 is not known"),
         (MACHINE, replace(REAL, model=replace(QWEN_7B, shape=None)), "shape is not declared"),
-        (MACHINE, replace(REAL, source=Source("mlx", "7bit")), "bytes per weight of 7bit"),
+        (MACHINE, replace(REAL, source=Source("mlx", "AutoRound")), "of AutoRound are not known"),
         (replace(MACHINE, bandwidth=None), CANARY, "the memory bandwidth of Apple M4 is not known"),
     ],
 )
@@ -227,6 +228,24 @@ def test_a_known_bug_is_named_and_is_no_failure() -> None:
     assert (verdict.name, verdict.advice) == ("no_baseline", "usable")
     assert findings_of(verdict, "known_bug") == [
         ("warn", "llava-state makes test_again fail, as it is known to.")
+    ]
+
+
+def test_a_known_bug_that_is_declared_is_named_once_with_what_to_do() -> None:
+    """However many tests it makes fail; the sentence is the terminal's and the report's."""
+    (bug,) = [bug for bug in load_registry().bugs if bug.identifier == "llava-state-corruption"]
+    expected = [
+        Check(REAL.identifier, "state", test, "xfailed", known_bug=bug.identifier)
+        for test in ("test_again", "test_later")
+    ]
+    evidence = Evidence(checks=[PASSED, *expected], bugs=[bug])
+    assert findings_of(judge(REAL, AIR, MACHINE, evidence), "known_bug") == [
+        (
+            "warn",
+            "llava-state-corruption makes test_again, test_later fail, as it is known to; "
+            "workaround: load the model again for each image, or use mlx-vlm 0.4.1 or later; "
+            "see mlx-vlm#821.",
+        )
     ]
 
 
@@ -339,3 +358,13 @@ def test_a_gpu_that_does_not_report_its_memory_is_not_recommended() -> None:
 def test_without_a_gpu_nothing_is_said_of_one() -> None:
     """No finding."""
     assert not findings_of(judged(), "peak_device_bytes")
+
+
+def test_a_speed_that_was_not_recorded_has_its_reason() -> None:
+    """The tokens came in bursts; nothing fails, and no speed is judged."""
+    verdict = judged({**GOOD, "decode_tps": [], "burst_answers": [5.0]}, of=CANARY)
+    ((status, sentence),) = findings_of(verdict, "burst_answers")
+    assert status == "unknown"
+    assert "no decoding speed: 5." in sentence
+    assert findings_of(verdict, "decode_tps") == [("unknown", "Decoding speed was not measured.")]
+    assert findings_of(judged(), "burst_answers") == []

@@ -355,12 +355,24 @@ def test_a_finding_names_the_versions_of_the_baseline_that_differ() -> None:
     assert " with " not in against([on("here", 20.2, **new)], **new)[1]
 
 
-def test_versions_of_a_server_are_those_of_the_library_behind_it() -> None:
-    """mlx_vlm.server is a program of mlx-vlm; llama-server has nothing to do with it."""
-    old, new = {"mlx_vlm": "0.3.9"}, {"mlx_vlm": "0.7.10"}
-    server = replace(REAL, source=Source("server", "4bit", server="mlx_vlm.server"))
-    stored = [on("here", 20.2, of=server, **old)]
-    assert "with mlx-vlm 0.3.9 (now 0.7.10)" in against(stored, of=server, **new)[1]
-    unlike = replace(REAL, source=Source("server", "4bit", server="llama-server"))
-    stored = [on("here", 20.2, of=unlike, **old)]
-    assert " with " not in against(stored, of=unlike, **new)[1]
+@pytest.mark.parametrize(
+    ("server", "library", "beside"),
+    [
+        ("mlx_vlm.server", "mlx-vlm", "llama-cpp-python"),
+        ("transformers-serve", "torch", "mlx"),
+        ("llama-server", "llama-cpp-python", "mlx-vlm"),
+        ("llama_cpp.server", "llama-cpp-python", "mlx-vlm"),
+    ],
+)
+def test_versions_of_a_server_are_those_of_the_library_behind_it(
+    server: str, library: str, beside: str
+) -> None:
+    """Each program has an engine; another engine's library has nothing to do with it."""
+    of = replace(REAL, source=Source("server", "4bit", server=server))
+
+    def compared(name: str) -> str:
+        key = name.replace("-", "_")
+        return against([on("here", 20.2, of=of, **{key: "1"})], of=of, **{key: "2"})[1]
+
+    assert f"with {library} 1 (now 2)" in compared(library)
+    assert " with " not in compared(beside)

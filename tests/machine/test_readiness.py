@@ -21,11 +21,11 @@ def test_a_missing_backend_is_named_with_the_command_that_installs_it(
     )
     mlx, torch, llamacpp = backend_readiness(RecordedHost("linux_2_cores_24gb"))
     assert (torch.ready, torch.version, torch.install_command) == (True, "1.0", "")
-    assert (mlx.ready, mlx.install_command) == (False, ".venv/bin/pip install -e '.[mlx]'")
+    assert (mlx.ready, mlx.install_command) == (False, "pip install 'qualification[mlx]'")
     assert mlx.note == "not installed: mlx, mlx-vlm, mlx-cpu"
     assert (llamacpp.ready, llamacpp.install_command) == (
         False,
-        ".venv/bin/pip install -e '.[llamacpp]'",
+        "pip install 'qualification[llamacpp]'",
     )
 
 

@@ -14,9 +14,7 @@ from qualification.core.errors import DeclarationError
 from qualification.core.paths import DECLARATIONS
 from qualification.core.protocol import BackendName
 from qualification.models.footprint import (
-    BYTES_PER_WEIGHT,
     Footprint,
-    bytes_per_weight,
     decode_bound_tps,
     decode_bytes_per_token,
     footprint,
@@ -25,6 +23,7 @@ from qualification.models.footprint import (
 )
 from qualification.models.footprint_fit import Observation, fit, predicted_bytes, read_observations
 from qualification.models.loading import load_registry
+from qualification.models.quantisations import LEAST
 from qualification.models.tensor_headers import TensorInfo
 
 # The M3 column was computed from the memory's 102.4 GB/s; the chip is sold as 100.
@@ -82,7 +81,7 @@ def test_two_matrix_feed_forward_reads_less() -> None:
 
 
 @given(
-    st.sampled_from(sorted(BYTES_PER_WEIGHT)),
+    st.sampled_from(["4bit", "Q4_K_M", "UD-Q2_K_XL", "fp8", "bf16", "f32"]),
     st.floats(1e9, 1e13),
     st.integers(0, 10_000),
     st.integers(1, 10_000),
@@ -96,10 +95,14 @@ def test_bound_grows_with_bandwidth_and_shrinks_with_context(
     assert decode_bound_tps(SMALL, quantisation, bandwidth, context + more) < bound
 
 
-def test_unknown_quantisation_is_one_clear_error() -> None:
-    """The error says which quantisation and which are known."""
-    with pytest.raises(DeclarationError, match=r"'5bits' is unknown: write one of .*4bit"):
-        bytes_per_weight("5bits")
+def test_an_unknown_quantisation_counts_as_the_smallest_format_and_says_so() -> None:
+    """Left out, its weights would fit everywhere; a footprint is a lower bound as always."""
+    unknown = replace(SEVEN, source=replace(SEVEN.source, quantisation="AutoRound"))
+    prediction = footprint(unknown, BACKEND)
+    assert terms(prediction)["weights"] == SEVEN.model.parameters * LEAST
+    assert "at least: the bytes per weight of AutoRound are not known" in prediction.sentence
+    with pytest.raises(DeclarationError, match="AutoRound are not known"):
+        decode_bytes_per_token(SMALL, "AutoRound")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,13 @@ def test_headers_come_before_the_declared_parameters() -> None:
 
 @pytest.mark.parametrize(
     ("backend", "quantisation", "size"),
-    [("torch", "f32", 4), ("torch", "bf16", 2), ("llamacpp", "f32", 2), ("mlx", "4bit", 2)],
+    [
+        ("torch", "f32", 4),
+        ("torch", "float32", 4),
+        ("torch", "bf16", 2),
+        ("llamacpp", "f32", 2),
+        ("mlx", "4bit", 2),
+    ],
 )
 def test_the_cache_has_the_type_that_a_backend_computes_in(
     backend: BackendName, quantisation: str, size: int

@@ -5,14 +5,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from qualification.core.errors import DeclarationError
-from qualification.models.image_tokens import (
-    FAMILIES,
-    image_tokens,
-    image_tokens_by_files,
-    llava_next,
-    qwen_vl,
-    smolvlm,
-)
+from qualification.models.families.llava_next.images import image_tokens as llava_next
+from qualification.models.families.qwen_vl import image_tokens as qwen_vl
+from qualification.models.families.smolvlm.images import image_tokens as smolvlm
+from qualification.models.families.table import FAMILIES
+from qualification.models.image_tokens import image_tokens, image_tokens_by_files
 from qualification.models.loading import load_registry
 
 SIDES = st.integers(1, 8000)
@@ -160,9 +157,19 @@ def test_the_published_files_give_the_count_of_the_family(width, height):
     assert count == image_tokens("smolvlm", width, height)
 
 
-def test_a_family_whose_files_are_not_read_has_no_count():
+def test_llama_cpp_has_limits_of_its_own():
+    """Eight to 4,096 tokens, whatever the published files say."""
+    counted = [
+        image_tokens_by_files(QWEN, QWEN_PUBLISHED, *size, in_llama_cpp=True)
+        for size in ((28, 28), (8000, 8000))
+    ]
+    assert counted == [9, 4096]
+
+
+@pytest.mark.parametrize("model_type", ["phi3_v", "other"])
+def test_a_family_whose_files_are_not_read_has_no_count(model_type):
     """Nothing is guessed."""
-    assert image_tokens_by_files({"model_type": "phi3_v"}, {}, 84, 84) is None
+    assert image_tokens_by_files({"model_type": model_type}, {}, 84, 84) is None
 
 
 # --------------------------------------------------------------------------- bounds
@@ -195,5 +202,5 @@ def test_every_declared_family_is_known():
 @pytest.mark.parametrize(("family", "size"), [("other", (1, 1)), ("smolvlm", (0, 5))])
 def test_what_cannot_be_counted_is_one_sentence(family, size):
     """The family, or the size, and what to do."""
-    with pytest.raises(DeclarationError, match=r"add it to|write 1 or more"):
+    with pytest.raises(DeclarationError, match=r"register the family|write 1 or more"):
         image_tokens(family, *size)

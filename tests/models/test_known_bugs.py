@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
 from qualification.core.paths import DECLARATIONS, PACKAGE
-from qualification.models.known_bugs import draft, ended, in_range, known_bugs
+from qualification.models.known_bugs import draft, ended, how_to_end, in_range, known_bugs, remedy
 from qualification.models.loading import load_registry
 
 REGISTRY = load_registry()
@@ -243,3 +243,27 @@ def test_every_shipped_entry_can_be_drafted():
     text = (DECLARATIONS / "bugs.toml").read_text()
     for identifier in re.findall(r'^identifier = "(.*)"$', text, re.MULTILINE):
         assert f'identifier = "{identifier}"' in draft(text, [(identifier, "999.0")])
+
+
+@pytest.mark.parametrize(
+    ("workaround", "issue", "expected"),
+    [
+        ("send PNG", "library#1", "workaround: send PNG; see library#1"),
+        ("send PNG", "", "workaround: send PNG"),
+        ("", "library#1", "no workaround is known; see library#1"),
+        ("", "", "no workaround is known"),
+    ],
+)
+def test_what_to_do_about_a_bug_is_one_clause(workaround, issue, expected):
+    """Also where nothing can be done."""
+    bug = replace(REGISTRY.bugs[0], workaround=workaround, issue=issue)
+    assert remedy(bug) == expected
+
+
+@pytest.mark.parametrize(
+    ("is_checkout", "clause"), [(True, "end its range in bugs.toml"), (False, "your own decl")]
+)
+def test_a_range_is_ended_in_a_file_that_the_user_has(monkeypatch, is_checkout, clause):
+    """Nobody edits a file of an installed package."""
+    monkeypatch.setattr("qualification.core.paths.is_checkout", lambda: is_checkout)
+    assert clause in how_to_end()

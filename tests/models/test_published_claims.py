@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from qualification.cli import main
 from qualification.core.errors import BaselineError
-from qualification.core.paths import home
+from qualification.core.paths import published_claims
 from qualification.models.loading import load_registry
 from qualification.models.published_claims import (
     Contradiction,
@@ -23,7 +23,7 @@ from qualification.models.published_claims import (
     read_published,
 )
 
-PUBLISHED = home() / "baselines/published"
+PUBLISHED = published_claims()
 UNITS = {
     "s",
     "GB",

@@ -6,13 +6,14 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.core.errors import SelectionError
-from qualification.core.paths import home
 from qualification.core.units import parse_quantity
 from qualification.models.footprint import decode_bound_tps
 from qualification.models.loading import load_registry
@@ -59,11 +60,10 @@ def test_every_model_of_the_published_documents_and_every_tier_is_declared() -> 
 
 def test_canary_parameters_are_those_of_the_committed_weights() -> None:
     """The declared count and precision are what the safetensors header says."""
-    fixtures = home() / "fixtures"
     for deployment in load_registry().deployments():
         if deployment.source.weights != "canary" or deployment.source.quantisation != "f32":
             continue
-        raw = (fixtures / deployment.source.path / "model.safetensors").read_bytes()
+        raw = (Path(deployment.source.path) / "model.safetensors").read_bytes()
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
         header.pop("__metadata__", None)
         sizes = []
@@ -144,3 +144,14 @@ def test_loading_imports_no_ml_library() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert ast.literal_eval(process.stdout) == []
+
+
+@pytest.mark.parametrize("mmproj", ["/home/me/p.gguf", "../p.gguf", "p.gguf"])
+def test_synthetic_weights_have_no_file_outside_their_folder(mmproj: str) -> None:
+    """A projector that lies elsewhere is made again, not overwritten."""
+    registry = load_registry()
+    deployment = registry.deployment("smolvlm-500m-Q8_0@llamacpp")
+    source = replace(deployment.source, path="/home/me/models", mmproj_file=mmproj)
+    model = replace(deployment.model, sources=(source,))
+    (random,) = replace(registry, models=(model,)).with_weights("synthetic").deployments()
+    assert random.source.mmproj_file == "p.gguf"

@@ -44,6 +44,25 @@ def test_where_no_roofline_holds_no_share_is_claimed(machine, deployment, why):
     assert roof.rejects([1e9]) == ""
 
 
+def test_the_bytes_of_the_files_come_before_the_name_of_the_quantisation():
+    """They need no shape; a canary and drafted tokens have no roofline all the same."""
+    odd = replace(SEVEN, source=replace(SEVEN.source, quantisation="AutoRound"))
+    assert roofline(odd, AIR).why == "the bytes per weight of AutoRound are not known"
+    shapeless = replace(odd, model=replace(odd.model, shape=None))
+    assert roofline(shapeless, AIR, 4 * 10**9).bound_tps == AIR.bandwidth / 4e9
+    for changes in ({"weights": "canary"}, {"speculative": True}):
+        without = replace(SEVEN, source=replace(SEVEN.source, **changes))
+        assert roofline(without, AIR, 4 * 10**9).bound_tps == 0
+
+
+def test_a_projection_is_the_same_for_any_bytes_that_both_machines_read():
+    """The share is of a bound that both have."""
+    target = REGISTRY.tier("air_m4")
+    a, b = (project(SEVEN, [60.0], MAX, target, REGISTRY, read) for read in (0, 5 * 10**9))
+    assert a.high_tps == pytest.approx(b.high_tps)
+    assert a.high_bound_tps > b.high_bound_tps
+
+
 def test_a_mixture_of_experts_is_declared_by_what_one_token_reads():
     """Parameters count for memory, the width of the experts that are used for speed."""
     shape = replace(SEVEN.model.shape, intermediate_size=1024)

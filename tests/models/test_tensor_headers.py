@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qualification.core.errors import WeightsError
-from qualification.core.paths import home
-from qualification.models.tensor_headers import read_file, read_folder, read_gguf
+from qualification.core.paths import PACKAGE, canaries
+from qualification.models.tensor_headers import read_file, read_folder
 
-CANARIES = home() / "fixtures/canaries"
+CANARIES = canaries()
 SAFETENSORS = (CANARIES / "smolvlm-4bit/model.safetensors").read_bytes()
 GGUF = (CANARIES / "smolvlm/gguf/model-q4_0.gguf").read_bytes()
 HEADER = {"safetensors": 14_000, "gguf": 12_000}
@@ -192,7 +192,7 @@ def test_the_longest_lies_are_refused_in_little_memory(tmp_path):
                 file = tmp_path / f"{number}.{suffix}"
                 file.write_bytes(data)
                 files.append(str(file))
-    environment = {**os.environ, "PYTHONPATH": str(home()), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.run(
         [sys.executable, "-c", code, *files],
         capture_output=True,
@@ -294,9 +294,42 @@ def test_a_wrong_index_is_one_sentence(weight_map, words, tmp_path):
         read_folder(tmp_path)
 
 
-def test_the_projector_is_listed_with_the_text_model():
-    """llama.cpp holds both."""
-    folder = CANARIES / "smolvlm/gguf"
-    both = read_gguf(folder / "model.gguf", folder / "mmproj.gguf")
-    sizes = sum((folder / name).stat().st_size for name in ("model.gguf", "mmproj.gguf"))
-    assert sum(tensor.bytes for tensor in both) == pytest.approx(sizes, rel=0.05)
+def test_a_type_that_the_library_does_not_know_yet_is_named_with_what_to_do(tmp_path):
+    """A file may be newer than the package that describes the formats."""
+    file = tmp_path / "model.gguf"
+    file.write_bytes(whole(described(kind=9999)))
+    with pytest.raises(WeightsError, match=r"type 9999, which gguf \S+ does not know: .*update"):
+        read_file(file)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"),
+    [
+        ("F8_E4M3", (4, 8), 32),
+        ("F8_E5M2", (4, 8), 32),
+        ("F8_E8M0", (4, 2), 8),
+        ("F4", (4, 8), 16),
+        ("U32", (4, 8), 128),
+        ("U8", (4, 2), 8),
+    ],
+)
+def test_formats_of_eight_bits_and_fewer_count_as_they_are_stored(dtype, shape, size, tmp_path):
+    """FP8 with its scales, and MLX's packed words."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(safetensors({"a": tensor(shape, 0, size, dtype)}, bytes(size)))
+    assert read_file(file)[0].bytes == size
+
+
+@given(kind=st.sampled_from(["IQ4_XS", "IQ2_XXS", "TQ1_0", "Q6_K"]), blocks=st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_every_block_format_of_gguf_counts_by_its_block(kind, blocks, tmp_path_factory):
+    """As the gguf package has it."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    number = GGMLQuantizationType[kind]
+    values, size = GGML_QUANT_SIZES[number]
+    file = tmp_path_factory.mktemp("gguf") / "model.gguf"
+    data = blocks * size
+    file.write_bytes(whole(described(shape=(blocks * values,), kind=number.value), data=data))
+    (info,) = read_file(file)
+    assert (info.dtype, info.bytes) == (kind, data)

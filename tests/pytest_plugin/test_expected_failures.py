@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.toy_project import bug_toml
+from tests.support.toy_project import TIERS, bug_toml
 
 
 def test_a_known_bug_is_an_expected_failure_with_its_cause(toy_project):
@@ -17,12 +17,19 @@ def test_the_reason_of_an_expected_failure_names_the_workaround_and_the_issue(to
     """The user's next question is what to do."""
     bug = bug_toml(">=1", workaround="one image at a time", issue="https://example.org/1")
     result = toy_project.run(options={"second_image": "axis remapping"}, bugs_toml=bug)
+    remedy = "workaround: one image at a time; see https://example.org/1"
     result.stdout.fnmatch_lines(
         [
-            "XFAIL*second-image: the second image fails (a parameter is overwritten); "
-            "workaround: one image at a time; see https://example.org/1"
+            f"*warn: second-image makes test_second_image fail, as it is known to; {remedy}.",
+            f"XFAIL*second-image: the second image fails (a parameter is overwritten); {remedy}",
         ]
     )
+
+
+def test_a_bug_without_a_workaround_says_that_none_is_known(toy_project):
+    """So nobody looks for one in the declarations."""
+    result = toy_project.run(options={"second_image": "axis remapping"}, bugs_toml=bug_toml(">=1"))
+    result.stdout.fnmatch_lines(["XFAIL*(a parameter is overwritten); no workaround is known"])
 
 
 def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(toy_project):
@@ -35,6 +42,13 @@ def test_a_known_bug_that_no_longer_fails_makes_the_run_say_so(toy_project):
             "second-image no longer fails on toy-bf16-synthetic@fake*",
         ]
     )
+
+
+def test_the_edit_is_for_the_file_that_declares_the_bug(toy_project):
+    """Any file of the user's folder may, and the folder need not have a bugs.toml."""
+    result = toy_project.run(tiers_toml=TIERS + bug_toml(">=1"))
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["--- a/tiers.toml", '-versions = ">=1"', '+versions = ">=1,<*"'])
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_declared_models_of_a_tier_are_listed_fast_and_without_model_librari
     import subprocess
     import sys
 
-    from qualification.core.paths import home
+    from qualification.core.paths import PACKAGE
 
     script = (
         "import sys, pytest, socket\n"
@@ -118,7 +118,11 @@ def test_the_declared_models_of_a_tier_are_listed_fast_and_without_model_librari
         "sys.exit(code)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=home(), timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("qwen2.5-vl-7b-4bit@mlx", "smolvlm-500m", "phi-3.5-vision", "moondream2"):

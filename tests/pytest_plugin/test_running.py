@@ -38,6 +38,14 @@ def test_a_deployment_that_does_not_load_fails_once(toy_project):
     result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake*failed*"])
 
 
+def test_weights_that_are_not_at_their_path_say_nothing_about_the_model(toy_project):
+    """The tests are skipped with the path; the verdict is no failure."""
+    result = toy_project.run(weights="hub", path="nowhere")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines([f"SKIPPED*{toy_project.declarations}/nowhere: no such folder*"])
+    result.stdout.fnmatch_lines(["toy-bf16@fake *inconclusive (untested)*"])
+
+
 def test_terminal_escapes_and_surrogates_in_a_failure_are_disarmed(toy_project):
     """What a library says is shown and kept, but acts on nothing."""
     suite = r"""

@@ -2,10 +2,14 @@
 
 import pytest
 
-from qualification.core.results import Check, Trial
+from qualification.core.protocol import LoadReport
+from qualification.core.results import Check, Results, Trial
 from qualification.judging.baselines.storage import accept
+from qualification.models.loading import load_registry
 from qualification.results.conclude import conclude, keep
+from qualification.results.rows import rejected, rows
 from qualification.results.store import Store
+from qualification.results.terminal import verdicts
 from qualification.session.journal import Journal, Run
 from tests.support.stored_sample import session as stored_session
 from tests.support.verdict_sample import AIR, GOOD, PASSED, REAL, findings_of, trials
@@ -51,6 +55,34 @@ def test_a_deployment_that_does_not_fit_is_judged_by_its_prediction(run, tmp_pat
     run.journal.does_not_fit[REAL.identifier] = "predicted 40 GB"
     (verdict,) = conclude(run, tmp_path)
     assert (verdict.name, verdict.findings[0].sentence) == ("does_not_fit", "Predicted 40 GB.")
+
+
+def test_the_verdict_says_what_to_do_about_a_known_bug_that_showed(run, tmp_path):
+    """By the declarations that the run was made with."""
+    bug = load_registry().bugs[0]
+    run.journal.checks.append(
+        Check(REAL.identifier, "state", "test_again", "xfailed", known_bug=bug.identifier)
+    )
+    (verdict,) = conclude(run, tmp_path, [bug])
+    ((_, sentence),) = findings_of(verdict, "known_bug")
+    assert f"workaround: {bug.workaround}; see {bug.issue}" in sentence
+    assert any(bug.workaround in line for line in verdicts(NOW.machine, (), [verdict]))
+
+
+def test_the_roofline_is_that_of_the_files_that_were_loaded(run, tmp_path):
+    """Verdict, table and acceptance have it alike; a name alone would have let the speed pass."""
+    read = int(NOW.machine.bandwidth / 20)
+    report = LoadReport(1.0, 1.0, 0.5, "gpu", 5 * 10**9, "", {}, decode_bytes=read)
+    run.journal.load_reports[REAL.identifier] = report
+    judged = conclude(run, tmp_path)
+    ((status, sentence), *_) = findings_of(judged[0], "decode_tps")
+    assert status == "fail"
+    assert "is over 20.0 tok/s" in sentence
+    results = Results(NOW, judged, run.journal.trials, (PASSED,), run.journal.load_reports)
+    registry = load_registry()
+    (row,) = rows(results, registry)
+    assert row.roofline_tps == pytest.approx(20, rel=0.01)
+    assert rejected(REAL.identifier, results, registry) == row.rejected != ""
 
 
 def test_a_session_is_stored_whole(run, tmp_path):

@@ -1,6 +1,9 @@
 """The conformance table of the servers."""
 
+from dataclasses import replace
+
 from qualification.core.results import Check
+from qualification.models.known_bugs import remedy
 from qualification.models.loading import load_registry
 from qualification.results.conformance_table import (
     REQUIREMENTS,
@@ -67,10 +70,30 @@ def test_a_known_bug_has_a_footnote_with_title_workaround_and_issue():
         (LLAMA, "test_refuses[bad_json]", "xfailed", bug.identifier),
         (MLX, "test_refuses[no_body]", "passed"),
     )
-    assert result.notes == (Footnote(bug.identifier, bug.title, bug.workaround, bug.issue),)
+    assert result.notes == (Footnote(bug.identifier, bug.title, remedy(bug)),)
     ((_, rows),) = result.sections
     assert rows[0] == ("no body", (RequirementCell("known bug", 1), RequirementCell("yes")))
     assert rows[1] == ("bad JSON", (RequirementCell("known bug", 1), RequirementCell("undeclared")))
+
+
+def test_a_footnote_leads_to_the_issue_and_says_where_no_workaround_is_known():
+    """A bug that is no longer declared has its name alone."""
+    bugs = [
+        replace(REGISTRY.bugs[0], identifier="tracked", workaround="", issue="library#1"),
+        replace(REGISTRY.bugs[0], identifier="untracked", workaround="", issue=""),
+    ]
+    checks = tuple(
+        Check(LLAMA, "conformance", test, "xfailed", "", identifier)
+        for test, identifier in (
+            ("test_refuses[no_body]", "tracked"),
+            ("test_refuses[bad_json]", "untracked"),
+            ("test_refuses[no_content]", "gone"),
+        )
+    )
+    for text in render(results(checks=checks), replace(REGISTRY, bugs=tuple(bugs))).values():
+        assert "; no workaround is known; see library" in text
+        assert text.count("no workaround is known") == 2
+        assert "gone" in text
 
 
 def test_the_worst_outcome_of_a_test_counts():
@@ -101,14 +124,14 @@ def test_both_documents_have_the_table():
         "| bad JSON | known bug (1) |"
     ]
     (note,) = [line for line in document if line.startswith("1. `llama-server-500`")]
-    assert "Workaround: do not retry a request" in note
+    assert "; workaround: do not retry a request" in note
 
 
 def test_every_test_of_the_suite_has_a_row():
     """A test that is added or renamed gets a sentence of its own."""
-    from qualification.core.paths import home
+    from qualification.core.paths import PACKAGE
 
-    suite = (home() / "qualification/suites/test_conformance.py").read_text()
+    suite = (PACKAGE.parent / "qualification/suites/test_conformance.py").read_text()
     rows = {test for texts in REQUIREMENTS.values() for test in texts}
     assert {row.partition("[")[0] for row in rows} == {
         line.removeprefix("def ").partition("(")[0]

@@ -207,13 +207,17 @@ def test_wrong_answers_for_a_known_reason_are_not_called_usable():
 
 
 def test_a_known_bug_is_shown_with_its_workaround_and_issue(registry):
-    """A reader's next question is how to avoid it; a dash where none is declared."""
+    """A reader's next question is how to avoid it; where none is known, the table says so."""
+    untold = replace(registry.bugs[0], identifier="untold", workaround="")
+    registry = replace(registry, bugs=(*registry.bugs, untold))
     for name, text in render(results(), registry).items():
         line = next(line for line in text.splitlines() if "llava-state-corruption" in line)
         assert "use mlx-vlm 0.4.1 or later" in line
         assert "mlx-vlm#821" in line
         line = next(line for line in text.splitlines() if "qwen2.5-vl-two-images" in line)
         assert line.endswith("<td>–</td></tr>" if name.endswith("html") else " | – |")
+        line = next(line for line in text.splitlines() if "untold" in line)
+        assert "none is known" in line
 
 
 def test_a_report_of_many_trials_takes_no_time(registry):

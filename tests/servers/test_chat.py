@@ -27,8 +27,8 @@ def test_the_parts_of_a_message_keep_their_order():
     }
 
 
-def test_a_request_has_images_by_url_and_an_answer_as_one_text():
-    """Some servers refuse an assistant's turn that is a list of parts."""
+def test_a_request_has_images_by_url_and_text_alone_as_one_text():
+    """The templates of text models, and some servers for an answer, take no list of parts."""
     user, assistant = (
         as_request(message, lambda part: f"url of {part.value}") for message in TURNS
     )
@@ -37,6 +37,8 @@ def test_a_request_has_images_by_url_and_an_answer_as_one_text():
         {"type": "text", "text": "What is it?"},
     ]
     assert assistant == {"role": "assistant", "content": "A square."}
+    question = as_request(Message("user", (TEXT, Part("text", " Say."))), str)
+    assert question == {"role": "user", "content": "What is it? Say."}
 
 
 def test_the_parts_of_one_kind_come_from_the_whole_conversation():

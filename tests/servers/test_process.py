@@ -21,12 +21,12 @@ from qualification.core.errors import (
     SelectionError,
     WorkerTimedOut,
 )
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 from qualification.machine.gpu_memory import DevicePeak
 from qualification.servers import ports
 from qualification.servers.process import ServerCommand, ServerProcess
 
-TOY = home() / "tests/support/toy_server.py"
+TOY = PACKAGE.parent / "tests/support/toy_server.py"
 
 
 def toy(*options, **environment):

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from benchmarks.servers import cycles as server_cycles
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 from qualification.servers import ports
 
-ROOT = home()
-TOY = home() / "tests/support/toy_server.py"
+ROOT = PACKAGE.parent
+TOY = PACKAGE.parent / "tests/support/toy_server.py"
 ALLOWED_S = 20
 
 PARENT = """

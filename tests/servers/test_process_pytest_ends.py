@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qualification.core.paths import home
+from qualification.core.paths import PACKAGE
 
 TEST = """
 import os, time, pytest
@@ -37,11 +37,11 @@ def test_a_run_that_ends_in_any_way_takes_its_server_with_it(tmp_path, ends):
     run = subprocess.Popen(
         [
             *(sys.executable, "-m", "pytest", str(tmp_path / "test_it.py"), "-q"),
-            *("-p", "qualification.pytest_plugin", "-p", "no:cacheprovider"),
+            *("-p", "no:cacheprovider"),
             *("--rootdir", str(tmp_path), "-k", "smolvlm and llama_cpp.server"),
             *("--results", "none", "-m", "canary"),
         ],
-        cwd=home(),
+        cwd=PACKAGE.parent,
         env=os.environ | {"READY": str(ready), "ENDS": ends, "TMPDIR": str(tmp_path / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

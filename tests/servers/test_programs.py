@@ -1,5 +1,6 @@
 """The programs that serve a model: command lines, request fields, and what is missing."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -7,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qualification.core.paths import home
+from qualification.core.paths import canaries
 from qualification.core.protocol import GenerateRequest, LoadRequest
 from qualification.servers import programs
 from qualification.servers.programs import PROGRAMS, any_extra, end_tokens
 
-CANARY = home() / "fixtures/canaries/smolvlm"
+CANARY = canaries() / "smolvlm"
 FOLDER = Path("/weights/some-model")
 NAMES = pytest.mark.parametrize("name", PROGRAMS)
 
@@ -74,6 +75,14 @@ def test_a_gguf_is_served_with_its_projector_and_context(name):
     assert PROGRAMS[name].served_as(FOLDER) in words
 
 
+@pytest.mark.parametrize("name", ["llama-server", "llama_cpp.server"])
+def test_a_text_model_is_served_without_a_projector(name):
+    """No option for one, and the model's own chat template."""
+    words = PROGRAMS[name].command(load_request(name, mmproj_file=""), FOLDER, "python")
+    assert option(words, "--model") == str(FOLDER / "m.gguf")
+    assert not {"--mmproj", "--clip_model_path", "--chat_format", str(FOLDER)} & set(words)
+
+
 @pytest.mark.parametrize("name", ["mlx_vlm.server", "transformers-serve"])
 def test_remote_code_is_off_unless_the_request_allows_it(name):
     """The code of a model's files is hostile."""
@@ -130,10 +139,24 @@ def test_missing_distributions_are_named_with_the_command_that_installs_them():
     assert programs.missing("url") == ""
 
 
+def test_what_a_program_of_another_package_lacks_is_no_extra_of_ours(monkeypatch):
+    """Its distributions by name; then what the program itself says."""
+    program = dataclasses.replace(
+        PROGRAMS["mlx_vlm.server"], name="acme", needs=("acme-lib",), absent=lambda: "no acme here"
+    )
+    monkeypatch.setitem(PROGRAMS, "acme", program)
+    sentence = "acme needs acme-lib; install it with: pip install acme-lib"
+    assert programs.missing("acme", {}) == sentence
+    assert programs.missing("acme", {"acme_lib": "1"}) == "no acme here"
+
+
 def test_a_missing_llama_server_is_reported_with_what_builds_it(built, monkeypatch):
-    """Neither built nor on the PATH."""
+    """Neither built nor on the PATH; only a checkout has a Makefile."""
     monkeypatch.setenv("PATH", str(built))
     assert "make llama-tools" in programs.missing("llama-server")
+    monkeypatch.setattr("qualification.core.paths.is_checkout", lambda: False)
+    assert "install a release of https://" in programs.missing("llama-server")
+    assert "make" not in programs.missing("llama-server")
     assert programs.llama_server_version() == ""
     program_in(built)
     assert programs.missing("llama-server") == ""

@@ -18,7 +18,7 @@ from tests.support.toy_project import NAME, write_declarations
 @pytest.fixture
 def load(tmp_path):
     """``load(**options)``: the toy in a worker; every one is closed at the end."""
-    context = RunContext(session().machine, None, tmp_path / "fixtures", tmp_path / "scratch")
+    context = RunContext(session().machine, None, tmp_path / "scratch")
     loaded = []
 
     def start(**options):

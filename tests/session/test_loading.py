@@ -1,12 +1,13 @@
 """From a declaration to a checked request, and to a worker with its interpreter and limits."""
 
+import shutil
 import sys
 from dataclasses import replace
 
 import pytest
 
 from qualification.core.errors import WeightsError
-from qualification.core.paths import home
+from qualification.core.paths import canaries
 from qualification.models.loading import load_registry
 from qualification.models.synthetic import cache
 from qualification.session import loading
@@ -20,9 +21,7 @@ CANARY = "smolvlm-canary-f32@mlx"
 @pytest.fixture
 def context(tmp_path):
     """A machine of no tier with 24 GB; the environment to qualify has another interpreter."""
-    return RunContext(
-        session().machine, None, home() / "fixtures", tmp_path, python="/environment/bin/python"
-    )
+    return RunContext(session().machine, None, tmp_path, python="/environment/bin/python")
 
 
 @pytest.fixture
@@ -35,29 +34,26 @@ def started(monkeypatch):
 def test_the_request_of_a_canary_has_its_absolute_folder(context):
     """Its files are those of the manifest."""
     request = loading.prepared_request(REGISTRY.deployment(CANARY), context)
-    assert request.path == str(home() / "fixtures/canaries/smolvlm")
+    assert request.path == str(canaries() / "smolvlm")
 
 
 def test_a_canary_that_differs_from_its_manifest_is_refused(context, tmp_path):
     """Before any library reads it."""
-    (tmp_path / "canaries").mkdir()
-    source = home() / "fixtures/canaries"
-    (tmp_path / "canaries/manifest.json").write_bytes((source / "manifest.json").read_bytes())
-    folder = tmp_path / "canaries/smolvlm"
-    folder.mkdir()
-    for file in (source / "smolvlm").iterdir():
-        if file.is_file():
-            (folder / file.name).write_bytes(file.read_bytes())
+    shutil.copy(canaries() / "manifest.json", tmp_path)
+    folder = tmp_path / "smolvlm"
+    shutil.copytree(canaries() / "smolvlm", folder)
     (folder / "config.json").write_text("{}")
+    deployment = REGISTRY.deployment(CANARY)
+    changed = replace(deployment, source=replace(deployment.source, path=str(folder)))
     with pytest.raises(WeightsError, match=r"config\.json: differs from the manifest"):
-        loading.prepared_request(REGISTRY.deployment(CANARY), replace(context, fixtures=tmp_path))
+        loading.prepared_request(changed, context)
 
 
 def test_synthetic_weights_are_made_within_the_memory_limit(context, monkeypatch, tmp_path):
     """The request has the folder that was made."""
     limits = []
 
-    def ready(deployment, fixtures, *, memory_limit):
+    def ready(deployment, *, memory_limit):
         limits.append(memory_limit)
         return tmp_path
 

@@ -6,7 +6,7 @@ from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Condition
 from qualification.models.loading import load_registry
 from qualification.session.journal import Journal, Run
-from qualification.session.merge import merged, packed, parallel_condition, parts_of
+from qualification.session.merge import merged, packed, parallel_condition
 from tests.support.session_sample import session, trials
 
 REGISTRY = load_registry()
@@ -49,8 +49,3 @@ def test_a_condition_that_was_unfit_in_one_part_is_unfit_in_the_merged_run():
     run = merged(parts, REGISTRY.deployments(), None)
     fit = {condition.name: condition.fit for condition in run.record.conditions}
     assert fit == {"load": False, "parallel": False}
-
-
-def test_a_process_that_crashed_gives_no_part():
-    """The other processes' parts are used."""
-    assert parts_of([{}, {"qualification": "text"}]) == ["text"]

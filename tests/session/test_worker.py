@@ -63,6 +63,26 @@ def test_loads_and_answers(worker):
 
 
 @pytest.mark.parametrize(
+    ("declared", "cache"),
+    [
+        ({}, "/users/hub"),
+        ({"HF_HOME": "/declared"}, "/declared/hub"),
+        ({"TRANSFORMERS_CACHE": "/old"}, "/old"),
+    ],
+)
+def test_a_workers_caches_are_one_folder(monkeypatch, declared, cache):
+    """Also where a declaration moves the hub's: the library reads both variables."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", "/users")
+    with Worker(environment=declared) as started:
+        started.memory()  # until it answers, the kernel may show an empty environment
+        environment = psutil.Process(started.pid).environ()
+    assert environment["TRANSFORMERS_CACHE"] == cache
+    assert environment["HF_HOME"] == declared.get("HF_HOME", "/users")
+
+
+@pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
         ("segfault", WorkerCrashed, "SIGSEGV"),

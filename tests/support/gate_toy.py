@@ -2,7 +2,6 @@
 
 import sys
 import textwrap
-from pathlib import Path
 
 from qualification.models.loading import load_registry
 from qualification.session.context import RunContext
@@ -75,6 +74,6 @@ def run(folder, declared, a, b):
         Built(spec, python, "", {}, "3.11") for spec, python in ((recorded.a, a), (recorded.b, b))
     )
     registry = load_registry(declared).with_weights("synthetic")
-    context = RunContext(recorded.plan.machine, None, Path("none"), folder / "scratch")
+    context = RunContext(recorded.plan.machine, None, folder / "scratch")
     with Gate(recorded, journal, [registry.deployment(NAME)], environments, context) as gate:
         return gate.run()

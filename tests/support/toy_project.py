@@ -82,12 +82,15 @@ def write_declarations(
     bugs_toml="bugs = []\n",
     **source,
 ):
-    """Write a folder that declares the toy and nothing else; ``source`` goes over its source."""
+    """Write a folder that declares the toy and takes nothing that ships.
+
+    ``source`` goes over the toy's source.
+    """
     source = {"backend": "fake", "quantisation": "bf16", "weights": "synthetic"} | source
     model = {"name": "toy", "family": "toy", "parameters": parameters, "licence": "MIT"}
     model |= {"capabilities": capabilities, "skills": skills}
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["[[models]]", *_lines(model), "[[models.sources]]", *_lines(source)]
+    lines = ["shipped = false", "[[models]]", *_lines(model), "[[models.sources]]", *_lines(source)]
     (folder / "models.toml").write_text("\n".join(lines) + "\n")
     texts = {"tiers": tiers_toml, "chips": chips_toml, "bugs": bugs_toml}
     for name, text in texts.items():
@@ -114,7 +117,8 @@ class ToyProject:
         write_declarations(self.declarations, **declared)
         if suite:
             self._pytester.makepyfile(test_suite=textwrap.dedent(suite))
-        options = ("-p", "qualification.pytest_plugin", "--declarations", self.declarations, "-ra")
+            arguments = (*arguments, "test_suite.py")
+        options = ("--declarations", self.declarations, "-ra")
         return self._pytester.runpytest_subprocess(*options, *arguments)
 
     def metrics(self):

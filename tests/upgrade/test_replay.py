@@ -5,6 +5,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from qualification.core.errors import DeclarationError, SelectionError
+from qualification.models.known_bugs import concerns, in_range, remedy
 from qualification.models.loading import load_registry
 from qualification.upgrade.gate.records import CHECKS
 from qualification.upgrade.replay import (
@@ -39,6 +40,24 @@ def test_an_entry_names_canaries_and_checks_that_there_are(regression):
     for name in regression.deployments:
         assert registry.deployment(name).source.weights == "canary"
     assert {check.partition("[")[0] for check in regression.caught_by} <= set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "regression",
+    [entry for entry in CATALOGUE.regressions if entry.known_bug],
+    ids=lambda entry: entry.identifier,
+)
+def test_an_entry_of_a_known_bug_is_in_its_range_where_it_is_bad(regression):
+    """And out of it where it is good."""
+    registry = load_registry()
+    (bug,) = [bug for bug in registry.bugs if bug.identifier == regression.known_bug]
+    for side, is_bad in (("good", False), ("bad", True), ("fixed", False)):
+        for pin in getattr(regression, side):
+            if Requirement(pin).name == bug.package:
+                version = pin.partition("==")[2]
+                assert in_range(version, bug.versions) == is_bad
+    for name in regression.deployments:
+        assert concerns(bug, registry.deployment(name).declared_as)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +113,21 @@ def test_the_record_counts_the_outcomes():
     assert "1 caught, 1 false alarm, 1 not installable" in text
     assert "mlx-vlm 0.6.3 → 0.6.4" in text
     assert len(as_json(replayed, CATALOGUE, "2026-01-01")["pairs"]) == 3
+
+
+def test_the_record_says_what_to_do_about_each_regression():
+    """Where it was reported, and the workaround of its known bug."""
+    (known, *_) = [entry for entry in CATALOGUE.regressions if entry.known_bug]
+    (unknown, *_) = [entry for entry in CATALOGUE.regressions if not entry.known_bug]
+    replayed = [
+        Replayed(entry.identifier, entry.row, "bad", "pass", (), "missed", "", 60.0, {}, {})
+        for entry in (known, unknown)
+    ]
+    bugs = load_registry().bugs
+    (bug,) = [bug for bug in bugs if bug.identifier == known.known_bug]
+    lines = document(replayed, CATALOGUE, "2026-01-01", bugs).splitlines()
+    assert f"| {known.identifier} | {known.source} | `{bug.identifier}`, {remedy(bug)} |" in lines
+    assert f"| {unknown.identifier} | {unknown.source} | not declared |" in lines
 
 
 def test_an_unknown_key_in_the_catalogue_is_an_error(tmp_path):

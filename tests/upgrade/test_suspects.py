@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import qualification.upgrade.suspects
+from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
+from qualification.core.libraries import LIBRARIES
 from qualification.core.results import Finding, Session, Verdict
 from qualification.judging.baselines.storage import accept
+from qualification.judging.library_versions import principal_libraries
+from qualification.models.loading import load_registry
+from qualification.servers.programs import PROGRAMS
+from qualification.upgrade.gate.plan import GateRequest, choose_deployments
 from qualification.upgrade.suspects import Suspect, gate_command, run_gates, suspects
-from tests.support.stored_sample import NAME, NEW, OLD, figures, session
+from tests.support.stored_sample import MACHINE, NAME, NEW, OLD, figures, session
+
+SERVERS = [
+    deployment
+    for deployment in load_registry().deployments()
+    if deployment.source.backend == "server" and deployment.model.name == "smolvlm-canary"
+]
+"""A deployment of each server program that ships."""
 
 NOW = session("now", versions=NEW)
 
@@ -129,6 +143,11 @@ def test_a_baseline_that_is_gone_hides_no_other_suspect(tmp_path: Path) -> None:
         gate_command(gone)
 
 
+def test_every_server_program_that_ships_has_a_canary_on_it() -> None:
+    """So the tests of suspects leave none out."""
+    assert {server.source.place for server in SERVERS} == set(PROGRAMS)
+
+
 def test_a_backend_whose_versions_nobody_recorded_has_no_environment(tmp_path: Path) -> None:
     """A server's, say."""
     accept(tmp_path, session("old"), figures("x@server"))
@@ -136,16 +155,48 @@ def test_a_backend_whose_versions_nobody_recorded_has_no_environment(tmp_path: P
     assert suspect.problem == "the versions of the engine 'server' are not recorded"
 
 
-def test_a_server_is_gated_by_the_versions_of_the_library_behind_it(tmp_path: Path) -> None:
-    """llama-server's are those of llama-cpp-python; mlx has nothing to do with it."""
-    name = "smolvlm-canary-f32@llama-server"
-    older = {**OLD, "llama-cpp-python": "0.3.15"}
-    accept(tmp_path, session("old", versions=older), figures(name))
-    now = session("now", versions={**NEW, "llama-cpp-python": "0.3.16"})
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.identifier)
+def test_a_servers_suspect_starts_a_gate_that_compares_its_engine(
+    tmp_path: Path, server: Deployment
+) -> None:
+    """Servers are not gated, so the gate asks the same model on the engine, in process."""
+    engine, name = server.source.engine, server.identifier
+    old = dict.fromkeys(LIBRARIES, "1.0") | {"num2words": "1.0"}
+    new = old | dict.fromkeys(principal_libraries(engine), "2.0")
+    accept(tmp_path, session("old", versions=old), figures(name))
+    now = session("now", versions=new)
     (suspect,) = found_in(tmp_path, verdict("load_s", deployment=name), now=now)
+    assert suspect.problem == ""
+    moved = [f"{library} 1.0 (now 2.0)" for library in principal_libraries(engine)]
+    assert suspect.differs.replace(" and ", ", ") == ", ".join(moved)
     assert suspect.environment is not None
-    assert suspect.environment.pins == ("llama-cpp-python==0.3.15", "numpy==2.4.6")
-    assert suspect.differs == "llama-cpp-python 0.3.15 (now 0.3.16)"
+    pinned = {pin.partition("==")[0] for pin in suspect.environment.pins}
+    assert set(principal_libraries(engine)) <= pinned
+    words = gate_command(suspect)
+    request = GateRequest(models=(words[words.index("--models") + 1],), weights="canary")
+    (gated,) = choose_deployments(load_registry(), request, MACHINE, None, [old, new])
+    assert (gated.model, gated.source.backend) == (server.model, engine)
+    assert gated.source.quantisation == server.source.quantisation
+
+
+def test_a_server_whose_model_is_not_declared_on_its_engine_has_no_gate(tmp_path: Path) -> None:
+    """The problem names the deployment that a gate would need."""
+    (server, *_) = SERVERS
+    alone = replace(server.model, sources=(server.source,))
+    registry = replace(load_registry(), models=(alone,))
+    accept(tmp_path, session("old"), figures(server.identifier))
+    judged = verdict("load_s", deployment=server.identifier)
+    now = session("now", versions={**NEW, "llama-cpp-python": "0.3.16"})
+    accept(
+        tmp_path,
+        session("older", versions={**OLD, "llama-cpp-python": "0.3.15"}),
+        figures(server.identifier),
+    )
+    (suspect,) = suspects([judged], tmp_path, now, registry, now.environment.versions)
+    assert suspect.environment is None
+    assert suspect.problem == (
+        f"a server is gated by its engine, and {server.on_engine} is not declared"
+    )
 
 
 def test_a_session_without_a_suspect_starts_nothing(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
-"""llama-cpp-python: a GGUF with its mmproj, in this process.
+"""llama-cpp-python: a GGUF in this process, with its mmproj or as a model of text alone.
 
 There are two code paths through the library. A request that ends by itself takes the path of its
 users, ``create_chat_completion`` streamed, whose Python decodes the whole text again for every
 token. A request of a fixed length, which is the timed kind, takes that path as far as the prefill;
 its tokens then come from the library's own ``Llama.generate`` (evaluate, sample), and its text is
 decoded at the end. So decoding speed is that of ``Llama.generate``; the time to first token is the
-same on both paths.
+same on both paths. Without a projector the library reuses what a prompt has in common with the one
+before it; here every request starts from nothing, as with one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.llamacpp.mtmd_calls import Counted
 from qualification.backends.page_cache import drop_pages, page_cache
 from qualification.backends.shims import amx_tiles
-from qualification.backends.snapshots import resolve, total_bytes
+from qualification.backends.snapshots import resolve, total_bytes, weight_files
 from qualification.core.errors import BackendFailed
 from qualification.core.libraries import library_versions
 from qualification.core.protocol import (
@@ -37,7 +38,7 @@ _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tok
 
 
 class Backend:
-    """Holds one ``Llama`` with its multimodal handler."""
+    """Holds one ``Llama``, with its multimodal handler where there is a projector."""
 
     def __init__(self) -> None:
         self._llama: Any = None
@@ -49,6 +50,7 @@ class Backend:
         self._calls: Any = None
         self._fixed: GenerateRequest | None = None
         self._folder = Path()
+        self._is_text_only = False
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
@@ -60,12 +62,15 @@ class Backend:
         notes = amx_tiles.avoid_if_broken()
         folder, revision = resolve(request)
         self._folder = folder
-        files = [folder / request.model_file, folder / request.mmproj_file]
+        files = weight_files(request, folder)
+        self._is_text_only = not request.mmproj_file
         if request.cold:
             drop_pages(files)
         pages = page_cache(files)
         start = clock()
-        handler = MTMDChatHandler(clip_model_path=str(files[1]), verbose=False)
+        handler = None
+        if not self._is_text_only:
+            handler = MTMDChatHandler(clip_model_path=str(files[1]), verbose=False)
         self._llama = llama_cpp.Llama(
             str(files[0]),
             chat_handler=handler,
@@ -74,7 +79,9 @@ class Backend:
             verbose=False,
             **request.options,
         )
-        self._calls = handler._mtmd_cpp = Counted(handler._mtmd_cpp)
+        self._calls = Counted(handler and handler._mtmd_cpp)
+        if handler is not None:
+            handler._mtmd_cpp = self._calls
         self._llama.generate = self._timed(self._llama.generate)
         self._batch = self._llama.n_batch
         self._llama.eval = self._evaluated(self._llama.eval)
@@ -119,7 +126,7 @@ class Backend:
         finish = None
         self._llama.n_batch = min(self._batch, request.prefill_chunk or self._batch)
         for chunk in self._llama.create_chat_completion(
-            [as_chat(message, _image) for message in request.messages],
+            [self._chat(message) for message in request.messages],
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             seed=request.seed,
@@ -153,7 +160,7 @@ class Backend:
             margins=tuple((self._margins or ())[: len(ids)]),
             phases=phases.phases() if phases is not None else None,
             image_tokens_expected=expected_tokens.expected(
-                self._folder, request, expected_tokens.LLAMA_CPP
+                self._folder, request, in_llama_cpp=True
             ),
         )
 
@@ -204,12 +211,14 @@ class Backend:
         return evaluate
 
     def _completed(self, original: Any) -> Any:
-        """Llama.create_completion, which the handler calls after its prefill.
+        """Llama.create_completion, which the multimodal handler calls after its prefill.
 
         A fixed length is decoded here and not by the original, whose Python would be timed too.
         """
 
         def complete(*args: Any, **kwargs: Any) -> Any:
+            if self._is_text_only:
+                self._begin_text(kwargs["prompt"])
             request = self._fixed
             if request is None:
                 return original(*args, **kwargs)
@@ -234,6 +243,24 @@ class Backend:
             return iter(())
 
         return complete
+
+    def _begin_text(self, prompt: Sequence[int]) -> None:
+        """What the multimodal handler does before a prefill: count, forget the prompt before."""
+        self._calls.prompt_tokens = len(prompt)
+        if self._calls.phases is not None:
+            self._calls.phases.preprocessed()
+        self._llama.reset()
+        self._llama._ctx.kv_cache_clear()
+
+    def _chat(self, message: Message) -> dict[str, Any]:
+        """A message as the chat template takes it: one of a text model takes texts, no parts."""
+        if not self._is_text_only:
+            return as_chat(message, _image)
+        if any(part.kind != "text" for part in message.parts):
+            raise BackendFailed(
+                "llama.cpp takes no images without a projector: declare the model's mmproj_file"
+            )
+        return {"role": message.role, "content": "".join(part.value for part in message.parts)}
 
     def _endless(self, original: Any) -> Any:
         """Llama's sampler after a bias of −∞ on every token that ends an answer.

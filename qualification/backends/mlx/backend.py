@@ -14,7 +14,7 @@ from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.mlx import moondream2_canary, phi3_v_canary, phi3_v_chat, releases
 from qualification.backends.page_cache import drop_pages, page_cache
 from qualification.backends.shims import remote_code
-from qualification.backends.snapshots import resolve, total_bytes
+from qualification.backends.snapshots import resolve, total_bytes, weight_files
 from qualification.core.libraries import library_versions
 from qualification.core.protocol import (
     GenerateRequest,
@@ -66,7 +66,7 @@ class Backend:
         notes += moondream2_canary.resize_if_canary(folder)
         if request.chat_template:
             self._template = {"chat_template": request.chat_template}
-        files = sorted(folder.glob("*.safetensors"))
+        files = weight_files(request, folder)
         if request.cold:
             drop_pages(files)
         pages = page_cache(files)

@@ -27,7 +27,7 @@ from qualification.backends.server.stream import Streamed, read, timed
 from qualification.backends.server.tokens import Tokeniser, token_times
 from qualification.backends.shims import amx_tiles
 from qualification.backends.shims.amx_tiles import NOT_REPACKED
-from qualification.backends.snapshots import resolve, total_bytes
+from qualification.backends.snapshots import resolve, total_bytes, weight_files
 from qualification.core.errors import BackendFailed, BackendUnavailable, WeightsUnavailable
 from qualification.core.libraries import LIBRARIES
 from qualification.core.protocol import (
@@ -40,6 +40,7 @@ from qualification.core.protocol import (
     Part,
     Phases,
 )
+from qualification.core.servers import ServerProgram
 from qualification.servers import programs
 from qualification.servers.chat import as_request, data_url, of_kind
 from qualification.servers.client import client
@@ -84,7 +85,7 @@ class Backend:
         self._folder = folder
         python = python or sys.executable
         process, notes = self._prepare(program, request, python)
-        files = _weights(request, folder)
+        files = weight_files(request, folder)
         if request.cold:
             drop_pages(files)
         pages = page_cache(files)
@@ -97,8 +98,9 @@ class Backend:
         load_s = clock() - start
         self._tokeniser = Tokeniser(folder, process.url)
         self._print_log()
-        versions = programs.versions_under(python, LIBRARIES)
-        versions["llama-server"] = programs.llama_server_version()
+        versions = programs.versions_under(python, (*LIBRARIES, program.package))
+        if program.version is not None:
+            versions[program.package] = program.version()
         log = process.log()
         printed = (note for note in (DECLARED, DECODED, NOT_REPACKED) if note in log)
         return LoadReport(
@@ -164,7 +166,7 @@ class Backend:
             self._process = None
 
     def _prepare(
-        self, program: programs.ServerProgram, request: LoadRequest, python: str
+        self, program: ServerProgram, request: LoadRequest, python: str
     ) -> tuple[ServerProcess, tuple[str, ...]]:
         """The process of a program, not started yet, and notes for the record."""
         words = program.command(request, self._folder, python)
@@ -355,9 +357,3 @@ class Backend:
             sys.stderr.write(text[self._logged :])
             sys.stderr.flush()
             self._logged = len(text)
-
-
-def _weights(request: LoadRequest, folder: Path) -> list[Path]:
-    if request.model_file:
-        return [folder / request.model_file, folder / request.mmproj_file]
-    return sorted(folder.glob("*.safetensors"))

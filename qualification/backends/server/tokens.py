@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+READ_S = 0.5e-3
+"""Pieces that follow each other faster came in one read: they had waited in a buffer."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,14 @@ def token_times(pieces: Sequence[Piece], count: int) -> tuple[float, ...]:
     If there are as many pieces as tokens, each piece is a token. If the pieces report the number of
     tokens so far, each token has the time of the first piece that contains it. Otherwise the first
     token has the time of the first piece, the last token that of the last piece, and the tokens
-    between are spread evenly, so that only a rate over all of them has a meaning.
+    between are spread evenly, so that only a rate over all of them has a meaning. Of a burst, all
+    tokens but the first have the time of the last piece, so that there is no rate.
     """
     if not pieces or count < 1:
         return ()
     begin_s, end_s = pieces[0].time_s, pieces[-1].time_s
+    if count > 2 and is_burst(pieces):
+        return (begin_s, *[end_s] * (count - 1))
     if len(pieces) == count:
         return tuple(piece.time_s for piece in pieces)
     if all(piece.so_far is not None for piece in pieces):
@@ -40,6 +47,18 @@ def token_times(pieces: Sequence[Piece], count: int) -> tuple[float, ...]:
         return (begin_s,)
     step_s = (end_s - begin_s) / (count - 1)
     return (*(begin_s + step_s * number for number in range(count - 1)), end_s)
+
+
+def is_burst(pieces: Sequence[Piece]) -> bool:
+    """Whether one read brought half of the pieces or more.
+
+    The reader was late then, and their times say how fast it reads, not how fast they were made.
+    """
+    longest = run = 1
+    for before, piece in pairwise(pieces):
+        run = run + 1 if piece.time_s - before.time_s < READ_S else 1
+        longest = max(longest, run)
+    return longest > 1 and 2 * longest >= len(pieces)
 
 
 class Tokeniser:

@@ -133,7 +133,7 @@ def _other_versions(
 
 def newest(sessions: Sequence[AcceptedSession]) -> AcceptedSession:
     """The session that started last; one without a time is older than any that has one."""
-    earliest = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
+    earliest = datetime.datetime.min.replace(tzinfo=datetime.UTC)
     return max(sessions, key=lambda session: when(session.started) or earliest)
 
 
@@ -142,7 +142,7 @@ def when(text: str) -> datetime.datetime | None:
     try:
         time = datetime.datetime.fromisoformat(text.strip().removesuffix("Z"))
         if time.tzinfo is None:
-            return time.replace(tzinfo=datetime.timezone.utc)
-        return time.astimezone(datetime.timezone.utc)
+            return time.replace(tzinfo=datetime.UTC)
+        return time.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         return None

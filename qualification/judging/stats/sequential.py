@@ -21,7 +21,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from qualification.core.metrics import Limits
+from qualification.core.metric_types import Limits
 from qualification.judging.stats.estimators import hodges_lehmann, median
 
 ANALYSIS_PAIRS = (6, 9, 13, 20, 30)

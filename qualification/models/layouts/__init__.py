@@ -1,41 +1,73 @@
 """Which tensors do a model's files hold, by its published config: names, shapes, types and bytes?
 
-Reads nothing but the configs in ``declarations/configs/``. Synthetic weights are written by these
-layouts, and their bytes predict the size of files that are not on this machine. Start with
-:func:`contents`, then ``families``. May import ``core`` and the types of ``tensor_headers``.
+Reads nothing but the model's config: the file that its declaration names, or its local folder's.
+Synthetic weights are written by these layouts, and their bytes predict the size of files that are
+not on this machine. Start with :func:`contents`; each family's own part is in ``families``. May
+import ``core``, ``families`` and the types of ``tensor_headers``.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError
-from qualification.core.paths import DECLARATIONS
+from qualification.core.paths import canaries
 from qualification.models.layouts import gguf_files, safetensors_files
 from qualification.models.tensor_headers import TensorInfo
 
 VERSION = 1
 """Version of all layouts: raised with any change of one, so that caches are made again."""
 
-_CONFIGS = DECLARATIONS / "configs"
 
-
-def declared(model: str) -> dict[str, Any]:
-    """The committed file of a model: its ``config.json`` and its processor's settings.
+def declared(deployment: Deployment) -> dict[str, Any]:
+    """The files of a deployment's model by name: ``config.json``, and its processor's settings.
 
     Raises DeclarationError for a model that has none.
     """
-    file = _CONFIGS / f"{model}.json"
-    if not file.is_file():
-        raise DeclarationError(
-            f"{model} has no declarations/configs/{file.name}: write the architecture part of its "
-            "published config.json there"
-        )
-    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return document
+    file = _config_file(deployment)
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeclarationError(f"{file}: cannot be read as JSON ({error}); correct it") from error
+    if not isinstance(document, dict):
+        raise DeclarationError(f"{file}: is no JSON object; put the published config.json there")
+    return document if "config.json" in document else {"config.json": document}
+
+
+def canary_folder(deployment: Deployment) -> Path:
+    """The folder whose tokenizer and processor files synthetic weights get.
+
+    The config's file names it: a folder beside it, or a canary that ships. Without a name, the
+    canary that ships of the model's family. Raises DeclarationError where there is none.
+    """
+    beside, model = _config_file(deployment).parent, deployment.model
+    name = str(declared(deployment).get("canary", model.family))
+    is_gguf = BACKENDS[deployment.source.engine].weight_files == "gguf"
+    file = "gguf/model.gguf" if is_gguf else "config.json"
+    for folder in (beside / name, canaries() / name):
+        if (folder / file).is_file():
+            return folder
+    raise DeclarationError(
+        f"{deployment.identifier}: its tokenizer has no source, because {file} is neither in "
+        f"{beside / name} nor in a canary that ships; name a folder that has it as "
+        f'"canary" in configs/{model.name}.json'
+    )
+
+
+def _config_file(deployment: Deployment) -> Path:
+    model, source = deployment.model, deployment.source
+    if model.config:
+        return Path(model.config)
+    if source.path:
+        return Path(source.path) / "config.json"
+    raise DeclarationError(
+        f"{model.name} has no configs/{model.name}.json beside its declaration: write the "
+        "architecture part of its published config.json there"
+    )
 
 
 def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
@@ -44,13 +76,13 @@ def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
     Raises DeclarationError where the model, the family or the quantisation has no layout.
     """
     source = deployment.source
-    config = declared(deployment.model.name)["config.json"]
+    config = declared(deployment)["config.json"]
     if BACKENDS[source.engine].weight_files == "gguf":
-        kind = gguf_files.mmproj_type(source.mmproj_file)
-        return {
-            source.model_file: gguf_files.text_model(config, source.quantisation),
-            source.mmproj_file: gguf_files.mmproj(config, kind),
-        }
+        files = {source.model_file: gguf_files.text_model(config, source.quantisation)}
+        if source.mmproj_file:
+            kind = gguf_files.mmproj_type(source.mmproj_file)
+            files[source.mmproj_file] = gguf_files.mmproj(config, kind)
+        return files
     if source.quantisation in safetensors_files.DTYPES:
         return {"model.safetensors": safetensors_files.plain(config, source.quantisation)}
     if source.engine == "mlx" and source.quantisation in safetensors_files.BITS:

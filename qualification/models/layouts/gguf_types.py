@@ -1,4 +1,4 @@
-"""The type that ``llama-quantize`` gives each matrix of a text model, and the bytes of each type.
+"""The type that ``llama-quantize`` gives each matrix of a text model.
 
 After ``llama_tensor_get_type`` of llama.cpp (``src/llama-quant.cpp``) without an importance
 matrix, for dense models under 70 billion parameters: the output gets more bits, and in Q4_K_M so do
@@ -8,18 +8,7 @@ half of the value and down projections. Rows that are no multiple of a block fal
 from __future__ import annotations
 
 from qualification.core.errors import DeclarationError
-
-BLOCKS: dict[str, tuple[int, int]] = {
-    "F32": (1, 4),
-    "F16": (1, 2),
-    "BF16": (1, 2),
-    "Q8_0": (32, 34),
-    "Q4_0": (32, 18),
-    "Q5_0": (32, 22),
-    "Q4_K": (256, 144),
-    "Q6_K": (256, 210),
-}
-"""Type -> values of a block, bytes of a block (ggml-common.h)."""
+from qualification.models.quantisations import BLOCKS
 
 _BASE = {
     "f32": "F32",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import prod
 
-from qualification.models.layouts.families import published
-from qualification.models.layouts.parts import Config, Shapes
+from qualification.models.families.parts import Config, Shapes
+from qualification.models.families.table import family_of, published
 from qualification.models.tensor_headers import TensorInfo
 
 GROUP = 64
@@ -35,32 +35,6 @@ _NOT_QUANTISED = (
     "multi_modal_projector",
     "patch_merge_mlp",
 )
-
-# Published prefix -> the converter's, the first that fits; None: dropped.
-_RENAMED: dict[str, tuple[tuple[str, str | None], ...]] = {
-    "qwen2_vl": (
-        ("visual.", "vision_tower."),
-        ("model.", "language_model.model."),
-        ("lm_head.", "language_model.lm_head."),
-    ),
-    "smolvlm": (
-        ("model.text_model.", "language_model."),
-        ("lm_head.", "language_model.lm_head."),
-        ("model.", ""),
-    ),
-    "llava_next": (),
-    "phi3_v": (),
-    "moondream1": (
-        ("model.region.", None),
-        ("model.text.wte", "text.model.embed_tokens.weight"),
-        ("model.text.blocks.", "text.model.layers."),
-        ("model.text.post_ln.", "text.model.post_ln."),
-        ("model.text.", "text."),
-        ("model.vision.proj_mlp.", "vision.proj_mlp."),
-        ("model.vision.", "vision.encoder."),
-    ),
-}
-_RENAMED["qwen2_5_vl"] = _RENAMED["qwen2_vl"]
 
 
 def plain(config: Config, quantisation: str) -> tuple[TensorInfo, ...]:
@@ -92,8 +66,9 @@ def mlx_quantised(config: Config, quantisation: str) -> tuple[TensorInfo, ...]:
 
 
 def _converted(config: Config) -> Shapes:
+    family = family_of(config)
+    renamed = family.mlx_names if family else ()
     shapes: Shapes = {}
-    renamed = _RENAMED[config["model_type"]]
     for name, shape in published(config).items():
         old, new = next((pair for pair in renamed if name.startswith(pair[0])), ("", ""))
         if new is None:

@@ -54,7 +54,7 @@ def needed_bytes(deployment: Deployment) -> int:
     return sum(tensor.bytes for tensors in files for tensor in tensors)
 
 
-def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float("inf")) -> Path:
+def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path:
     """The folder with the weights of a deployment, made now if it is not there.
 
     ``memory_limit`` is what this machine can give a model, in bytes. Raises WeightsUnavailable,
@@ -78,7 +78,7 @@ def ready(deployment: Deployment, fixtures: Path, *, memory_limit: float = float
         _require_disk(root, needed, deployment)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft-", dir=root))
         try:
-            _make(deployment, draft, fixtures / "canaries")
+            _make(deployment, draft)
             draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -112,11 +112,11 @@ def remove(entry: Entry) -> None:
         lock.path.unlink(missing_ok=True)
 
 
-def _make(deployment: Deployment, folder: Path, canaries: Path) -> None:
+def _make(deployment: Deployment, folder: Path) -> None:
     started = time.perf_counter()
     source = deployment.source
-    declared = layouts.declared(deployment.model.name)
-    canary = canaries / declared["canary"]
+    declared = layouts.declared(deployment)
+    canary = layouts.canary_folder(deployment)
     files = layouts.contents(deployment)
     is_folder = BACKENDS[source.engine].weight_files == "folder"
     for name, tensors in files.items():
@@ -152,7 +152,7 @@ def _name(deployment: Deployment) -> str:
         layouts.VERSION,
         VERSION,
         SEED,
-        layouts.declared(deployment.model.name),
+        layouts.declared(deployment),
         source.engine,
         source.quantisation,
         source.model_file,

@@ -11,13 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qualification.models.layouts.gguf_files import (
-    ARCHITECTURES,
-    mmproj_type,
-    text_config,
-    vision_layers,
-)
-from qualification.models.layouts.parts import Config, head_width
+from qualification.models.families.parts import Config, head_width
+from qualification.models.families.table import gguf_of
+from qualification.models.layouts.gguf_files import mmproj_type, text_config
 from qualification.models.synthetic.values import chunks
 from qualification.models.synthetic.vocabulary import padding
 from qualification.models.tensor_headers import TensorInfo
@@ -43,8 +39,9 @@ def write_text_model(
 ) -> None:
     """Write a text model; ``canary`` is the GGUF whose tokenizer and template it gets."""
     metadata = _metadata(canary)
-    text, at = text_config(config), ARCHITECTURES[config["model_type"]] + "."
-    epsilon = "layer_norm_epsilon" if at == "phi2." else "layer_norm_rms_epsilon"
+    text, architecture = text_config(config), gguf_of(config).architecture
+    at = f"{architecture}."
+    epsilon = "layer_norm_epsilon" if architecture == "phi2" else "layer_norm_rms_epsilon"
     figures: dict[str, Any] = {
         "general.name": f"{canary.parent.parent.name}, random values",
         "general.file_type": _FILE_TYPES[quantisation.upper()],
@@ -68,7 +65,7 @@ def write_text_model(
     figures["tokenizer.ggml.token_type"] = [*types, *[_NORMAL_TOKEN] * len(more)]
     if scores := metadata.get("tokenizer.ggml.scores"):
         figures["tokenizer.ggml.scores"] = [*scores[0], *[-1e9] * len(more)]
-    _write(file, ARCHITECTURES[config["model_type"]], _replaced(metadata, figures), tensors)
+    _write(file, architecture, _replaced(metadata, figures), tensors)
 
 
 def write_mmproj(
@@ -84,7 +81,7 @@ def write_mmproj(
         f"{_CLIP}patch_size": vision["patch_size"],
         f"{_CLIP}embedding_length": vision["hidden_size"],
         f"{_CLIP}feed_forward_length": vision["intermediate_size"],
-        f"{_CLIP}block_count": vision_layers(config),
+        f"{_CLIP}block_count": gguf_of(config).vision_layers(config),
         f"{_CLIP}attention.head_count": (
             vision["num_heads"] if "num_heads" in vision else vision["num_attention_heads"]
         ),
@@ -93,16 +90,7 @@ def write_mmproj(
         figures[f"{_CLIP}image_size"] = side
     if "layer_norm_eps" in vision:
         figures[f"{_CLIP}attention.layer_norm_epsilon"] = vision["layer_norm_eps"]
-    if "fullatt_block_indexes" in vision:
-        figures[f"{_CLIP}n_wa_pattern"] = vision["fullatt_block_indexes"][0] + 1
-    if "scale_factor" in config:
-        figures[f"{_CLIP}projector.scale_factor"] = config["scale_factor"]
-        size = declared["preprocessor_config.json"]["size"]
-        figures[f"{_CLIP}preproc_image_size"] = size["longest_edge"]
-    if "image_grid_pinpoints" in config:
-        points = config["image_grid_pinpoints"]
-        figures[f"{_CLIP}image_grid_pinpoints"] = [side for point in points for side in point]
-        figures[f"{_CLIP}feature_layer"] = [vision_layers(config)]
+    figures |= gguf_of(config).figures(declared)
     _write(file, "clip", _replaced(_metadata(canary), figures), tensors)
 
 

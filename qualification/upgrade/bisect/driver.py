@@ -15,7 +15,7 @@ from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.protocol import WeightsSource
 from qualification.machine.probe import probe
-from qualification.models.loading import load_registry
+from qualification.models.registry import Registry
 from qualification.session.context import RunContext
 from qualification.upgrade.bisect.judges import behaviour_judge, speed_judge
 from qualification.upgrade.bisect.records import Bisection
@@ -53,14 +53,15 @@ def environment(name: str, pins: str, index: str) -> EnvironmentSpec:
     return dataclasses.replace(spec, index=index) if index else spec
 
 
-def deployment(identifier: str, weights: str) -> Deployment:
+def deployment(registry: Registry, identifier: str, weights: str) -> Deployment:
     """The deployment with that identifier and source of weights; '' is the default canary."""
-    registry = load_registry().with_weights(cast(WeightsSource, weights))
-    return registry.deployment(identifier or DEFAULT_DEPLOYMENT)
+    chosen = registry.with_weights(cast(WeightsSource, weights))
+    return chosen.deployment(identifier or DEFAULT_DEPLOYMENT)
 
 
 def answer(
     question: BisectQuestion,
+    registry: Registry,
     scratch: Path,
     *,
     root: Path | None = None,
@@ -85,7 +86,7 @@ def answer(
         )
 
     good, bad = ready(question.good), ready(question.bad)
-    candidates = Candidates(good, bad, _judge(question, good, scratch), ready, say)
+    candidates = Candidates(good, bad, _judge(question, registry, good, scratch), ready, say)
     search = Bisect(
         question.deployment.identifier,
         question.check,
@@ -96,11 +97,10 @@ def answer(
     return search.run(), candidates.observations
 
 
-def _judge(question: BisectQuestion, good: Built, scratch: Path) -> Judge:
-    registry = load_registry()
+def _judge(question: BisectQuestion, registry: Registry, good: Built, scratch: Path) -> Judge:
     machine = probe(registry.chips, registry.tiers)
     tier = registry.tier(machine.tier) if machine.tier else None
-    context = RunContext(machine, tier, paths.home() / "fixtures", scratch)
+    context = RunContext(machine, tier, scratch)
     if question.check in CHECKS:
         return behaviour_judge(
             question.deployment, question.check, good, context, tries=question.tries

@@ -217,8 +217,7 @@ def _time(text: object) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        # Python 3.10 reads neither the Z nor fractions of any length; a date needs no fraction.
-        time = datetime.fromisoformat(re.sub(r"\.\d+", "", text.replace("Z", "+00:00")))
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
     return time if time.tzinfo is not None else None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from qualification.core.declarations import Deployment
 from qualification.core.files import write_documents
 from qualification.core.text import disarm
+from qualification.models.families.table import FAMILIES
 from qualification.tasks.questions import Question
 from qualification.upgrade.bisect import ask
 from qualification.upgrade.bisect.records import Bisection
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 """The version of bisect.json."""
-
-_PATCHED = ("phi3_v", "moondream2")
-"""Families whose canaries mlx-vlm loads only with our changes to its class attributes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ def why_no_script(deployment: Deployment) -> str:
         return "only canaries ship with the project, and a script needs its weights"
     if source.backend not in ask.ASKERS:
         return f"a {source.backend} is no library that a script could call"
-    if source.backend == "mlx" and deployment.model.family in _PATCHED:
+    family = FAMILIES.get(deployment.model.family)
+    if source.backend == "mlx" and family and family.canary and family.canary.is_patched_for_mlx:
         return f"mlx-vlm loads a {deployment.model.family} of this size only with our changes"
     return ""
 
@@ -105,7 +104,7 @@ def turns(deployment: Deployment, observations: Mapping[str, Behaviour]) -> tupl
 
 
 def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -> str:
-    """Return the bash script; its argument is the folder with the project's fixtures."""
+    """Return the bash script; its argument is the folder that holds the canaries."""
     source = deployment.source
     facts = {
         "backend": source.backend,
@@ -120,9 +119,9 @@ def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -
     lines = [
         "#!/usr/bin/env bash",
         f"# {_comment(result.sentence)}",
-        f"# Shows it with {source.backend}'s own calls: bash reproduce.sh [FIXTURES]",
+        f"# Shows it with {source.backend}'s own calls: bash reproduce.sh [CANARIES]",
         "set -euo pipefail",
-        f'canary="${{1:-fixtures}}/{source.path}"' if source.path else 'canary=""',
+        *_canary_lines(Path(source.path).name),
         'work="$(mktemp -d)"',
         "trap 'rm -rf \"$work\"' EXIT",
         "cat > \"$work/ask.py\" <<'END_OF_PYTHON'",
@@ -183,6 +182,17 @@ def markdown(result: Bisection) -> str:
         lines += [f"- {version}: {reason}" for version, reason in result.left_out]
         lines.append("")
     return "\n".join(lines)
+
+
+def _canary_lines(name: str) -> tuple[str, ...]:
+    """Where the script looks for the canary: nothing of this machine's paths is in it."""
+    if not name:
+        return ('canary=""',)
+    return (
+        f'canary="${{1:-fixtures/canaries}}/{name}"',
+        '[ -d "$canary" ] || { echo "$canary: no such folder; name the one that holds the'
+        ' canaries: bash reproduce.sh CANARIES" >&2; exit 2; }',
+    )
 
 
 def _parts(question: Question) -> tuple[tuple[str, str], ...]:

@@ -27,6 +27,8 @@ from qualification.models.strict_toml import read_declarations
 
 HERE = "here"
 _FOLDER = DECLARATIONS / "environments"
+_CONSTRAINTS = _FOLDER / "constraints.txt"
+"""The exact releases that this project runs with; its own requirements are ranges."""
 _DISTRIBUTION = "qualification"
 _FOLLOWS = {"mlx": "mlx-cpu"}
 """Library -> the separate package of its core on Linux, which must have the same version."""
@@ -182,7 +184,10 @@ def _read(file: Path) -> EnvironmentSpec:
 
 
 def _of_extras(extras: Sequence[str], platform: Mapping[str, str]) -> list[str]:
-    """Return the requirements of this project's extras, as installed; ValueError if unknown."""
+    """Pin the requirements of this project's extras, as installed, to the constraints' releases.
+
+    ValueError for an unknown extra, and for a requirement that the constraints do not pin.
+    """
     if not extras:
         return []
     try:
@@ -190,12 +195,13 @@ def _of_extras(extras: Sequence[str], platform: Mapping[str, str]) -> list[str]:
         requirements = importlib.metadata.requires(_DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         raise ValueError(
-            "its extras cannot be read, because this project is not installed: pip install -e ."
+            "its extras cannot be read, because this project is not installed: pip install it"
         ) from None
     declared = metadata.get_all("Provides-Extra") or []
     for extra in extras:
         if extra not in declared:
             raise ValueError(f"there is no extra {extra!r}: known are {', '.join(declared)}")
+    releases = _constraints()
     pins = []
     for text in requirements:
         pin = Requirement(text)
@@ -203,9 +209,17 @@ def _of_extras(extras: Sequence[str], platform: Mapping[str, str]) -> list[str]:
         if pin.marker is None or pin.marker.evaluate({**platform, "extra": ""}):
             continue
         if any(pin.marker.evaluate({**platform, "extra": extra}) for extra in extras):
-            pin.marker = None
+            name = canonicalize_name(pin.name)
+            if name not in releases:
+                raise ValueError(f"{_CONSTRAINTS} does not pin {name}: add {name}==version to it")
+            pin.marker, pin.specifier = None, releases[name].specifier
             pins.append(str(pin))
     return pins
+
+
+def _constraints() -> dict[str, Requirement]:
+    lines = (line.partition("#")[0].strip() for line in _CONSTRAINTS.read_text().splitlines())
+    return _by_name([_pin(line) for line in lines if line])
 
 
 def _pin(text: str) -> Requirement:

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from qualification.core.metrics import GATE_LIMITS, METRICS, Limits
+from qualification.core.metric_types import Limits
+from qualification.core.metrics import GATE_LIMITS, METRICS
 from qualification.judging.stats.sequential import (
     ANALYSIS_PAIRS,
     Decision,

@@ -18,7 +18,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
@@ -30,7 +30,7 @@ from qualification.upgrade.environments.spec import EnvironmentSpec
 from qualification.upgrade.gate.records import GATE_SCHEMA_VERSION, Behaviour, GatePlan, Pair
 
 NAME = "journal.jsonl"
-Entry = Union[Behaviour, Pair]  # noqa: UP007 - Python 3.10 evaluates it
+Entry = Behaviour | Pair
 
 
 @dataclass(frozen=True)

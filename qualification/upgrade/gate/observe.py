@@ -68,7 +68,7 @@ def observe(
     ``attempt`` 0 asks a few questions of each skill; attempt 1 asks more, and other ones.
     """
     started = time.monotonic()
-    asker = _Asker(deployment, attempt, checks, references_of(deployment, context.fixtures))
+    asker = _Asker(deployment, attempt, checks, references_of(deployment))
     try:
         with deployed(deployment, context) as loaded:
             asker.probes.append(Probe("load", "ok"))

@@ -12,7 +12,7 @@ import fnmatch
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from qualification.core.declarations import Deployment, Tier
 from qualification.core.errors import GateError
 from qualification.core.libraries import LIBRARIES
+from qualification.core.project import Project, find_project
 from qualification.core.protocol import WeightsSource
 from qualification.core.results import Machine
 from qualification.machine.conditions import preconditions
@@ -45,7 +46,7 @@ class GateRequest:
     ``candidate`` '' is the baseline with ``candidate_pins`` over it. ``models`` are shell patterns
     of a model's name or a deployment's identifier. ``metrics`` as in :func:`choose_metrics`.
     Without a ``seed`` one is drawn and kept. ``output`` is a new folder, ``resume`` the folder of
-    an interrupted gate, which has everything but ``declarations`` and ``jobs`` from its journal.
+    an interrupted gate, which has everything but the ``project`` and ``jobs`` from its journal.
     """
 
     baseline: str = "current"
@@ -59,7 +60,7 @@ class GateRequest:
     budget_minutes: float = 0.0
     seed: int | None = None
     warnings: WarningsPolicy = "note"
-    declarations: Path | None = None
+    project: Project = field(default_factory=find_project)
     output: Path | None = None
     resume: Path | None = None
     jobs: int = 2
@@ -72,7 +73,7 @@ def make_plan(
     request: GateRequest,
 ) -> GatePlan:
     """The plan of a new gate: the behaviour of ``deployments``, and the metrics of some of them."""
-    started = datetime.datetime.now(datetime.timezone.utc)
+    started = datetime.datetime.now(datetime.UTC)
     a, b = environment_records(environments)
     metrics = choose_metrics(request.metrics, machine, request.weights)
     timed = choose_timed(deployments, named=bool(request.models)) if metrics else ()

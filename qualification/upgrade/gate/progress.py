@@ -7,9 +7,10 @@ terminal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from qualification.core.declarations import KnownBug
 from qualification.core.format import duration_text, ratio_text
 from qualification.core.text import disarm, one_line
 from qualification.results.terminal import LiveScreen
@@ -172,8 +173,8 @@ def decisions(result: GateResult) -> Iterator[str]:
         yield f"{metric.deployment}: {metric.metric} {word} after {pairs} pairs{effect}"
 
 
-def conclusion(result: GateResult) -> RenderableType:
-    """The end of a gate: the verdict, then every problem, then the notes."""
+def conclusion(result: GateResult, bugs: Sequence[KnownBug] = ()) -> RenderableType:
+    """The end of a gate: the verdict, every problem, the notes, bugs that may explain them."""
     from rich.console import Group
     from rich.text import Text
 
@@ -188,6 +189,8 @@ def conclusion(result: GateResult) -> RenderableType:
         lines.append(_line_of(problem, problem.verdict))
     for note in view.notes(result):
         lines.append(_line_of(note, note.note))
+    for sentence in view.known_bugs(result, bugs):
+        lines.append(Text(f"  known bug: {one_line(sentence, LONGEST)}"))
     if any(deployment.is_canary for deployment in plan.deployments):
         lines.append(Text("The figures of canaries are about the libraries only.", style="dim"))
     return Group(*lines)

@@ -78,6 +78,13 @@ class DeploymentRef:
         return cls(deployment.identifier, deployment.source.weights)
 
     @property
+    def declared_as(self) -> str:
+        """The identifier of the real deployment, also if this one has synthetic weights."""
+        if self.weights == "synthetic":
+            return self.identifier.replace("-synthetic@", "@")
+        return self.identifier
+
+    @property
     def is_canary(self) -> bool:
         """Whether its figures are about the libraries alone."""
         return self.weights == "canary"

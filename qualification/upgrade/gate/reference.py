@@ -1,7 +1,7 @@
 """The references of the canaries: the logit margins of their first tokens under good releases.
 
 A trained canary answers correctly in spite of some silent faults (wrong positions, a missing mask),
-but with less certainty. ``fixtures/canaries/margins.json`` has, for every canary of full precision
+but with less certainty. ``margins.json`` beside the canaries has, for every one of full precision
 on every backend, the margin of the first token of the gate's questions: the largest logit minus the
 second largest. ``python -m fixtures.make_margins`` writes it under environments whose suites
 compare the backends with each other; two good releases agree with it to 0.1 %. A canary has several
@@ -18,9 +18,10 @@ from pathlib import Path
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import WeightsError
+from qualification.core.paths import how_to_restore
 from qualification.tasks.agreement import precision
 
-NAME = "canaries/margins.json"
+NAME = "margins.json"
 Margins = Mapping[str, float]
 """Question -> margin."""
 
@@ -31,11 +32,11 @@ def has_reference(deployment: Deployment) -> bool:
     return source.weights == "canary" and bool(precision(source.quantisation))
 
 
-def references_of(deployment: Deployment, fixtures: Path) -> tuple[Margins, ...]:
+def references_of(deployment: Deployment) -> tuple[Margins, ...]:
     """The margins in each reference; () where there is none. WeightsError for a damaged file."""
     if not has_reference(deployment):
         return ()
-    references = _read(fixtures / NAME).values()
+    references = _read(Path(deployment.source.path).parent / NAME).values()
     name = deployment.identifier
     return tuple(margins[name] for margins in references if name in margins)
 
@@ -55,6 +56,5 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, float]]]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
-            f"{path}: cannot be read as margins ({error!r}); make it again with: "
-            "python -m fixtures.make_margins"
+            f"{path}: cannot be read as margins ({error!r}); {how_to_restore(path)}"
         ) from error

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qualification import __version__
+from qualification.core.declarations import KnownBug
 from qualification.core.errors import GateError
 from qualification.core.format import duration_text, installed_memory_text, percent_text, ratio_text
 from qualification.core.metrics import GATE_LIMITS
@@ -48,9 +49,14 @@ MOST_ANSWERS = 12
 # --------------------------------------------------------------------------- rendering
 
 
-def render(result: GateResult, *, templates: Path = TEMPLATES) -> dict[str, str]:
-    """File name -> text of each document. Raises jinja2's errors for a broken template."""
-    context = _context(result)
+def render(
+    result: GateResult, bugs: Sequence[KnownBug] = (), *, templates: Path = TEMPLATES
+) -> dict[str, str]:
+    """File name -> text of each document. Raises jinja2's errors for a broken template.
+
+    ``bugs`` are the declared ones, of which those that may explain a finding are named.
+    """
+    context = _context(result) | {"known_bugs": view.known_bugs(result, bugs)}
     documents = {
         name: _environment(templates, html=name.endswith(".html"))
         .get_template(f"{name}.j2")
@@ -139,7 +145,7 @@ def _code(text: object) -> str:
     return code(disarm(str(text), LONGEST)).replace("|", "\\|")
 
 
-def summary(result: GateResult) -> str:
+def summary(result: GateResult, bugs: Sequence[KnownBug] = ()) -> str:
     """Short Markdown for the page of a CI job, to be appended to ``$GITHUB_STEP_SUMMARY``."""
     plan = result.plan
     lines = [
@@ -153,6 +159,9 @@ def summary(result: GateResult) -> str:
     if notes := view.notes(result):
         lines += ["", "Notes:", ""]
         lines += [f"- {finding.note}: {plain(finding.sentence)}" for finding in notes]
+    if sentences := view.known_bugs(result, bugs):
+        lines += ["", "Known bugs that may explain it:", ""]
+        lines += [f"- {plain(sentence)}" for sentence in sentences]
     findings = view.findings(result)
     passed = sum(finding.verdict == "pass" for finding in findings)
     lines += [

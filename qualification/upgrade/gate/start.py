@@ -7,9 +7,8 @@ from pathlib import Path
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import GateError
-from qualification.core.paths import home
 from qualification.machine.probe import probe
-from qualification.models.loading import load_registry
+from qualification.models.registry import Registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
@@ -21,19 +20,18 @@ from qualification.upgrade.gate.run import Gate
 Say = Callable[[str], None]
 
 
-def open_gate(request: GateRequest, say: Say) -> Gate:
+def open_gate(request: GateRequest, registry: Registry, say: Say) -> Gate:
     """A gate that is ready to run, new or resumed; ``say`` hears of the builds.
 
     GateError for a request that cannot be met, EnvironmentFailed where an environment cannot be
     built.
     """
-    registry = load_registry(request.declarations)
     machine = probe(registry.chips, registry.tiers)
     tier = registry.tier(machine.tier) if machine.tier else None
     if request.resume is not None:
         recorded = read(request.resume)
         environments = _built_again(request.resume, recorded, say)
-        context = RunContext(machine, tier, home() / "fixtures", request.resume / "scratch")
+        context = RunContext(machine, tier, request.resume / "scratch")
         registry = registry.with_weights(recorded.plan.weights)
         deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
         journal, recorded = GateJournal.again(request.resume)
@@ -42,8 +40,8 @@ def open_gate(request: GateRequest, say: Say) -> Gate:
     versions = [built.versions for built in environments]
     deployments = list(choose_deployments(registry, request, machine, tier, versions))
     plan = make_plan(environments, deployments, machine, request)
-    folder = request.output or home() / "reports/gates" / plan.identifier
-    context = RunContext(machine, tier, home() / "fixtures", folder / "scratch")
+    folder = request.output or request.project.reports / "gates" / plan.identifier
+    context = RunContext(machine, tier, folder / "scratch")
     return begin_gate(folder, plan, environments, deployments, context, jobs=request.jobs)
 
 

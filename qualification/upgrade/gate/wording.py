@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from packaging.utils import canonicalize_name
 
+from qualification.core.declarations import KnownBug
 from qualification.core.format import NOTHING, quantity_text
 from qualification.core.metrics import GATE_LIMITS, METRICS
 from qualification.judging.stats.estimators import median
+from qualification.models.known_bugs import concerns, in_range, remedy
 from qualification.upgrade.gate.records import (
+    SIDE_NAMES,
     Answer,
     BehaviourFinding,
     GatePlan,
@@ -125,6 +128,42 @@ def notes(result: GateResult) -> tuple[BehaviourFinding | MetricFinding, ...]:
     return tuple(
         finding for finding in findings(result) if finding.verdict == "pass" and finding.note
     )
+
+
+def known_bugs(result: GateResult, bugs: Iterable[KnownBug]) -> tuple[str, ...]:
+    """A sentence on each declared bug that may explain findings, with what to do about it.
+
+    A bug that only one environment has may explain any problem or note of its deployments; a bug of
+    both environments only a check that fails in both.
+    """
+    unclear = [*problems(result), *notes(result)]
+    failing = [finding for finding in notes(result) if finding.note == "both fail"]
+    sentences = []
+    for bug in bugs:
+        sides = [
+            f"the {name} ({bug.package} {version})"
+            for name, version in _versions_of(bug.package, result.plan)
+            if in_range(version, bug.versions)
+        ]
+        explained = {finding.deployment for finding in (unclear if len(sides) == 1 else failing)}
+        deployments = [
+            ref.identifier
+            for ref in result.plan.deployments
+            if ref.identifier in explained and concerns(bug, ref.declared_as)
+        ]
+        if sides and deployments and (not bug.tiers or result.plan.machine.tier in bug.tiers):
+            sentences.append(
+                f"{bug.identifier} is in range in {' and '.join(sides)} and concerns "
+                f"{', '.join(deployments)}: {bug.title}; {remedy(bug)}."
+            )
+    return tuple(sentences)
+
+
+def _versions_of(package: str, plan: GatePlan) -> Iterator[tuple[str, str]]:
+    """The name of each side and its version of a package, '' where it is not installed."""
+    name = str(canonicalize_name(package))
+    for side, environment in zip(SIDE_NAMES.values(), (plan.a, plan.b), strict=True):
+        yield side, _canonical(environment.versions).get(name, "")
 
 
 def subject(finding: BehaviourFinding | MetricFinding) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import os
 import signal
 import socket
@@ -20,14 +22,14 @@ from qualification.backends.server.backend import Backend
 from qualification.backends.server.stream import read
 from qualification.backends.server.tokens import Piece, Tokeniser, token_times
 from qualification.core.errors import BackendFailed, DeclarationError, WeightsUnavailable
-from qualification.core.paths import home
-from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part
+from qualification.core.paths import canaries
+from qualification.core.protocol import GenerateRequest, Generation, LoadRequest, Message, Part
 from qualification.models.loading import load_registry
 from qualification.models.weights import load_request
 from qualification.session.worker import Worker
 
 HELLO = (Message("user", (Part("text", "Hello"),)),)
-CANARY = home() / "fixtures/canaries/smolvlm"
+CANARY = canaries() / "smolvlm"
 
 
 def piece(text):
@@ -199,6 +201,47 @@ def test_token_times_keep_the_measured_ones(times, count, steps, is_counted):
     assert all(times[0] <= time_s <= times[-1] for time_s in tokens)
 
 
+def arriving(*gaps_ms):
+    """Pieces that arrive after these milliseconds."""
+    return [Piece("x", time_s) for time_s in itertools.accumulate(gap / 1000 for gap in gaps_ms)]
+
+
+def speed(pieces, count):
+    """The decoding speed of an answer of so many tokens."""
+    times = token_times(pieces, count)
+    return Generation("x", times, times[-1], 1, -1, "length").decode_tps
+
+
+@pytest.mark.parametrize(
+    "gaps_ms",
+    [
+        [20.0, *[0.02] * 63],  # one read
+        [20.0, *[0.02] * 31, 8.0, *[0.02] * 31],  # two reads
+        [20.0, *[0.02] * 40, 3.0, 3.0, *[0.02] * 21],  # four, of which one has most
+    ],
+)
+@pytest.mark.parametrize("count", [64, 80])
+def test_a_burst_of_pieces_is_no_decoding_speed(gaps_ms, count):
+    """The first token is timed all the same: 53,306 tok/s of a canary were a buffer's."""
+    pieces = arriving(*gaps_ms)
+    times = token_times(pieces, count)
+    assert (times[0], times[-1]) == (pieces[0].time_s, pieces[-1].time_s)
+    assert math.isnan(speed(pieces, count))
+
+
+@pytest.mark.parametrize(
+    ("gaps_ms", "expected"),
+    [
+        ([20.0, *[2.0] * 63], 500.0),  # each token by itself
+        ([20.0, *([0.02] * 7 + [3.86]) * 7, *[0.02] * 7], 2238.8),  # eight reads of eight tokens
+        ([20.0, 1.0], 1000.0),
+    ],
+)
+def test_pieces_that_arrive_in_several_reads_are_a_speed(gaps_ms, expected):
+    """A few of them in one read change little."""
+    assert speed(arriving(*gaps_ms), len(gaps_ms)) == pytest.approx(expected, rel=1e-3)
+
+
 KEYS = (
     *("choices", "delta", "content", "usage", "timings", "predicted_n", "error", "message"),
     *("logprobs", "top_logprobs", "finish_reason", "prompt_tokens"),
@@ -224,6 +267,7 @@ def test_any_stream_is_an_answer_or_one_failure(events):
 
 def test_ids_come_from_the_models_own_tokeniser():
     """From the canary's folder; none without a tokeniser."""
+    pytest.importorskip("tokenizers")
     assert len(Tokeniser(CANARY, "").ids(" black triangle")) == 2
     assert Tokeniser(None, "").ids("black") == ()
 
@@ -232,7 +276,7 @@ def test_ids_come_from_the_models_own_tokeniser():
 def test_a_worker_serves_asks_measures_and_ends(tmp_path):
     """A real llama_cpp.server: loaded, asked, its memory read, killed, asked again."""
     deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
-    request = load_request(deployment, home() / "fixtures")
+    request = load_request(deployment)
     with Worker() as worker:
         report = worker.load(request, deadline_s=300)
         assert report.address.startswith("http://127.0.0.1:")
@@ -256,7 +300,7 @@ def test_a_worker_serves_asks_measures_and_ends(tmp_path):
 def test_a_stranger_on_the_requested_port_is_named_and_left_alone():
     """The record names the process that has the port, and it still listens."""
     deployment = load_registry().deployment("smolvlm-canary-f32@llama_cpp.server")
-    request = load_request(deployment, home() / "fixtures")
+    request = load_request(deployment)
     with socket.create_server(("127.0.0.1", 0)) as stranger, Worker() as worker:
         port = stranger.getsockname()[1]
         request = dataclasses.replace(request, options=request.options | {"port": port})

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qualification.core.declarations import Source
+from qualification.core.libraries import LIBRARIES, PRINCIPAL_LIBRARIES
 from qualification.judging.baselines.staleness import newest, read_all, stale, when
 from qualification.judging.baselines.storage import accept
+from qualification.judging.library_versions import principal_libraries
+from qualification.servers.programs import PROGRAMS
 from tests.support.stored_sample import NAME, NEW, OLD, accepted, figures, session
 
-NOW = datetime.datetime(2026, 11, 26, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 11, 26, tzinfo=datetime.UTC)
 DECLARED = {NAME: "mlx"}
 IN_USE = {"engines": DECLARED, "tiers": {"air_m4"}, "versions": OLD, "now": NOW, "days": 90}
 
@@ -100,14 +104,21 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
     assert time is None or time.tzinfo is not None
 
 
-def test_a_servers_baseline_is_stale_by_the_versions_of_its_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", PROGRAMS)
+def test_a_servers_baseline_is_stale_by_the_versions_of_its_engine(
+    tmp_path: Path, server: str
+) -> None:
     """Whether the deployment is declared, or only the name behind the @ is left."""
-    name = NAME.replace("@mlx", "@mlx_vlm.server")
-    accept(tmp_path, session("s"), figures(name))
-    assert reasons(tmp_path, engines={name: "mlx"}) == []
-    assert reasons(tmp_path, engines={name: "mlx"}, versions=NEW) == ["versions"]
-    assert reasons(tmp_path, engines={name: "llamacpp"}, versions=NEW) == []
-    assert reasons(tmp_path, engines={}, versions=NEW) == ["deployment", "versions"]
+    name = NAME.replace("@mlx", f"@{server}")
+    declared = {name: Source("server", "4bit", server=server).engine}
+    old = dict.fromkeys(LIBRARIES, "1")
+    accept(tmp_path, session("s", versions=old), figures(name))
+    assert reasons(tmp_path, engines=declared, versions=old) == []
+    for library in PRINCIPAL_LIBRARIES:
+        stale_by = ["versions"] if library in principal_libraries(declared[name]) else []
+        released = {**old, library: "2"}
+        assert reasons(tmp_path, engines=declared, versions=released) == stale_by
+        assert reasons(tmp_path, engines={}, versions=released) == ["deployment", *stale_by]
 
 
 def test_the_newest_is_the_one_that_started_last() -> None:

@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, wilcoxon
 
-from qualification.core.metrics import GATE_LIMITS, Limits
+from qualification.core.metric_types import Limits
+from qualification.core.metrics import GATE_LIMITS
 from qualification.judging.stats.sequential import (
     ALPHA,
     ANALYSIS_PAIRS,

@@ -15,24 +15,23 @@ from gguf.quants import dequantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from tokenizers import Tokenizer
 
 import qualification.suites
 from qualification.cli import main
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.errors import WeightsUnavailable
-from qualification.core.paths import home
+from qualification.core.paths import canaries as shipped_canaries
 from qualification.models import layouts
 from qualification.models.layouts import gguf_files
-from qualification.models.layouts.gguf_types import BLOCKS
 from qualification.models.layouts.safetensors_files import ITEM_BYTES
 from qualification.models.loading import load_registry
+from qualification.models.quantisations import BLOCKS
 from qualification.models.synthetic import cache, safetensors_file, values
 from qualification.models.tensor_headers import TensorInfo
 from qualification.models.weights import check_files, load_request
 
-FIXTURES = home() / "fixtures"
 MORE_TOKENS = 600
+CANARIES = shipped_canaries()
 GGUF = {"model_file": "model.gguf", "mmproj_file": "mmproj-f16.gguf"}
 KINDS = [
     ("qwen2_5_vl", "llamacpp", "Q4_K_M"),
@@ -53,13 +52,11 @@ def tiny(tmp_path, monkeypatch):
 
     What else is named replaces figures of the config.
     """
-    configs = tmp_path / "configs"
-    configs.mkdir()
-    monkeypatch.setattr(layouts, "_CONFIGS", configs)
+    file = tmp_path / "tiny.json"
     monkeypatch.setenv("QUALIFY_CACHE", str(tmp_path / "cache"))
 
     def of(family, backend, quantisation, **changes):
-        canary = FIXTURES / "canaries" / family
+        canary = CANARIES / family
         config = json.loads((canary / "config.json").read_text())
         config |= changes
         for part in (config, config.get("text_config", {})):
@@ -69,10 +66,11 @@ def tiny(tmp_path, monkeypatch):
         declared = {"canary": family, "config.json": config}
         if preprocessor:
             declared["preprocessor_config.json"] = preprocessor
-        (configs / "tiny.json").write_text(json.dumps(declared))
+        file.write_text(json.dumps(declared))
         files = GGUF if backend == "llamacpp" else {}
         source = Source(backend, quantisation, weights="synthetic", **files)
-        return Deployment(Model("tiny", family, 1, "MIT", ("vision",), (source,)), source)
+        model = Model("tiny", family, 1, "MIT", ("vision",), (source,), config=str(file))
+        return Deployment(model, source)
 
     return of
 
@@ -152,8 +150,8 @@ def test_written_files_are_whole_and_have_the_tensors_of_the_layout(
 ):
     """They pass the check of weights, and each file has the tensors of its layout."""
     deployment = tiny(family, backend, quantisation)
-    folder = cache.ready(deployment, FIXTURES)
-    check_files(replace(load_request(deployment, FIXTURES), path=str(folder)))
+    folder = cache.ready(deployment)
+    check_files(replace(load_request(deployment), path=str(folder)))
     for name, tensors in layouts.contents(deployment).items():
         if backend == "llamacpp":
             written = {
@@ -169,8 +167,8 @@ def test_written_files_are_whole_and_have_the_tensors_of_the_layout(
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "smolvlm", "llava_next", "moondream2"])
 def test_a_gguf_has_every_key_of_the_canarys(tiny, family):
     """All keys that llama.cpp needs are there, and the vocabulary has the declared length."""
-    folder = cache.ready(tiny(family, "llamacpp", "f16"), FIXTURES)
-    canary = FIXTURES / "canaries" / family / "gguf"
+    folder = cache.ready(tiny(family, "llamacpp", "f16"))
+    canary = CANARIES / family / "gguf"
     written, model = GGUFReader(folder / "model.gguf"), GGUFReader(canary / "model.gguf")
     assert set(written.fields) == set(model.fields)
     tokens = written.fields["tokenizer.ggml.tokens"].contents()
@@ -183,10 +181,12 @@ def test_a_gguf_has_every_key_of_the_canarys(tiny, family):
 @pytest.mark.parametrize("family", ["qwen2_vl", "phi3_v", "llava_next", "moondream2", "smolvlm2"])
 def test_every_id_has_a_text_and_the_canarys_keep_theirs(tiny, family):
     """Special tokens have the numbers that the config names; padding decodes to something."""
-    folder = cache.ready(tiny(family, "mlx", "bf16"), FIXTURES)
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = cache.ready(tiny(family, "mlx", "bf16"))
     for file in folder.rglob("tokenizer.json"):
-        longer = Tokenizer.from_file(str(file))
-        canary = Tokenizer.from_file(str(FIXTURES / "canaries" / family / file.relative_to(folder)))
+        longer = tokenizers.Tokenizer.from_file(str(file))
+        original = CANARIES / family / file.relative_to(folder)
+        canary = tokenizers.Tokenizer.from_file(str(original))
         assert longer.get_vocab_size() == MORE_TOKENS
         assert longer.get_vocab() == longer.get_vocab() | canary.get_vocab()
         assert all(longer.id_to_token(number) for number in range(MORE_TOKENS))
@@ -206,13 +206,13 @@ def test_types_are_those_that_llama_cpp_chooses(tiny, quantisation, number, tied
         "tie_word_embeddings": tied,
     }
     deployment = tiny("qwen2_5_vl", "llamacpp", "f16", **changes)
-    source = cache.ready(deployment, FIXTURES) / "model.gguf"
+    source = cache.ready(deployment) / "model.gguf"
     target = source.with_name("quantised.gguf")
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype, options.nthread = number, 1
     assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), options) == 0
     chosen = {tensor.name: tensor.tensor_type.name for tensor in GGUFReader(target).tensors}
-    config = layouts.declared("tiny")["config.json"]
+    config = layouts.declared(deployment)["config.json"]
     tensors = gguf_files.text_model(config, quantisation)
     assert {tensor.name: tensor.dtype for tensor in tensors} == chosen
 
@@ -220,9 +220,9 @@ def test_types_are_those_that_llama_cpp_chooses(tiny, quantisation, number, tied
 def test_the_second_time_nothing_is_made(tiny, monkeypatch):
     """The folder is found, and its manifest describes it."""
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
-    folder = cache.ready(deployment, FIXTURES)
+    folder = cache.ready(deployment)
     monkeypatch.setattr(cache, "_make", None)
-    assert cache.ready(deployment, FIXTURES) == folder
+    assert cache.ready(deployment) == folder
     manifest = json.loads((folder / cache.MANIFEST).read_text())
     assert manifest["deployment"] == "tiny-Q8_0-synthetic@llamacpp"
     assert manifest["files"]["model.gguf"] == (folder / "model.gguf").stat().st_size
@@ -238,13 +238,13 @@ def test_a_maker_that_fails_leaves_nothing_and_one_that_died_is_tidied_after(tin
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_make", fail)
         with pytest.raises(OSError, match="the disk is gone"):
-            cache.ready(deployment, FIXTURES)
+            cache.ready(deployment)
     root = Path(cache.cache_folder()) / "synthetic"
     assert [file for file in root.iterdir() if file.is_dir()] == []
     dead = root / f".{cache._name(deployment)}.draft-x"
     dead.mkdir()
     (dead / "model.gguf").write_bytes(b"half")
-    cache.ready(deployment, FIXTURES)
+    cache.ready(deployment)
     assert not dead.exists()
 
 
@@ -260,8 +260,7 @@ def test_two_builders_at_once_build_once_and_both_get_it(tiny, monkeypatch):
 
     monkeypatch.setattr(cache, "_make", slow)
     both = [
-        threading.Thread(target=lambda: folders.append(cache.ready(deployment, FIXTURES)))
-        for _ in range(2)
+        threading.Thread(target=lambda: folders.append(cache.ready(deployment))) for _ in range(2)
     ]
     for thread in both:
         thread.start()
@@ -277,30 +276,30 @@ def test_a_disk_that_is_too_full_is_refused_before_anything_is_written(tiny, mon
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(WeightsUnavailable, match=r"1\.00 KB free.*QUALIFY_CACHE"):
-        cache.ready(deployment, FIXTURES)
+        cache.ready(deployment)
     assert not [file for file in (cache.cache_folder() / "synthetic").iterdir() if file.is_dir()]
 
 
 def test_weights_that_do_not_fit_into_memory_are_refused_before_anything_is_written(tiny):
     """Not even the cache's folder is made."""
     with pytest.raises(WeightsUnavailable, match="so none were made"):
-        cache.ready(tiny("smolvlm", "llamacpp", "Q8_0"), FIXTURES, memory_limit=1000)
+        cache.ready(tiny("smolvlm", "llamacpp", "Q8_0"), memory_limit=1000)
     assert not cache.cache_folder().exists()
 
 
 def test_another_layout_is_another_folder(tiny, monkeypatch):
     """The folder of an older release is not used, and is listed as such."""
     deployment = tiny("smolvlm", "llamacpp", "Q8_0")
-    old = cache.ready(deployment, FIXTURES)
+    old = cache.ready(deployment)
     monkeypatch.setattr(layouts, "VERSION", layouts.VERSION + 1)
-    new = cache.ready(deployment, FIXTURES)
+    new = cache.ready(deployment)
     current = {entry.folder: entry.current for entry in cache.entries((deployment,))}
     assert current == {old: False, new: True}
 
 
 def test_the_command_lists_and_removes(tiny):
     """What is removed is gone from the list; an unknown name is one sentence."""
-    cache.ready(tiny("smolvlm", "llamacpp", "Q8_0"), FIXTURES)
+    cache.ready(tiny("smolvlm", "llamacpp", "Q8_0"))
     name = "tiny-Q8_0-synthetic@llamacpp"
     assert name in CliRunner().invoke(main, ["synthetic", "list"]).output
     refused = CliRunner().invoke(main, ["synthetic", "remove", "nothing@mlx"])
@@ -323,6 +322,7 @@ def test_results_of_random_weights_have_names_of_their_own():
 
 def test_suites_that_need_correct_answers_are_skipped_with_the_reason(toy_project, monkeypatch):
     """--weights synthetic: quality is not asked, load is tried."""
+    pytest.importorskip("torch")
     monkeypatch.setenv("QUALIFY_CACHE", str(toy_project.path / "cache"))
     suites = Path(qualification.suites.__file__).parent
     result = toy_project.run(
@@ -333,4 +333,4 @@ def test_suites_that_need_correct_answers_are_skipped_with_the_reason(toy_projec
         repository="toy/toy",
     )
     result.stdout.fnmatch_lines(["SKIPPED*random weights cannot answer*"])
-    assert "no declarations/configs/toy.json" in result.stdout.str()
+    assert "no configs/toy.json" in result.stdout.str()

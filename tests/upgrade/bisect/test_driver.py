@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from qualification.cli.bisect import bisect
 from qualification.core.declarations import Deployment, Model, Source
+from qualification.models.loading import load_registry
 from qualification.upgrade.bisect import driver
 from qualification.upgrade.bisect.reproduction import documents, turns
 from qualification.upgrade.environments.spec import EnvironmentSpec
@@ -58,7 +59,7 @@ def searched(index, tmp_path, check):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     question = driver.BisectQuestion(good, bad, check, fake_deployment())
-    return driver.answer(question, scratch, root=tmp_path / "environments")
+    return driver.answer(question, load_registry(), scratch, root=tmp_path / "environments")
 
 
 @pytest.mark.long

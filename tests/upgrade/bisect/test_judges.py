@@ -38,7 +38,7 @@ def test_an_environment_that_does_not_load_says_nothing_about_answers(monkeypatc
         lambda _deployment, side, _attempt, **_more: observed(side, "red", loads=side == "a"),
     )
     environment = built("x", {"mlx": "1"})
-    context = RunContext(None, None, Path(), Path())
+    context = RunContext(None, None, Path())
     deployment = SimpleNamespace(identifier="d", source=SimpleNamespace(weights="hub"))
     for check, answer in (("answers", "unavailable"), ("load", "bad")):
         judge = judges.behaviour_judge(deployment, check, environment, context, tries=5)

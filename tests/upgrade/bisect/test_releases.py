@@ -24,7 +24,7 @@ from qualification.upgrade.bisect.releases import (
 
 def day(number):
     """A day of 2026."""
-    return datetime.datetime(2026, 1, number, tzinfo=datetime.timezone.utc)
+    return datetime.datetime(2026, 1, number, tzinfo=datetime.UTC)
 
 
 @given(st.lists(st.integers(0, 30).map(lambda n: f"1.{n}"), unique=True), st.booleans())

@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from qualification.core.errors import DeclarationError, EnvironmentFailed
+from qualification.core.paths import DECLARATIONS
 from qualification.upgrade.environments.spec import (
     EnvironmentSpec,
     candidate,
@@ -41,15 +42,17 @@ def test_every_declared_environment_can_be_read():
 
 
 def test_current_is_what_this_project_pins():
-    """Every requirement of its extras that holds on this machine, in the same version."""
+    """Every requirement of its extras that holds on this machine, in the constraints' release."""
     pins = pinned(environment_spec("current"))
+    constraints = (DECLARATIONS / "environments/constraints.txt").read_text().splitlines()
     for text in importlib.metadata.requires("qualification"):
-        pin = Requirement(text)
+        requirement = Requirement(text)
         for extra in ("mlx", "torch", "llamacpp"):
-            if not pin.marker or pin.marker.evaluate({"extra": ""}):
+            if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
                 continue
-            if pin.marker.evaluate({"extra": extra}):
-                assert f"=={pins[canonicalize_name(pin.name)]}" == str(pin.specifier)
+            if requirement.marker.evaluate({"extra": extra}):
+                release = pins[canonicalize_name(requirement.name)]
+                assert f"{canonicalize_name(requirement.name)}=={release}" in constraints
     assert "click" not in pins
     assert "ruff" not in pins
 
@@ -71,11 +74,11 @@ def test_markers_and_a_python_of_its_own_choose_the_pins(tmp_path):
     """A marker is evaluated for the declared Python, not for the one that runs this."""
     spec = declare(
         tmp_path,
-        'python = "3.10"\n'
-        "pins = [\"a==1; python_version < '3.11'\", \"a==2; python_version >= '3.11'\"]",
+        'python = "3.11"\n'
+        "pins = [\"a==1; python_version < '3.12'\", \"a==2; python_version >= '3.12'\"]",
     )
     assert spec.pins == ("a==1",)
-    assert spec.python == "3.10"
+    assert spec.python == "3.11"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def command(place, folder, b="good", *more):
     """The command line of a gate of the toy."""
     declared, good, bad = place
     return [
-        *(sys.executable, "-m", "qualification.cli", "gate"),
+        *(sys.executable, "-m", "qualification", "gate"),
         *("--from", str(good)),
         *("--to", str({"good": good, "bad": bad}[b])),
         *("--declarations", str(declared)),

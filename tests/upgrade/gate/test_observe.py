@@ -1,13 +1,13 @@
 """The gate's questions, its choice of deployments and metrics, and its reading of warnings."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.core.errors import GateError, WeightsError
-from qualification.core.paths import home
 from qualification.models.loading import load_registry
 from qualification.upgrade.gate.observe import held_out, warnings_in
 from qualification.upgrade.gate.plan import (
@@ -76,19 +76,19 @@ def test_no_question_is_in_two_attempts():
 def test_every_question_of_a_full_precision_canary_has_a_reference():
     """Or the margins check would say nothing where it matters."""
     for deployment in filter(has_reference, choose()):
-        references = set().union(*references_of(deployment, home() / "fixtures"))
+        references = set().union(*references_of(deployment))
         questions = [q.identifier for n in (0, 1) for q in held_out(deployment, n)]
         covered = sum(name in references for name in questions)
         assert covered >= 0.95 * len(questions), deployment.identifier
 
 
 def test_a_damaged_reference_is_named(tmp_path):
-    """With the command that makes it again."""
-    (tmp_path / "canaries").mkdir()
+    """In one sentence."""
     (tmp_path / NAME).write_text(json.dumps({"current": {"margins": {"x": 3}}}))
     deployment = next(filter(has_reference, choose()))
-    with pytest.raises(WeightsError, match="make_margins"):
-        references_of(deployment, tmp_path)
+    path = str(tmp_path / "smolvlm")
+    with pytest.raises(WeightsError, match=r"margins\.json: cannot be read as margins"):
+        references_of(replace(deployment, source=replace(deployment.source, path=path)))
 
 
 def test_warnings_of_two_environments_compare():

@@ -1,5 +1,6 @@
 """A gate's documents show its observations, and the text of a model stays text."""
 
+import io
 import json
 import math
 import re
@@ -11,11 +12,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from qualification.core.declarations import KnownBug
 from qualification.core.errors import GateError
 from qualification.core.files import write_documents
 from qualification.judging.stats.sequential import Effect
 from qualification.upgrade.gate import wording as view
+from qualification.upgrade.gate.progress import conclusion
 from qualification.upgrade.gate.records import BehaviourFinding
 from qualification.upgrade.gate.report import (
     NAMES,
@@ -71,6 +75,73 @@ def hostile(text):
 def harmless():
     """The documents of a text that cannot act."""
     return render(hostile("word"))
+
+
+def bug_of(*deployments, versions, identifier="a-bug", **changes):
+    """A declared bug of mlx-vlm."""
+    declared = KnownBug(
+        identifier, "the second image", "mlx-vlm", versions, deployments, ("t",), "f", "c", "s"
+    )
+    return replace(declared, workaround="send one", issue="mlx-vlm#1", **changes)
+
+
+@pytest.mark.parametrize(
+    ("versions", "deployment", "sides"),
+    [
+        (">=0.6.4", QWEN, "the candidate (mlx-vlm 0.6.4)"),
+        ("<0.6.4", QWEN, "the baseline (mlx-vlm 0.6.3)"),
+        (">=0.6", SMOL, "the baseline (mlx-vlm 0.6.3) and the candidate (mlx-vlm 0.6.4)"),
+    ],
+)
+def test_a_known_bug_that_may_explain_a_finding_is_named_with_what_to_do(
+    versions, deployment, sides
+):
+    """One that an environment alone has, or, for a check that fails in both, one of both."""
+    bug = bug_of(deployment.replace("canary", "*"), versions=versions)
+    sentence = (
+        f"a-bug is in range in {sides} and concerns {deployment}: the second image; "
+        "workaround: send one; see mlx-vlm#1."
+    )
+    assert view.known_bugs(regressed(), [bug]) == (sentence,)
+    documents = render(regressed(), [bug])
+    for text in (
+        Page(documents["gate.html"]).text,
+        documents["gate.md"].replace("\\", ""),
+        summary(regressed(), [bug]).replace("\\", ""),
+    ):
+        assert "Known bugs that may explain it" in text
+        assert sentence in text
+    console = Console(file=io.StringIO(), width=500)
+    console.print(conclusion(regressed(), [bug]))
+    assert f"known bug: {sentence}" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        bug_of(QWEN, versions=">=0.6"),  # of both, and no check of it fails in both
+        bug_of(QWEN, versions="<0.6"),
+        bug_of("x@mlx", versions=">=0.6.4"),
+        bug_of(QWEN, versions=">=0.6.4", tiers=("air_m4",)),
+        bug_of(QWEN, versions=">=0", package="llama-server"),
+    ],
+)
+def test_a_known_bug_that_explains_nothing_is_not_named(bug):
+    """Of other versions, deployments, tiers or packages."""
+    assert view.known_bugs(regressed(), [bug]) == ()
+    assert view.known_bugs(passed(), [bug_of("*", versions=">=0.6.4")]) == ()
+    assert "Known bugs" not in render(regressed(), [bug])["gate.md"]
+
+
+def test_a_bug_of_a_real_deployment_explains_one_with_random_weights_too():
+    """It is declared under the real identifier."""
+    name = "qwen2.5-vl-7b-4bit-synthetic@mlx"
+    finding = BehaviourFinding(name, "load", "regressed", "load: failed")
+    result = regressed(
+        plan=plan(deployments=refs(name, weights="synthetic")), behaviour=(finding,), metrics=()
+    )
+    (sentence,) = view.known_bugs(result, [bug_of("qwen2.5-vl-7b-4bit@mlx", versions=">=0.6.4")])
+    assert f"concerns {name}:" in sentence
 
 
 def test_the_first_line_has_the_verdict_and_both_environments():

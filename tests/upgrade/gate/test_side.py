@@ -1,7 +1,5 @@
 """One deployment in a fresh process of an environment's interpreter."""
 
-from pathlib import Path
-
 import psutil
 import pytest
 
@@ -26,7 +24,7 @@ def context(folder, library):
     """The context of an environment whose library is that text."""
     python = gate_toy.interpreter(folder / "environment", library)
     scratch = folder / "scratch"
-    return RunContext(session().machine, None, Path("none"), scratch, python=str(python))
+    return RunContext(session().machine, None, scratch, python=str(python))
 
 
 def test_each_environment_answers_with_its_own_library(toy, tmp_path):

@@ -1,0 +1,164 @@
+"""The user's project: where results, baselines and reports go, and which declarations hold there.
+
+A project is a folder. Its ``pyproject.toml`` may say::
+
+    [tool.qualification]
+    declarations = "declared"            # a folder, relative to the file
+    results = "measured/results.sqlite"  # a file, relative to it, or any SQLAlchemy URL
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qualification.core.errors import DeclarationError
+from qualification.core.paths import PACKAGE
+
+_ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+_KEYS = ("declarations", "results")
+
+
+@dataclass(frozen=True)
+class Project:
+    """``declarations`` is the user's folder, None without one; ``results`` a SQLAlchemy URL."""
+
+    root: Path
+    results: str
+    declarations: Path | None = None
+
+    @property
+    def baselines(self) -> Path:
+        """The folder of the accepted sessions."""
+        return self.root / "baselines"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of all documents that are made here."""
+        return self.root / "reports"
+
+    def with_options(
+        self, *, declarations: Path | str | None = None, results: str | None = None
+    ) -> Project:
+        """The project with what the command line names; ``None`` and '' change nothing.
+
+        Both are relative to the working folder.
+        """
+        folder = Path(declarations).expanduser().absolute() if declarations else self.declarations
+        url = database_url(results, Path.cwd()) if results else self.results
+        return dataclasses.replace(self, declarations=folder, results=url)
+
+    def why_results_are_refused(self) -> str:
+        """A sentence where results would be lost, or lie in an installed package; else ''."""
+        if not self.results.startswith("sqlite:///"):
+            return ""
+        file = Path(self.results.removeprefix("sqlite:///"))
+        remedy = "name another place with --results or QUALIFY_RESULTS, or start in another folder"
+        if file.is_relative_to(PACKAGE) or "site-packages" in file.parts:
+            return f"{file}: lies in an installed package, so no result goes there; {remedy}"
+        folder = next(parent for parent in file.parents if parent.is_dir())
+        if not os.access(file if file.exists() else folder, os.W_OK):
+            return f"{file}: cannot be written, so every result would be lost; {remedy}"
+        return ""
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The project of ``QUALIFY_HOME``, else the one that the working folder lies in.
+
+    Raises DeclarationError for a ``[tool.qualification]`` that cannot be read.
+    """
+    return project_at(root_folder(Path.cwd() if start is None else start))
+
+
+def project_at(root: Path) -> Project:
+    """The project with this root, unless ``QUALIFY_HOME`` names another one."""
+    if named := os.environ.get("QUALIFY_HOME"):
+        root = Path(named).expanduser().resolve()
+    settings = _settings(root / "pyproject.toml")
+    folder = settings.get("declarations")
+    url = os.environ.get("QUALIFY_RESULTS") or settings.get("results")
+    return Project(
+        root,
+        database_url(url, root) if url else f"sqlite:///{root / 'reports/results.sqlite'}",
+        None if folder is None else root / Path(folder).expanduser(),
+    )
+
+
+def has_settings(root: Path) -> bool:
+    """Whether the folder's ``pyproject.toml`` has a table ``[tool.qualification]``."""
+    tool = _table(root / "pyproject.toml").get("tool")
+    return isinstance(tool, dict) and "qualification" in tool
+
+
+def database_url(text: str, folder: Path) -> str:
+    """A SQLAlchemy URL as it is; a path becomes that of an SQLite file, relative to ``folder``."""
+    if text == "none" or "://" in text:
+        return text
+    return f"sqlite:///{folder / Path(text).expanduser()}"
+
+
+def root_folder(start: Path) -> Path:
+    """The folder that pytest, started in ``start`` without a path, takes as its rootdir.
+
+    Source: https://docs.pytest.org/en/stable/reference/customize.html#finding-the-rootdir
+    """
+    start = start.absolute()
+    folders = (start, *start.parents)
+    for folder in folders:
+        if _configures_pytest(folder):
+            return folder
+    for name in ("pyproject.toml", "setup.py"):
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder
+    return start
+
+
+def _configures_pytest(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in _ALWAYS):
+        return True
+    tool = _table(folder / "pyproject.toml").get("tool")
+    if isinstance(tool, dict) and "pytest" in tool:
+        return True
+    return _has_section(folder / "tox.ini", "pytest") or _has_section(
+        folder / "setup.cfg", "tool:pytest"
+    )
+
+
+def _table(file: Path) -> dict[str, Any]:
+    """A TOML file's content; {} where there is none, or none that can be read."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _has_section(file: Path, name: str) -> bool:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return re.search(rf"^\[{re.escape(name)}\]", text, re.MULTILINE) is not None
+
+
+def _settings(file: Path) -> dict[str, str]:
+    tool = _table(file).get("tool")
+    settings = tool.get("qualification", {}) if isinstance(tool, dict) else {}
+    if not isinstance(settings, dict):
+        raise DeclarationError(
+            f"{file}: tool.qualification is no table: write [tool.qualification]"
+        )
+    for key, value in settings.items():
+        if key not in _KEYS:
+            raise DeclarationError(
+                f"{file}: [tool.qualification] has the unknown key {key!r}: known keys are "
+                f"{' and '.join(_KEYS)}"
+            )
+        if not isinstance(value, str) or not value:
+            raise DeclarationError(f"{file}: [tool.qualification] {key} is no text: write a path")
+    return settings

@@ -1,0 +1,100 @@
+"""A package from outside, as a page shows it: built, installed with real metadata, and used.
+
+The page's fenced blocks begin with a comment that names their file (``# acme_toy/__init__.py``).
+``pyproject.toml`` and the folders that have an ``__init__.py`` are the package; every other file
+belongs to the project of the package's user.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from qualification.core.paths import PACKAGE
+
+_BLOCK = re.compile(r"^```\w+\n# ([\w./-]+\.\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def files_of_section(heading: str, page: str = "extending.md") -> dict[str, str]:
+    """The files that a section of a page of docs/ shows: name -> text.
+
+    A section reaches from its heading (``A server program``) to the next one of its own level or
+    of a higher one.
+    """
+    text = (PACKAGE.parent / "docs" / page).read_text(encoding="utf-8")
+    start = re.search(f"^(##+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert start, f"{page} has no section {heading!r}"
+    following = re.compile(f"^#{{2,{len(start[1])}}} ", re.MULTILINE).search(text, start.end())
+    files = dict(_BLOCK.findall(text[start.end() : following.start() if following else len(text)]))
+    assert files, f"{page}, section {heading!r}: no fenced block begins with the name of its file"
+    return files
+
+
+def install(files: dict[str, str], source: Path, target: Path) -> None:
+    """Build the package of ``files`` in ``source``, and install it into the folder ``target``."""
+    write(files, source)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--disable-pip-version-check", "--target", target, source]
+    subprocess.run(command, check=True)
+
+
+def write(files: dict[str, str], folder: Path) -> None:
+    """Write files with their folders."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+class ExtendedProject:
+    """A project in an empty folder, and an interpreter with this one's packages and others."""
+
+    def __init__(self, pytester: pytest.Pytester, environment: Path) -> None:
+        self.path = pytester.path
+        self.packages = environment / "packages"
+        self._pytester = pytester
+        self._environment = environment
+        venv.create(environment)
+        site = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
+        paths = [PACKAGE.parent, sysconfig.get_path("purelib"), self.packages]
+        (site / "packages.pth").write_text("\n".join(map(str, paths)), encoding="utf-8")
+
+    def add(self, files: dict[str, str]) -> None:
+        """Install the package among ``files``, and write the others into the project."""
+        folders = {name.split("/")[0] for name in files if name.endswith("/__init__.py")}
+        package = {
+            name: text
+            for name, text in files.items()
+            if name == "pyproject.toml" or name.split("/")[0] in folders
+        }
+        if package:
+            number = len(list(self._environment.glob("source*")))
+            install(package, self._environment / f"source{number}", self.packages)
+        write({name: text for name, text in files.items() if name not in package}, self.path)
+
+    def pytest(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in the project."""
+        return self._run("pytest", *arguments)
+
+    def qualify(self, *arguments: str) -> pytest.RunResult:
+        """Run the command ``qualify`` in the project."""
+        return self._run("qualification", *arguments)
+
+    def _run(self, *words: str) -> pytest.RunResult:
+        return self._pytester.run(self._environment / "bin/python", "-m", *words)
+
+
+@pytest.fixture
+def extended_project(pytester, monkeypatch, tmp_path_factory):
+    """Nothing of the caller's environment reaches the project's programs."""
+    for name in [*os.environ]:
+        if name.startswith(("QUALIFY_", "PYTEST_XDIST_")) or name == "PYTHONPATH":
+            monkeypatch.delenv(name)
+    return ExtendedProject(pytester, tmp_path_factory.mktemp("environment"))
