@@ -112,7 +112,7 @@ def _hang() -> None:
 
 def _garbage() -> None:
     """Write to every open socket and pipe, as a library with a stray descriptor would."""
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 1024):
         try:
             os.write(descriptor, b"\x00\xffthis is no answer\n")
         except OSError:

@@ -22,8 +22,9 @@ class BackendSpec:
     ``module`` has the worker-side class ``Backend``. ``imports`` maps each module that must be
     importable to the distribution that provides it; the first one's version stands for the
     backend. ``principal`` are the distributions that compute or that make the prompt, ``beside``
-    the others that it loads. ``weight_files``: a folder as transformers loads it, or two GGUF
-    files. ``has_prefill_chunks``: a prompt can be computed in chunks of a requested size.
+    the others that it loads. ``weight_files``: a folder as transformers loads it, two GGUF
+    files, or files that only the backend itself can check. ``has_prefill_chunks``: a prompt can be
+    computed in chunks of a requested size.
     """
 
     name: str
@@ -31,7 +32,7 @@ class BackendSpec:
     imports: Mapping[str, str] = field(default_factory=dict)
     principal: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-    weight_files: Literal["folder", "gguf"] = "folder"
+    weight_files: Literal["folder", "gguf", "other"] = "folder"
     has_prefill_chunks: bool = False
 
     @property
@@ -85,12 +86,17 @@ BACKENDS: Mapping[str, BackendSpec] = _SHIPPED | extensions(
 """Name -> backend, those that ship first; other packages register theirs."""
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a backend is one of this package's own."""
+    return name in _SHIPPED
+
+
 def outside_module(name: str) -> tuple[str, str]:
     """A registered backend's module, and the file of its top-level package; '' twice if it ships.
 
     The file is what a worker loads it from under an interpreter that does not have the package.
     """
-    if name in _SHIPPED or name not in BACKENDS:
+    if is_shipped(name) or name not in BACKENDS:
         return "", ""
     module = BACKENDS[name].module
     package = importlib.util.find_spec(module.partition(".")[0])

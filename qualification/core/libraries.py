@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import BACKENDS, is_shipped
 from qualification.core.servers import outside_programs
 
 PRINCIPAL_LIBRARIES = tuple(
@@ -34,6 +34,8 @@ def installed_version(distribution: str) -> str:
 
 def install_command(backend: str) -> str:
     """The command that installs a backend's library beside this package."""
+    if backend in BACKENDS and not is_shipped(backend):
+        return f"pip install {' '.join(BACKENDS[backend].imports.values())}"
     return f"pip install 'qualification[{backend}]'"
 
 

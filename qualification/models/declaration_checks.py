@@ -206,7 +206,6 @@ def _faults_of_source(model: Model, source: Source) -> Iterator[tuple[str, str]]
         return
     if not _NAME.fullmatch(source.quantisation):
         yield "quantisation", f"is {source.quantisation!r}: {_NAME_REMEDY}"
-    yield from _faults_of_files(model, source)
     if (source.backend == "server") != bool(source.server):
         yield (
             "server",
@@ -215,6 +214,7 @@ def _faults_of_source(model: Model, source: Source) -> Iterator[tuple[str, str]]
         )
     if source.server == "url" and not str(source.options.get("url", "")).startswith("http"):
         yield "options.url", "is missing: write where the server is, http://127.0.0.1:8080/v1"
+    yield from _faults_of_files(model, source)
 
 
 def _faults_of_files(model: Model, source: Source) -> Iterator[tuple[str, str]]:
@@ -234,7 +234,7 @@ def _faults_of_files(model: Model, source: Source) -> Iterator[tuple[str, str]]:
                 f"is {source.revision!r}, which can change under us: with remote_code write the "
                 "full 40-digit commit whose code was reviewed",
             )
-    if BACKENDS[source.engine].weight_files == "folder":
+    if BACKENDS[source.engine].weight_files != "gguf":
         if source.model_file:
             yield (
                 "model_file",

@@ -64,6 +64,8 @@ def check_files(request: LoadRequest) -> None:
             read_file(folder / name)
     elif not folder.is_dir():
         raise _absent(request, folder, "no such folder of weights")
+    elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
+        return
     elif any(folder.glob("*.safetensors")):
         read_folder(folder)
         _check_json(folder / "config.json")
@@ -89,6 +91,8 @@ def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
     if BACKENDS[source.engine].weight_files == "folder":
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
+    if BACKENDS[source.engine].weight_files == "other":
+        return ()
     files = [folder / name for name in (source.model_file, source.mmproj_file) if name]
     if not all(file.is_file() for file in files):
         return ()

@@ -248,7 +248,7 @@ def _inline():
     ]
 
 
-@pytest.mark.parametrize("command", set(_inline()), ids=lambda c: " ".join(c.words))
+@pytest.mark.parametrize("command", dict.fromkeys(_inline()), ids=lambda c: " ".join(c.words))
 def test_options_in_prose_exist(command):
     """Such a command may be a part of one, but it names no command or option that is none."""
     _name, subcommand, words = _subcommand(command.words)

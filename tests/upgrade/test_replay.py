@@ -116,18 +116,21 @@ def test_the_record_counts_the_outcomes():
 
 
 def test_the_record_says_what_to_do_about_each_regression():
-    """Where it was reported, and the workaround of its known bug."""
-    (known, *_) = [entry for entry in CATALOGUE.regressions if entry.known_bug]
-    (unknown, *_) = [entry for entry in CATALOGUE.regressions if not entry.known_bug]
+    """Where it was reported, and the workaround of its declared bug."""
+    (declared, *_) = [entry for entry in CATALOGUE.regressions if entry.known_bug]
+    (undeclared, *_) = [entry for entry in CATALOGUE.regressions if not entry.known_bug]
     replayed = [
         Replayed(entry.identifier, entry.row, "bad", "pass", (), "missed", "", 60.0, {}, {})
-        for entry in (known, unknown)
+        for entry in (declared, undeclared)
     ]
     bugs = load_registry().bugs
-    (bug,) = [bug for bug in bugs if bug.identifier == known.known_bug]
+    (bug,) = [bug for bug in bugs if bug.identifier == declared.known_bug]
     lines = document(replayed, CATALOGUE, "2026-01-01", bugs).splitlines()
-    assert f"| {known.identifier} | {known.source} | `{bug.identifier}`, {remedy(bug)} |" in lines
-    assert f"| {unknown.identifier} | {unknown.source} | not declared |" in lines
+    assert (
+        f"| {declared.identifier} | {declared.source} | `{bug.identifier}`, {remedy(bug)} |"
+        in lines
+    )
+    assert f"| {undeclared.identifier} | {undeclared.source} | not declared |" in lines
 
 
 def test_an_unknown_key_in_the_catalogue_is_an_error(tmp_path):

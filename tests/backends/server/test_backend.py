@@ -318,7 +318,7 @@ def test_a_stranger_on_the_requested_port_is_named_and_left_alone():
         ('server = "llama-server"\n', "", "names its program"),
         ('server = "llama-server"', 'server = "url"', "write where the server is"),
         ('server = "llama-server"', 'server = "ollama"', "write one of"),
-        ('model_file = "gguf/model.gguf"\n', "", "needs the language model"),
+        ('model_file = "gguf/model.gguf"\n', "", "name of the language model"),
     ],
 )
 def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, problem):
