@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +55,23 @@ class Project:
         return dataclasses.replace(self, declarations=folder, results=url)
 
     def why_results_are_refused(self) -> str:
-        """A sentence where results would be lost, or lie in an installed package; else ''."""
+        """A sentence where results would be lost, or lie in an installed package; else ''.
+
+        The folder of the database is made if it is not there.
+        """
         if not self.results.startswith("sqlite:///"):
             return ""
         file = Path(self.results.removeprefix("sqlite:///"))
         remedy = "name another place with --results or QUALIFY_RESULTS, or start in another folder"
         if file.is_relative_to(PACKAGE) or "site-packages" in file.parts:
             return f"{file}: lies in an installed package, so no result goes there; {remedy}"
-        folder = next(parent for parent in file.parents if parent.is_dir())
-        if not os.access(file if file.exists() else folder, os.W_OK):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=file.parent):
+                is_writable = not file.exists() or os.access(file, os.W_OK)
+        except OSError:
+            is_writable = False
+        if not is_writable:
             return f"{file}: cannot be written, so every result would be lost; {remedy}"
         return ""
 

@@ -35,6 +35,9 @@ _MARKERS = {
 }
 
 
+_OWN_MARKERS = pytest.StashKey[set[str]]()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """With pytest-xdist all tests of a model stay in one process: one load, one comparison."""
@@ -48,6 +51,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the parts of the plugin, which share the state of the run."""
+    _own_markers(config)
     for name, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.stash[STATE] = state = RunState(config)
@@ -99,11 +103,11 @@ def _selectors(config: pytest.Config) -> set[str]:
 
 
 def _own_markers(config: pytest.Config) -> set[str]:
-    """The markers that the project registers in its configuration."""
-    lines: list[str] = config.getini("markers")
-    names = {re.split(r"[:(]", line)[0].strip() for line in lines}
-    # Asked before and after ours are registered.
-    return names - {re.split(r"\(", name)[0] for name in _MARKERS}
+    """The markers that the project, or another plugin, had registered before ours were."""
+    if _OWN_MARKERS not in config.stash:
+        lines: list[str] = config.getini("markers")
+        config.stash[_OWN_MARKERS] = {re.split(r"[:(]", line)[0].strip() for line in lines}
+    return config.stash[_OWN_MARKERS]
 
 
 def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
@@ -123,7 +127,7 @@ def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
         return True
     if not (has_settings(config.rootpath) or "--declarations" in changed):
         return False
-    names = marker_expression_names(config.option.markexpr)
+    names = marker_expression_names(config.option.markexpr) - _own_markers(config)
     return bool(names & {*SUITES, *state.deployment_markers})
 
 

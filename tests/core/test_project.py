@@ -1,6 +1,5 @@
 """The user's project: its folder is pytest's rootdir, and its settings are strict."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +108,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_runs(tmp_path, m
     """The sentence names the file and the remedy; another database is not looked at."""
     project = find_project(tmp_path).with_options(results=str(tmp_path / "new/results.sqlite"))
     assert project.why_results_are_refused() == ""
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    (tmp_path / "file").write_text("")
+    project = project.with_options(results=str(tmp_path / "file/results.sqlite"))
     assert "cannot be written" in project.why_results_are_refused()
     assert project.with_options(results="postgresql://host/x").why_results_are_refused() == ""
