@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CON
 comma := ,
 empty :=
 space := $(empty) $(empty)
+# The tests start hundreds of processes: without bytecode each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install qualify test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
 

@@ -262,7 +262,7 @@ def _surveyed(
     random = registry.with_weights("synthetic")
     deployments = (*registry.deployments(), *random.deployments())
     engines = {deployment.identifier: deployment.source.engine for deployment in deployments}
-    versions = _versions_in_use()
+    versions = _versions_in_use(project)
     now = datetime.datetime.now(datetime.UTC)
     return [
         (
@@ -280,14 +280,14 @@ def _surveyed(
     ]
 
 
-def _versions_in_use() -> Mapping[str, str]:
+def _versions_in_use(project: Project) -> Mapping[str, str]:
     """The versions in this interpreter; of a library that is not installed, ``current``'s pin."""
     from qualification.core.errors import QualificationError
     from qualification.core.libraries import library_versions
     from qualification.upgrade.environments.spec import environment_spec, pinned
 
     try:
-        declared = pinned(environment_spec("current"))
+        declared = pinned(environment_spec("current", project.declarations))
     except QualificationError:  # not installed as a distribution: then there are no pins to read
         declared = {}
     installed = {name: version for name, version in library_versions().items() if version}

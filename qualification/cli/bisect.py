@@ -85,10 +85,10 @@ def bisect(**options: Any) -> None:
     from qualification.upgrade.bisect import driver, reproduction
 
     request = BisectRequest(**options)
-    registry = declared(request.project)
+    registry, own = declared(request.project), request.project.declarations
     question = driver.BisectQuestion(
-        good=driver.environment(request.good, request.good_pins, request.index),
-        bad=driver.environment(request.bad, request.bad_pins, request.index),
+        good=driver.environment(request.good, request.good_pins, request.index, own),
+        bad=driver.environment(request.bad, request.bad_pins, request.index, own),
         check=request.check,
         deployment=driver.deployment(registry, request.deployment, request.weights),
         package=request.package,

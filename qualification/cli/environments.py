@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from qualification.cli.errors import one_sentence
+from qualification.cli.options import in_project
 from qualification.core.format import bytes_text
+from qualification.core.project import Project
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from qualification.upgrade.environments.cache import Built
@@ -22,15 +26,17 @@ def environments() -> None:
 
 
 @environments.command("list")
+@in_project
 @one_sentence
-def list_environments() -> None:
+def list_environments(*, project: Project) -> None:
     """Show the declared environments and the built ones."""
     from rich.console import Console
 
     from qualification.upgrade.environments.cache import built, find
     from qualification.upgrade.environments.spec import environment_names, environment_spec
 
-    declared = [environment_spec(name) for name in environment_names()]
+    own = project.declarations
+    declared = [environment_spec(name, own) for name in environment_names(own)]
     Console().print(_table([(spec, find(spec)) for spec in declared], built()))
 
 
@@ -43,8 +49,9 @@ def list_environments() -> None:
     metavar="PINS",
     help="Pins that replace the declared ones: 'mlx-vlm==0.7.11 …'.",
 )
+@in_project
 @one_sentence
-def build(*, name: str, changes: str) -> None:
+def build(*, name: str, changes: str, project: Project) -> None:
     """Build an environment, unless it is built already.
 
     NAME is a declared environment; its interpreter's path is printed.
@@ -52,7 +59,7 @@ def build(*, name: str, changes: str) -> None:
     from qualification.upgrade.environments.cache import ready
     from qualification.upgrade.environments.spec import candidate, environment_spec
 
-    spec = environment_spec(name)
+    spec = environment_spec(name, project.declarations)
     if changes:
         spec = candidate(spec, changes)
     click.echo(ready(spec, say=lambda sentence: click.echo(sentence, err=True)).python)
@@ -61,8 +68,9 @@ def build(*, name: str, changes: str) -> None:
 @environments.command("remove")
 @click.argument("names", nargs=-1, metavar="[NAME|KEY]...")
 @click.option("--all", "everything", is_flag=True, help="Remove all built environments.")
+@in_project
 @one_sentence
-def remove_environments(*, names: tuple[str, ...], everything: bool) -> None:
+def remove_environments(*, names: tuple[str, ...], everything: bool, project: Project) -> None:
     """Remove built environments.
 
     NAME is an environment's name, KEY the key that "qualify environments list" shows.
@@ -71,7 +79,7 @@ def remove_environments(*, names: tuple[str, ...], everything: bool) -> None:
     from qualification.upgrade.environments.cache import built, remove
 
     present = built()
-    keys = _keys(present)
+    keys = _keys(present, project.declarations)
     unknown = [name for name in names if name not in keys]
     if unknown or not (names or everything):
         raise SelectionError(
@@ -85,15 +93,15 @@ def remove_environments(*, names: tuple[str, ...], everything: bool) -> None:
             click.echo(f"removed {environment.python.parent.parent}")
 
 
-def _keys(present: tuple[Built, ...]) -> dict[str, str]:
+def _keys(present: tuple[Built, ...], own: Path | None) -> dict[str, str]:
     """The key of a built environment by its name, and by the key itself."""
     from qualification.upgrade.environments.cache import find
     from qualification.upgrade.environments.spec import environment_names, environment_spec
 
     keys = {environment.key: environment.key for environment in present}
     keys |= {environment.spec.name: environment.key for environment in present}
-    for name in environment_names():
-        current = find(environment_spec(name))
+    for name in environment_names(own):
+        current = find(environment_spec(name, own))
         if current is not None:
             keys[name] = current.key
     return keys

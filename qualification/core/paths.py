@@ -50,10 +50,15 @@ def published_claims() -> Path:
 def cache() -> Path:
     """The folder for large files that can be made again: ``QUALIFY_CACHE``, or the user's cache."""
     if named := os.environ.get("QUALIFY_CACHE"):
-        return Path(named).expanduser().resolve()
+        return from_user(named).resolve()
     if sys.platform == "darwin":
         return Path.home() / "Library/Caches/qualification"
     return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "qualification"
+
+
+def from_user(path: str) -> Path:
+    """A path as a user writes it, with ``~`` expanded; ``~name`` of nobody known stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def llama_tools_folder(release: str) -> Path:
@@ -82,4 +87,4 @@ def _shipped(in_wheel: str, in_checkout: str) -> Path:
 
 
 def _expanded(path: str) -> Path:
-    return Path(os.path.expandvars(os.path.expanduser(path)))
+    return Path(os.path.expandvars(from_user(path)))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.errors import DeclarationError
-from qualification.core.paths import PACKAGE
+from qualification.core.paths import PACKAGE, from_user
 
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 _KEYS = ("declarations", "results")
@@ -50,7 +50,7 @@ class Project:
 
         Both are relative to the working folder.
         """
-        folder = Path(declarations).expanduser().absolute() if declarations else self.declarations
+        folder = from_user(str(declarations)).absolute() if declarations else self.declarations
         url = database_url(results, Path.cwd()) if results else self.results
         return dataclasses.replace(self, declarations=folder, results=url)
 
@@ -87,14 +87,14 @@ def find_project(start: Path | None = None) -> Project:
 def project_at(root: Path) -> Project:
     """The project with this root, unless ``QUALIFY_HOME`` names another one."""
     if named := os.environ.get("QUALIFY_HOME"):
-        root = Path(named).expanduser().resolve()
+        root = from_user(named).resolve()
     settings = _settings(root / "pyproject.toml")
     folder = settings.get("declarations")
     url = os.environ.get("QUALIFY_RESULTS") or settings.get("results")
     return Project(
         root,
         database_url(url, root) if url else f"sqlite:///{root / 'reports/results.sqlite'}",
-        None if folder is None else root / Path(folder).expanduser(),
+        None if folder is None else root / from_user(folder),
     )
 
 
@@ -108,7 +108,7 @@ def database_url(text: str, folder: Path) -> str:
     """A SQLAlchemy URL as it is; a path becomes that of an SQLite file, relative to ``folder``."""
     if text == "none" or "://" in text:
         return text
-    return f"sqlite:///{folder / Path(text).expanduser()}"
+    return f"sqlite:///{folder / from_user(text)}"
 
 
 def root_folder(start: Path) -> Path:

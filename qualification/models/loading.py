@@ -24,7 +24,7 @@ from qualification.core.declarations import (
     Tier,
 )
 from qualification.core.errors import DeclarationError
-from qualification.core.paths import DECLARATIONS, canaries
+from qualification.core.paths import DECLARATIONS, canaries, from_user
 from qualification.models.declaration_checks import Origin, check_declarations
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
@@ -154,7 +154,7 @@ def _name(entry: Any) -> str:
 
 def _located(model: Model, folder: Path) -> Model:
     """The model with the paths of its files made absolute; ``folder`` is the declaring file's."""
-    config = folder / Path(model.config or f"configs/{model.name}.json").expanduser()
+    config = folder / from_user(model.config or f"configs/{model.name}.json")
     return replace(
         model,
         config=str(config) if model.config or config.is_file() else "",
@@ -165,10 +165,10 @@ def _located(model: Model, folder: Path) -> Model:
 def _with_local_path(source: Source, folder: Path) -> Source:
     if not source.path:
         return source
-    path = Path(os.path.abspath(folder / Path(source.path).expanduser()))
+    path = Path(os.path.abspath(folder / from_user(source.path)))
     if source.weights == "canary" and not path.exists():
         path = canaries().parent / source.path  # of a canary that ships
-    projector = str(Path(source.mmproj_file).expanduser()) if source.mmproj_file else ""
+    projector = str(from_user(source.mmproj_file)) if source.mmproj_file else ""
     if path.suffix == ".gguf":
         return replace(source, path=str(path.parent), model_file=path.name, mmproj_file=projector)
     return replace(source, path=str(path), mmproj_file=projector)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qualification.models.registry import Registry
     from qualification.upgrade.environments.cache import Built
 
@@ -142,8 +144,11 @@ def with_server_option(config: pytest.Config, registry: Registry) -> Registry:
     return registry.with_server(url, config.getoption("--server-model"))
 
 
-def built_environment(config: pytest.Config) -> Built | None:
-    """The environment that the options name, built if it is missing; None without them."""
+def built_environment(config: pytest.Config, own: Path | None) -> Built | None:
+    """The environment that the options name, built if it is missing; None without them.
+
+    ``own`` is the user's folder of declarations.
+    """
     name, pins = config.getoption("--environment"), config.getoption("--candidate")
     if not name and not pins:
         return None
@@ -152,7 +157,7 @@ def built_environment(config: pytest.Config) -> Built | None:
     from qualification.upgrade.environments.spec import candidate, environment_spec
 
     try:
-        spec = environment_spec(name or "current")
+        spec = environment_spec(name or "current", own)
         return ready(candidate(spec, pins) if pins else spec)
     except QualificationError as error:
         raise pytest.UsageError(str(error)) from error

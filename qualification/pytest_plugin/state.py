@@ -59,7 +59,7 @@ class RunState:
         """The environment that the options name; None is this interpreter."""
         from qualification.pytest_plugin.options import built_environment
 
-        return built_environment(self.config)
+        return built_environment(self.config, self.project.declarations)
 
     @cached_property
     def registry(self) -> Registry:

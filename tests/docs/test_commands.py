@@ -232,7 +232,8 @@ def _markers():
     registry = load_registry()
     tiers = {tier.name for tier in registry.tiers}
     deployments = {name for d in registry.deployments() for name in marker_names(d)}
-    return {"here", "synthetic"} | tiers | deployments | set(SUITES)
+    # The family of the example in extending.md, whose whole run tests/backends has.
+    return {"here", "synthetic", "toy"} | tiers | deployments | set(SUITES)
 
 
 # -------------------------------------------------------------------------------- commands in prose

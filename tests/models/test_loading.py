@@ -160,3 +160,9 @@ def test_a_folder_without_declarations_is_one_sentence(tmp_path, makes_folder):
         folder.mkdir()
     with pytest.raises(DeclarationError, match=r"nothing: (no such folder|holds no declarations)"):
         load_registry(folder)
+
+
+def test_the_home_of_a_user_who_is_not_known_is_a_folder_of_that_name(tmp_path):
+    """It is not there, which the checks of the files say; reading the declaration goes on."""
+    source = only_source(declare(tmp_path, MODEL + 'path = "~nobody-of-that-name/m"\n'))
+    assert source.path == str(tmp_path / "~nobody-of-that-name/m")

@@ -97,8 +97,16 @@ def test_a_damaged_baseline_is_reported_and_loses_no_results(toy_project):
 
 
 def test_results_that_cannot_be_stored_are_reported_and_the_run_is_not_green(toy_project):
-    """A database that cannot be written is no detail."""
-    result = toy_project.run("--results", "sqlite:////proc/nowhere/results.sqlite")
-    result.assert_outcomes(passed=2)
+    """A database whose place is gone when the run ends is no detail."""
+    suite = """
+    import shutil
+    from pathlib import Path
+
+    def test_one(deployed):
+        shutil.rmtree("reports", ignore_errors=True)
+        Path("reports").write_text("a file where the folder was")
+    """
+    result = toy_project.run(suite=suite)
+    result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    result.stdout.fnmatch_lines(["THE RESULTS WERE NOT STORED: */proc/nowhere/*"])
+    result.stdout.fnmatch_lines(["THE RESULTS WERE NOT STORED: */reports*"])

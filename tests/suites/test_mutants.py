@@ -45,7 +45,7 @@ CAUGHT_BY = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutation", CAUGHT_BY)
 def test_a_broken_backend_is_caught_by_name(mutation, tmp_path):
     """The suites run on a canary whose backend has one fault, and these tests fail."""
@@ -58,7 +58,7 @@ def test_a_broken_backend_is_caught_by_name(mutation, tmp_path):
         (declared / f"{name}.toml").write_text(text)
     (declared / "bugs.toml").write_text("bugs = []\n")
     model = MODEL.format(mutation=mutation, folder=HERE / "mutants")
-    (declared / "models.toml").write_text(model)
+    (declared / "models.toml").write_text("shipped = false\n" + model)
     results = f"sqlite:///{tmp_path}/results.sqlite"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "QUALIFY_"))}
     options = ["--declarations", str(declared), "--results", results]

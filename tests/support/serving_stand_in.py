@@ -100,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        parts = [part for message in body["messages"] for part in message["content"]]
+        contents = [m["content"] for m in body["messages"] if isinstance(m["content"], list)]
+        parts = [part for content in contents for part in content]
         urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         image = base64.b64decode(urls[0].partition(",")[2]) if urls else b""
         faults, state = self.state.faults, self.state

@@ -45,9 +45,9 @@ class BisectQuestion:
     seed: int = 0
 
 
-def environment(name: str, pins: str, index: str) -> EnvironmentSpec:
+def environment(name: str, pins: str, index: str, own: Path | None = None) -> EnvironmentSpec:
     """A declared environment with pins that replace its own, from another index if one is named."""
-    spec = environment_spec(name)
+    spec = environment_spec(name, own)
     if pins.strip():
         spec = candidate(spec, pins)
     return dataclasses.replace(spec, index=index) if index else spec

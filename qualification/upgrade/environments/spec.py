@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ConfigDict
 
 from qualification.core.errors import DeclarationError, EnvironmentFailed
-from qualification.core.paths import DECLARATIONS
+from qualification.core.paths import DECLARATIONS, from_user
 from qualification.models.strict_toml import read_declarations
 
 HERE = "here"
@@ -71,14 +71,15 @@ class _Declaration:
     index: str = ""
 
 
-def environment_names(folder: Path = _FOLDER) -> tuple[str, ...]:
-    """Return the names of the declared environments, sorted."""
-    return tuple(sorted(file.stem for file in folder.glob("*.toml")))
+def environment_names(own: Path | None = None) -> tuple[str, ...]:
+    """Return the names of the declared environments, sorted; ``own`` as in ``environment_spec``."""
+    return tuple(sorted(_files(own)))
 
 
-def environment_spec(text: str, folder: Path = _FOLDER) -> EnvironmentSpec:
+def environment_spec(text: str, own: Path | None = None) -> EnvironmentSpec:
     """Return a declared environment, ``here``, or the interpreter at a path (it has a ``/``).
 
+    ``own`` is a user's folder of declarations; its ``environments`` come before those that ship.
     Raises EnvironmentFailed if none has that name, DeclarationError if its file is wrong.
     """
     if text == HERE:
@@ -87,17 +88,22 @@ def environment_spec(text: str, folder: Path = _FOLDER) -> EnvironmentSpec:
         )
     if "/" in text:
         # Not resolved: the python of a venv is a link to one outside of the venv.
-        path = Path(text).expanduser().absolute()
+        path = from_user(text).absolute()
         return EnvironmentSpec(text, "an interpreter by its path", (), interpreter=str(path))
-    names = environment_names(folder)
-    if text not in names:
-        close = difflib.get_close_matches(text, names, n=1)
+    files = _files(own)
+    if text not in files:
+        close = difflib.get_close_matches(text, files, n=1)
         hint = f"was {close[0]!r} meant? " if close else ""
         raise EnvironmentFailed(
-            f"no environment is called {text!r}: {hint}declared are {', '.join(names) or 'none'}; "
+            f"no environment is called {text!r}: {hint}declared are {', '.join(sorted(files))}; "
             f"'{HERE}' and the path of an interpreter are possible too"
         )
-    return _read(folder / f"{text}.toml")
+    return _read(files[text])
+
+
+def _files(own: Path | None) -> dict[str, Path]:
+    folders = (_FOLDER, *([own / "environments"] if own else ()))
+    return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
 
 
 def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> EnvironmentSpec:

@@ -67,8 +67,9 @@ def _built(request: GateRequest, say: Say) -> tuple[Built, Built]:
             "there is no candidate: name it with --to ENV or --candidate PINS "
             "(an environment against itself: --to with the name of the baseline)"
         )
-    spec_a = _with_pins(environment_spec(request.baseline), request.baseline_pins)
-    spec_b = environment_spec(request.candidate) if request.candidate else spec_a
+    own = request.project.declarations
+    spec_a = _with_pins(environment_spec(request.baseline, own), request.baseline_pins)
+    spec_b = environment_spec(request.candidate, own) if request.candidate else spec_a
     spec_b = _with_pins(spec_b, request.candidate_pins)
     return ready(spec_a, say=say), ready(spec_b, say=say)
 

@@ -201,8 +201,8 @@ def test_the_command_lists_what_is_declared_before_anything_is_built(monkeypatch
 @pytest.mark.slow
 def test_the_command_builds_lists_and_removes(root, monkeypatch):
     """A candidate is built like any other, and removed by its name."""
-    monkeypatch.setattr(declared, "environment_spec", lambda name: SPEC)
-    monkeypatch.setattr(declared, "environment_names", lambda: ("tiny",))
+    monkeypatch.setattr(declared, "environment_spec", lambda name, own: SPEC)
+    monkeypatch.setattr(declared, "environment_names", lambda own: ("tiny",))
     call = CliRunner().invoke
     process = call(environments, ["build", "tiny", "--candidate", "alpha==2.0"])
     python = Path(process.stdout.strip())

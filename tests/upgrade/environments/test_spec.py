@@ -28,7 +28,8 @@ BASE = EnvironmentSpec(
 
 
 def declare(folder, text, name="mine"):
-    (folder / f"{name}.toml").write_text(f'title = "t"\n{text}')
+    (folder / "environments").mkdir(exist_ok=True)
+    (folder / f"environments/{name}.toml").write_text(f'title = "t"\n{text}')
     return environment_spec(name, folder)
 
 
@@ -169,3 +170,10 @@ def test_a_candidate_pins_its_own_changes_and_otherwise_those_of_its_base(change
     assert pinned(new) == expected | named
     again = candidate(new, texts)
     assert (again.pins, again.no_dependencies) == (new.pins, new.no_dependencies)
+
+
+def test_an_environment_of_ones_own_stands_beside_those_that_ship(tmp_path):
+    """One of the same name replaces the shipped one."""
+    assert declare(tmp_path, 'pins = ["mlx-vlm==0.6.4"]', "ours").pins == ("mlx-vlm==0.6.4",)
+    assert {"current", "ours"} <= set(environment_names(tmp_path))
+    assert declare(tmp_path, 'pins = ["mlx-vlm==0.6.4"]', "current").title == "t"

@@ -1,0 +1,57 @@
+"""A project that only has this one installed: its own tests are collected and pass as without."""
+
+import re
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from tests.package.places import Place
+
+pytestmark = pytest.mark.long
+
+PROJECTS = {
+    "httpx==0.28.1": (
+        ["httpx[brotli,http2,socks,zstd]", "chardet", "cryptography", "trio", "trustme", "uvicorn"],
+        ["tests"],
+    ),
+    "pytest-django==4.11.1": (
+        ["django", "pytest-django"],
+        ["tests/test_database.py", "tests/test_fixtures.py", "tests/test_unittest.py"],
+    ),
+}
+
+
+def outcomes(place, folder, *options):
+    """The outcome of every test of a project: word and name."""
+    done = subprocess.run(
+        [place.bin / "pytest", "-rA", "--tb=no", "-q", *options],
+        cwd=folder,
+        env={"PATH": f"{place.bin}:/usr/bin:/bin", "HOME": str(place.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    names = [line.partition(" - ")[0] for line in lines if re.match(r"[A-Z]{5,} \S", line)]
+    assert len(names) > 20, done.stdout + done.stderr
+    return sorted(names)
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_projects_own_tests_pass_as_without_the_plugin(tmp_path, wheel, project):
+    """Same tests, same outcomes, with strict markers and in several processes."""
+    requirements, tests = PROJECTS[project]
+    place = Place(tmp_path / "place")
+    place.install(f"qualification @ {wheel.as_uri()}", project, *requirements)
+    download = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
+    subprocess.run([*download, "--no-binary", ":all:", "-d", tmp_path, project], check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as sources:
+        sources.extractall(tmp_path / "sources", filter="data")
+    (folder,) = (tmp_path / "sources").iterdir()
+    without = outcomes(place, folder, *tests, "-p", "no:qualification")
+    assert outcomes(place, folder, *tests) == without
+    assert outcomes(place, folder, *tests, "-n", "2") == without
+    assert not (folder / "reports").exists()
