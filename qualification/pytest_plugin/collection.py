@@ -36,12 +36,40 @@ class Collection:
         self._config = state.config
         self._suites = set(SUITES)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Of an environment in the project only the suites are collected, and the way to them."""
+        if any(suite.is_relative_to(collection_path) for suite in self._environments):
+            return False
+        for suite, environment in self._environments.items():
+            if environment in collection_path.parents and suite not in collection_path.parents:
+                return True
+        return None
+
+    @cached_property
+    def _environments(self) -> dict[Path, Path]:
+        """Suite inside a folder that is collected -> the folder on the way that pytest ignores.
+
+        That is the root of a virtual environment, ``.tox`` and the like; without one, the suite.
+        """
+        by_pytest = self._config.pluginmanager.subset_hook_caller("pytest_ignore_collect", [self])
+        environments: dict[Path, Path] = {}
+        for place in getattr(self._config.option, "suites_inside", ()):
+            suite = Path(place)
+            below = [p for p in suite.parents if {str(a) for a in p.parents} & {*self._config.args}]
+            ignored = (
+                p for p in reversed(below) if by_pytest(collection_path=p, config=self._config)
+            )
+            environments[suite] = next(ignored, suite)
+        return environments
+
     @pytest.hookimpl
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> pytest.Module | None:
         """A shipped suite, also where the project's ``python_files`` do not name it."""
-        if file_path.parent != SHIPPED_SUITES or not file_path.match("test_*.py"):
+        is_shipped = file_path.parent == SHIPPED_SUITES and file_path.match("test_*.py")
+        if not is_shipped and file_path not in self._environments:
             return None
         patterns: list[str] = self._config.getini("python_files")
         if any(file_path.match(pattern) for pattern in patterns):

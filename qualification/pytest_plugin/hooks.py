@@ -6,6 +6,8 @@ for a qualification (:func:`is_asked_for`) it registers names, and nothing else.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from qualification.core.paths import DECLARATIONS
 from qualification.core.project import has_settings
 from qualification.pytest_plugin import fixtures
-from qualification.pytest_plugin.cases import BACKEND_MARKERS, SHIPPED_SUITES, SUITES
+from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES
 from qualification.pytest_plugin.collection import Collection
 from qualification.pytest_plugin.ending import Ending
 from qualification.pytest_plugin.options import SOURCES, changed_options, marker_expression_names
@@ -119,9 +121,6 @@ def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
     """
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         return False
-    roots = [config.invocation_params.dir / argument for argument in config.args]
-    if any(SHIPPED_SUITES.is_relative_to(root.resolve()) for root in roots):
-        return False
     changed = changed_options(config)
     if _selectors(config) or changed & {"--weights", "--server-url"}:
         return True
@@ -132,16 +131,37 @@ def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
 
 
 def _add_shipped_suites(config: pytest.Config) -> None:
-    """Collect the test files that ship, and those of installed packages, by their import names.
+    """Collect the test files that ship, and those of installed packages.
 
-    By name, so that pytest looks at nothing else of an environment. A path stays a path because it
-    is absolute.
+    By their import names, so that pytest looks at nothing else of an environment. Those that lie
+    below a folder that is collected anyway (an environment in the project) get no argument of their
+    own, which pytest would drop: :class:`Collection` lets pytest through to them.
     """
     from qualification.core.extensions import suite_packages
 
-    paths = [str(config.invocation_params.dir / argument) for argument in config.args]
-    config.args[:] = [*paths, "qualification.suites", *suite_packages()]
+    folders = [config.invocation_params.dir / argument for argument in config.args]
+    outside: list[str] = []
+    inside: list[str] = []
+    for name in ("qualification.suites", *suite_packages()):
+        place = _place(name)
+        if place and any(Path(place).is_relative_to(folder) for folder in folders):
+            inside.append(place)
+        else:
+            outside.append(name)
+    config.args[:] = [*map(str, folders), *outside]
     config.option.pyargs = True
+    config.option.suites_inside = inside  # pytest-xdist hands the options to its processes
+
+
+def _place(name: str) -> str:
+    """The folder of a package or the file of a module, as pytest finds it; '' for neither."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return ""  # pytest says so
+    if spec is None or spec.origin is None:
+        return ""
+    return os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin
 
 
 def _check_options(config: pytest.Config) -> None:

@@ -38,17 +38,22 @@ class Place:
         return self.root / "tmp"
 
     @property
+    def environment(self):
+        """Inside the project, as most people keep it, unless nobody may write there."""
+        return self.root / "environment" if self.is_read_only else self.work / ".venv"
+
+    @property
     def bin(self):
-        return self.root / "environment/bin"
+        return self.environment / "bin"
 
     @property
     def site_packages(self):
-        return next((self.root / "environment/lib").glob("python*/site-packages"))
+        return next((self.environment / "lib").glob("python*/site-packages"))
 
     def install(self, *requirements):
         """Install with uv, which links from its cache; the releases are those installed here."""
         uv = (sys.executable, "-m", "uv")
-        _run([*uv, "venv", "--quiet", "--python", sys.executable, self.bin.parent])
+        _run([*uv, "venv", "--quiet", "--python", sys.executable, self.environment])
         constraints = self.root / "constraints.txt"
         # uv reads no configuration of pip; with the exact builds it never takes a CUDA torch.
         releases = {d.name: d.version for d in importlib.metadata.distributions()}

@@ -41,6 +41,19 @@ def test_a_suite_of_an_installed_package_runs_beside_those_that_ship(project):
     assert any("test_load.py" in line for line in result.outlines)
 
 
+@pytest.mark.parametrize("extended_project", [".venv", "environment"], indirect=True)
+@pytest.mark.parametrize(
+    ("processes", "outcomes"), [((), {"passed": 2}), (("-n", "2"), {"errors": 2})]
+)
+def test_suites_in_an_environment_inside_the_project_are_collected(project, processes, outcomes):
+    """Once, and nothing else of it. (Real weights are refused in several processes.)"""
+    for folder in (project.packages, project.packages.parent):
+        (folder / "test_foreign.py").write_text("def test_it(): assert False")
+    options = ("--declarations", "declared", "-v", *processes)
+    result = project.pytest("-m", "synthetic and (politeness or brand)", *options)
+    result.assert_outcomes(**outcomes)
+
+
 @pytest.mark.parametrize(
     ("marker", "words"),
     [

@@ -58,7 +58,7 @@ class ExtendedProject:
 
     def __init__(self, pytester: pytest.Pytester, environment: Path) -> None:
         self.path = pytester.path
-        self.packages = environment / "packages"
+        self.packages = environment / "lib/packages"
         self._pytester = pytester
         self._environment = environment
         venv.create(environment)
@@ -92,9 +92,14 @@ class ExtendedProject:
 
 
 @pytest.fixture
-def extended_project(pytester, monkeypatch, tmp_path_factory):
-    """Nothing of the caller's environment reaches the project's programs."""
+def extended_project(request, pytester, monkeypatch, tmp_path_factory):
+    """Nothing of the caller's environment reaches the project's programs.
+
+    Its environment lies outside of it, or where the parameter says (``.venv``).
+    """
     for name in [*os.environ]:
         if name.startswith(("QUALIFY_", "PYTEST_XDIST_")) or name == "PYTHONPATH":
             monkeypatch.delenv(name)
-    return ExtendedProject(pytester, tmp_path_factory.mktemp("environment"))
+    inside = getattr(request, "param", None)
+    environment = pytester.path / inside if inside else tmp_path_factory.mktemp("environment")
+    return ExtendedProject(pytester, environment)
