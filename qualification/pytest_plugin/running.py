@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import QualificationError, WeightsError
+from qualification.core.errors import QualificationError, WeightsError, WorkerError
+from qualification.core.text import disarm
 from qualification.models.memory_fit import does_not_fit, predict
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
@@ -68,6 +69,9 @@ class Running:
         report = yield
         if CASE not in item.stash:
             return report
+        if call.excinfo is not None and isinstance(call.excinfo.value, WorkerError):
+            tail = disarm(call.excinfo.value.stderr_tail).strip()
+            report.sections += [("last output of the worker", tail)] * bool(tail)
         deployment, bugs = item.stash[CASE]
         bug, no_longer_fails = compare_with_known_bugs(
             report, call, deployment, test_name(item, deployment), bugs, self._state.versions

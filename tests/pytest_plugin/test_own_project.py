@@ -120,7 +120,7 @@ def test_a_project_that_asks_for_nothing_gets_nothing(pytester):
         import sys
 
         def test_it():
-            heavy = ("pydantic", "sqlalchemy", "numpy", "scipy", "gguf", "jinja2", "psutil")
+            heavy = ("pydantic", "sqlalchemy", "numpy", "scipy", "gguf", "jinja2")
             assert not {name.partition(".")[0] for name in sys.modules} & set(heavy)
             assert "qualification.models.registry" not in sys.modules
         """

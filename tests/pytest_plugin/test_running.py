@@ -25,9 +25,16 @@ def test_a_crash_fails_one_test_and_the_next_gets_a_fresh_worker(toy_project):
     def test_crash(deployed): deployed.ask("two")
     def test_after(deployed): assert deployed.ask("three") == "red"
     """
-    result = toy_project.run(options={"on_generate": "segfault", "after": 1}, suite=suite)
+    options = {"on_generate": "segfault", "after": 1, "prints": "operators registered twice"}
+    result = toy_project.run(options=options, suite=suite)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*WorkerCrashed: the worker died of SIGSEGV*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*WorkerCrashed: the worker died of SIGSEGV*",
+            "*last output of the worker*",
+            "*operators registered twice*",
+        ]
+    )
 
 
 def test_a_deployment_that_does_not_load_fails_once(toy_project):

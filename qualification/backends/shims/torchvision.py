@@ -22,6 +22,8 @@ _SCHEMA = "{}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 _NEEDED = re.compile(r"""register_fake\(\s*["']torchvision::(\w+)["']""")
 
+_LOADED = re.compile(r"""(?:_load_library|_get_extension_path)\(\s*["'](\w+)["']""")
+
 
 def install_if_needed() -> bool:
     """Declare torchvision's missing operators; return whether they are declared by us here.
@@ -59,14 +61,14 @@ def _operators_named_at_import(package: Path) -> list[str]:
 
 
 def _extension_loads(package: Path) -> bool:
-    """Load ``torchvision/_C.*`` as torchvision does; False if it is missing or does not load."""
+    """Load torchvision's extension as torchvision does; False if it is missing or does not load."""
     import torch
 
     finder = importlib.machinery.FileFinder(
         str(package),
         (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
     )
-    extension = finder.find_spec("_C")
+    extension = finder.find_spec(_extension_name(package))
     if extension is None or extension.origin is None:
         return False
     try:
@@ -74,3 +76,14 @@ def _extension_loads(package: Path) -> bool:
     except (OSError, RuntimeError):
         return False
     return hasattr(torch.ops.torchvision, "nms")
+
+
+def _extension_name(package: Path) -> str:
+    """The extension that torchvision's import loads: ``_C``, from 0.29 on ``_C_stable``.
+
+    Declaring the operators beside an extension that does load ends the process.
+    """
+    loader = package / "extension.py"
+    source = loader.read_text(encoding="utf-8") if loader.is_file() else ""
+    named = _LOADED.search(source)
+    return named[1] if named else "_C"

@@ -20,6 +20,7 @@ import importlib
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -145,15 +146,18 @@ def main(folder: Path, facts: Facts) -> None:
 def _declare_torchvision() -> object:
     """Declare torchvision's operators, which transformers' processors only need the schemas of.
 
-    The registry's Linux wheel is built for CUDA and has no operators beside a CPU torch.
+    The registry's Linux wheel is built for CUDA and has no operators beside a CPU torch. Another
+    process finds out: a failed import leaves a part of it behind, and to declare them twice is
+    fatal.
     """
     spec = importlib.util.find_spec("torchvision")
-    if spec is None or importlib.util.find_spec("torch") is None or sys.platform != "linux":
+    if spec is None or importlib.util.find_spec("torch") is None:
+        return None
+    attempt = [sys.executable, "-c", "import torchvision"]
+    if subprocess.run(attempt, capture_output=True, check=False).returncode == 0:
         return None
     import torch
 
-    if torch.version.cuda is not None:
-        return None
     file = Path(str(spec.origin)).parent / "_meta_registrations.py"
     names = re.findall(r"""register_fake\(\s*["']torchvision::(\w+)["']""", file.read_text())
     library = torch.library.Library("torchvision", "DEF")
