@@ -13,7 +13,6 @@ import dataclasses
 import os
 import re
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,11 @@ def project_at(root: Path) -> Project:
 
 
 def has_settings(root: Path) -> bool:
-    """Whether the folder's ``pyproject.toml`` has a table ``[tool.qualification]``."""
-    tool = _table(root / "pyproject.toml").get("tool")
+    """Whether the folder's ``pyproject.toml`` can be read and has ``[tool.qualification]``."""
+    try:
+        tool = _table(root / "pyproject.toml").get("tool")
+    except DeclarationError:
+        return False
     return isinstance(tool, dict) and "qualification" in tool
 
 
@@ -140,11 +142,18 @@ def _configures_pytest(folder: Path) -> bool:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    """A TOML file's content; {} where there is none, or none that can be read."""
+    """A TOML file's content; {} where there is none.
+
+    Raises DeclarationError for a file that is damaged.
+    """
+    if not file.is_file():
+        return {}
+    import tomllib  # costs a tenth of what the plugin may add to pytest's start
+
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    except (OSError, ValueError) as error:
+        raise DeclarationError(f"{file}: cannot be read as TOML: {error}; correct it") from error
 
 
 def _has_section(file: Path, name: str) -> bool:

@@ -76,17 +76,10 @@ class Collection:
             return None
         return pytest.Module.from_parent(parent, path=file_path)
 
-    @pytest.hookimpl
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+    def parametrise(self, metafunc: pytest.Metafunc) -> None:
         """One case for each deployment that declares what the test needs, or has a bug to show."""
-        if "deployed" not in metafunc.fixturenames:
-            return
         from qualification.core.declarations import marker_names
 
-        try:
-            self._state.activate()
-        except pytest.UsageError as error:
-            raise pytest.Collector.CollectError(str(error)) from error
         needs = _marker_arguments(metafunc, "needs")
         workarounds = _marker_arguments(metafunc, "needs_workaround")
         backends = _marker_arguments(metafunc, "on_backends")
@@ -111,8 +104,6 @@ class Collection:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark what is for this machine and what is known to fail, before ``-m`` selects."""
-        if not self._state.is_active:
-            return
         items[:] = [
             item for item in items if not asks_another_skill(item) and not lacks_its_option(item)
         ]
@@ -137,7 +128,7 @@ class Collection:
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to judge another machine's tier on this one."""
-        if self._config.option.collectonly or not self._state.is_active:
+        if self._config.option.collectonly:
             return
         if any(CASE in item.stash for item in session.items) and (
             refused := self._state.project.why_results_are_refused()

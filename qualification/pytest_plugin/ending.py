@@ -9,15 +9,12 @@ import pytest
 
 from qualification.core.errors import StoreError
 from qualification.core.paths import DECLARATIONS
+from qualification.pytest_plugin.cases import WORKER_OUTPUT
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
     from qualification.core.results import Verdict
     from qualification.session.journal import Run
-
-
-_PART = "qualification"
-"""Key of the packed run in the output of a process of pytest-xdist."""
 
 
 class Ending:
@@ -27,16 +24,9 @@ class Ending:
         self._state = state
         self._config = state.config
         self._run: Run | None = None
-        self._parts: list[str] = []
         self._verdicts: tuple[Verdict, ...] = ()
         self._without_gate: list[str] = []
         self._store_failure = ""
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take the output of a process of pytest-xdist; one that crashed has none."""
-        if part := (getattr(node, "workeroutput", None) or {}).get(_PART):
-            self._parts.append(part)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -48,13 +38,13 @@ class Ending:
             if hasattr(self._config, "workeroutput"):
                 from qualification.session import merge
 
-                self._config.workeroutput[_PART] = merge.packed(self._run)
+                self._config.workeroutput[WORKER_OUTPUT] = merge.packed(self._run)
                 return
-        elif self._parts:
+        elif self._state.parts:
             from qualification.session import merge
 
             deployments = self._state.registry.deployments()
-            self._run = merge.merged(self._parts, deployments, self._state.tier)
+            self._run = merge.merged(self._state.parts, deployments, self._state.tier)
         if self._run is None:
             return
         checks = self._run.journal.checks

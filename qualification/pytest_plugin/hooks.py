@@ -9,19 +9,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qualification.core.paths import DECLARATIONS
-from qualification.core.project import has_settings
 from qualification.pytest_plugin import fixtures
-from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES
-from qualification.pytest_plugin.collection import Collection
-from qualification.pytest_plugin.ending import Ending
+from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES, WORKER_OUTPUT
 from qualification.pytest_plugin.options import SOURCES, changed_options, marker_expression_names
-from qualification.pytest_plugin.state import STATE, RunState
+
+if TYPE_CHECKING:
+    from qualification.pytest_plugin.state import RunState
 
 _MARKERS = {
     **{name: f"tests of the shipped suite {name}" for name in SUITES},
@@ -36,8 +34,8 @@ _MARKERS = {
     "xdist_group(name)": "kept in one process by pytest-xdist",
 }
 
-
 _OWN_MARKERS = pytest.StashKey[set[str]]()
+_STATE = pytest.StashKey["RunState"]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,15 +50,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, and the parts of the plugin, which share the state of the run."""
+    """Register the markers and fixtures, and the parts of the plugin where they are asked for."""
     _own_markers(config)
     for name, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
-    config.stash[STATE] = state = RunState(config)
-    config.pluginmanager.register(Collection(state), "qualification-collection")
-    config.pluginmanager.register(Ending(state), "qualification-ending")
     config.pluginmanager.register(fixtures, "qualification-fixtures")
     if is_asked_for(config) or config.option.markers:
+        state = _state(config)
         state.activate()
         _check_options(config)
         if _takes_shipped_suites(config, state):
@@ -69,12 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """The user's declarations and what they replace, extensions, and the VQA questions used."""
-    state = config.stash[STATE]
     lines: list[str] = []
-    if state.is_active:
+    if _STATE in config.stash:
         from qualification.core.extensions import broken
 
-        lines += state.registry.notes
+        lines += _state(config).registry.notes
         lines += [f"qualification: {extension.sentence}" for extension in broken()]
     if folder := config.getoption("--vqa-dir"):
         from qualification.tasks.vqa.dataset import splits_in
@@ -85,13 +80,51 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``deployed`` asks for a qualification, and gets its deployments."""
+    if "deployed" not in metafunc.fixturenames:
+        return
+    try:
+        collection = _state(metafunc.config).activate()
+    except pytest.UsageError as error:
+        raise pytest.Collector.CollectError(str(error)) from error
+    collection.parametrise(metafunc)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take the output of a process of pytest-xdist; one that crashed has none."""
+    if part := (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT):
+        state = _state(node.config)
+        state.activate()
+        state.parts.append(part)
+
+
 def is_asked_for(config: pytest.Config) -> bool:
     """Whether the command line, or the project's settings, say that this run qualifies something.
 
     A marker counts that selects deployments, unless the project itself registers one of that name.
     A test that takes ``deployed`` asks too, but that is known only after it was collected.
     """
-    return bool(changed_options(config) or _selectors(config)) or has_settings(config.rootpath)
+    return bool(changed_options(config) or _selectors(config)) or _has_settings(config)
+
+
+def _has_settings(config: pytest.Config) -> bool:
+    file = config.rootpath / "pyproject.toml"
+    if not file.is_file() or b"qualification" not in file.read_bytes():
+        return False
+    from qualification.core.project import has_settings
+
+    return has_settings(config.rootpath)
+
+
+def _state(config: pytest.Config) -> RunState:
+    """The state of the run, which begins with the first call."""
+    if _STATE not in config.stash:
+        from qualification.pytest_plugin.state import RunState
+
+        config.stash[_STATE] = RunState(config)
+    return config.stash[_STATE]
 
 
 def _selectors(config: pytest.Config) -> set[str]:
@@ -99,6 +132,10 @@ def _selectors(config: pytest.Config) -> set[str]:
     names = marker_expression_names(config.option.markexpr) - _own_markers(config)
     selectors = names & {*SOURCES, "here"}
     if names - selectors:
+        import tomllib
+
+        from qualification.core.paths import DECLARATIONS
+
         tiers = tomllib.loads((DECLARATIONS / "tiers.toml").read_text(encoding="utf-8"))
         selectors |= names & {tier["name"] for tier in tiers["tiers"]}
     return selectors
@@ -124,7 +161,7 @@ def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
     changed = changed_options(config)
     if _selectors(config) or changed & {"--weights", "--server-url"}:
         return True
-    if not (has_settings(config.rootpath) or "--declarations" in changed):
+    if not (_has_settings(config) or "--declarations" in changed):
         return False
     names = marker_expression_names(config.option.markexpr) - _own_markers(config)
     return bool(names & {*SUITES, *state.deployment_markers})

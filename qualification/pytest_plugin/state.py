@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qualification.core.project import Project
     from qualification.core.results import Machine
     from qualification.models.registry import Registry
+    from qualification.pytest_plugin.collection import Collection
     from qualification.session.session import QualificationSession
     from qualification.upgrade.environments.cache import Built
 
@@ -24,22 +25,31 @@ class RunState:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.session: QualificationSession | None = None
-        self.is_active = False
+        self.parts: list[str] = []  # the packed runs of pytest-xdist's processes
+        self._collection: Collection | None = None
 
-    def activate(self) -> None:
+    def activate(self) -> Collection:
         """Read the declarations, and register what only a qualification needs; once.
 
         Raises UsageError for declarations or an environment that cannot be used.
         """
-        if self.is_active:
-            return
+        if self._collection is not None:
+            return self._collection
+        from qualification.pytest_plugin.collection import Collection
+        from qualification.pytest_plugin.ending import Ending
         from qualification.pytest_plugin.running import Running
 
-        self.is_active = True
         for name, meaning in self.deployment_markers.items():
             self.config.addinivalue_line("markers", f"{name}: {meaning}")
         assert self.built is None or self.built.versions
-        self.config.pluginmanager.register(Running(self), "qualification-running")
+        self._collection = Collection(self)
+        for name, part in {
+            "collection": self._collection,
+            "running": Running(self),
+            "ending": Ending(self),
+        }.items():
+            self.config.pluginmanager.register(part, f"qualification-{name}")
+        return self._collection
 
     @cached_property
     def project(self) -> Project:
@@ -142,7 +152,3 @@ class RunState:
         from qualification.servers.programs import missing
 
         return missing(source.server, None if self.built is None else dict(self.built.versions))
-
-
-STATE = pytest.StashKey[RunState]()
-"""On the configuration: the state of the run."""

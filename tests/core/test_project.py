@@ -85,6 +85,7 @@ def test_a_variable_names_another_project(tmp_path, monkeypatch, no_variables):
         ('[tool.qualification]\ndeclaration = "x"\n', "unknown key 'declaration'"),
         ("[tool.qualification]\ndeclarations = 3\n", "declarations is no text"),
         ("[tool]\nqualification = 3\n", "is no table"),
+        ("[tool.qualification\n", "cannot be read as TOML: .*line 1.*; correct it"),
     ],
 )
 def test_wrong_settings_are_one_sentence(tmp_path, no_variables, settings, words):

@@ -156,3 +156,14 @@ def test_a_session_is_stored_where_the_option_says(toy_project):
     assert (toy_project.path / "elsewhere.sqlite").is_file()
     assert not (toy_project.path / "reports/results.sqlite").exists()
     assert json.dumps(toy_project.metrics()) == "{}"
+
+
+def test_a_pyproject_that_pytest_does_not_read_is_no_matter_of_ours(pytester):
+    """A damaged one beside the configuration that is named stops nothing that asks for nothing."""
+    pytester.makepyprojecttoml("[tool.qualification")
+    (pytester.path / "other.ini").write_text("[pytest]\n")
+    pytester.makepyfile("def test_it(): pass")
+    pytester.runpytest_subprocess("-c", "other.ini").assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("-c", "other.ini", "-m", "canary")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *pyproject.toml: cannot be read as TOML: *; correct it"])
