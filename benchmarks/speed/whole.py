@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import resource
 import subprocess
@@ -25,14 +26,16 @@ def plugin_startup(rounds: int, seed: int) -> Row:
     Starting is work of one thread; the wall clock would count what else the machine does. No other
     plugin is loaded, so what several of them import is counted as ours.
     """
+    plugins = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
+    others = [f"-pno:{name}" for name in sorted(plugins - {"qualification"})]
     with tempfile.TemporaryDirectory() as place:
-        plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", place]
-        with_plugin = [*plain, "-p", "qualification.pytest_plugin"]
-        environment = _environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        command = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *others]
+        with_plugin = [*command, place]
+        plain = [*command, "-pno:qualification", place]
 
         def seconds(command: list[str]) -> float:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(command, cwd=place, env=environment, capture_output=True)
+            done = subprocess.run(command, cwd=place, env=_environment(), capture_output=True)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             if done.returncode != 5:  # nothing was collected
                 raise RuntimeError(f"pytest failed: {done.stdout.decode()}{done.stderr.decode()}")
