@@ -27,9 +27,9 @@ def plugin_startup(rounds: int, seed: int) -> Row:
     plugin is loaded, so what several of them import is counted as ours.
     """
     plugins = {entry.name for entry in importlib.metadata.entry_points(group="pytest11")}
-    others = [f"-pno:{name}" for name in sorted(plugins - {"qualification"})]
+    blocked = [f"-pno:{name}" for name in sorted(plugins - {"qualification"})]
     with tempfile.TemporaryDirectory() as place:
-        command = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *others]
+        command = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", *blocked]
         with_plugin = [*command, place]
         plain = [*command, "-pno:qualification", place]
 
