@@ -12,10 +12,11 @@ from tests.package.places import Place
 pytestmark = pytest.mark.long
 
 PROJECTS = {
-    # Its test server has a fixed port: not for several processes.
+    # Its test server has a fixed port: not for several processes. Its tests of time-outs pass or
+    # fail by the speed of the machine, with and without the plugin.
     "httpx==0.28.1": (
         ["httpx[brotli,http2,socks,zstd]", "chardet", "cryptography", "trio", "trustme", "uvicorn"],
-        ["tests"],
+        ["tests", "--ignore=tests/test_timeouts.py"],
     ),
     "pytest-django==4.11.1": (
         ["django", "pytest-django"],
