@@ -110,6 +110,7 @@ def is_asked_for(config: pytest.Config) -> bool:
 
 
 def _has_settings(config: pytest.Config) -> bool:
+    """Whether the project has settings of ours; a file without the word is not even parsed."""
     file = config.rootpath / "pyproject.toml"
     if not file.is_file() or b"qualification" not in file.read_bytes():
         return False
@@ -177,17 +178,17 @@ def _add_shipped_suites(config: pytest.Config) -> None:
     from qualification.core.extensions import suite_packages
 
     folders = [config.invocation_params.dir / argument for argument in config.args]
-    outside: list[str] = []
-    inside: list[str] = []
+    names: list[str] = []
+    places_inside: list[str] = []
     for name in ("qualification.suites", *suite_packages()):
         place = _place(name)
         if place and any(Path(place).is_relative_to(folder) for folder in folders):
-            inside.append(place)
+            places_inside.append(place)
         else:
-            outside.append(name)
-    config.args[:] = [*map(str, folders), *outside]
+            names.append(name)
+    config.args[:] = [*map(str, folders), *names]
     config.option.pyargs = True
-    config.option.suites_inside = inside  # pytest-xdist hands the options to its processes
+    config.option.suites_inside = places_inside  # pytest-xdist hands its processes the options
 
 
 def _place(name: str) -> str:

@@ -23,6 +23,7 @@ _SCHEMA = "{}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _NEEDED = re.compile(r"""register_fake\(\s*["']torchvision::(\w+)["']""")
 
 _LOADED = re.compile(r"""(?:_load_library|_get_extension_path)\(\s*["'](\w+)["']""")
+"""How torchvision's ``extension.py`` names what it loads, in 0.28 and in 0.29."""
 
 
 def install_if_needed() -> bool:
@@ -85,5 +86,5 @@ def _extension_name(package: Path) -> str:
     """
     loader = package / "extension.py"
     source = loader.read_text(encoding="utf-8") if loader.is_file() else ""
-    named = _LOADED.search(source)
-    return named[1] if named else "_C"
+    call = _LOADED.search(source)
+    return call[1] if call else "_C"
