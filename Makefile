@@ -1,6 +1,6 @@
 # Two commands: make qualify, make test. Both make .venv first; a second run installs nothing.
 PYTHON ?= python3
-EXTRAS ?= mlx torch llamacpp server dev docs
+EXTRAS ?= mlx torch llama-cpp llamacpp server dev docs
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 GATE_ARGS ?=

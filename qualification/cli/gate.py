@@ -12,7 +12,7 @@ import click
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import ENGINES
 
 
 @click.command()
@@ -35,7 +35,7 @@ from qualification.core.backends import BACKENDS
     "--backend",
     "backends",
     multiple=True,
-    type=click.Choice([name for name in BACKENDS if name != "server"]),
+    type=click.Choice([name for name in ENGINES if name != "server"]),
 )
 @click.option(
     "--metrics",

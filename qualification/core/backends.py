@@ -86,6 +86,20 @@ BACKENDS: Mapping[str, BackendSpec] = _SHIPPED | extensions(
 """Name -> backend, those that ship first; other packages register theirs."""
 
 
+ENGINES: Mapping[str, BackendSpec] = {
+    **BACKENDS,
+    "llama.cpp": BackendSpec(
+        "llama.cpp",
+        "qualification.backends.server.backend",
+        imports={"xllamacpp": "xllamacpp"},
+        principal=("xllamacpp",),
+        weight_files="gguf",
+    ),
+}
+"""The backends, and the libraries that are reached over their own server only: name -> spec. An
+engine is what does the work of a deployment (``Source.engine``)."""
+
+
 def is_shipped(name: str) -> bool:
     """Whether a backend is one of this package's own."""
     return name in _SHIPPED

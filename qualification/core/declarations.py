@@ -77,8 +77,13 @@ class Source:
 
     @property
     def engine(self) -> BackendName:
-        """The backend whose library does the work: its own, or that of the server's program."""
+        """What does the work, a key of ``core.backends.ENGINES``: the backend, or the program's."""
         return server_engine(self.server) or self.backend
+
+    @property
+    def is_its_own_engine(self) -> bool:
+        """Whether its backend or program is its engine; a gate asks no other source."""
+        return self.engine == self.place
 
     @property
     def place(self) -> str:
@@ -134,7 +139,7 @@ class Deployment:
 
     @property
     def on_engine(self) -> str:
-        """The identifier of the same weights in process: another one for a server's only."""
+        """The identifier of the same weights on their engine: another one for most servers."""
         return f"{self.identifier.rpartition('@')[0]}@{self.source.engine}"
 
 

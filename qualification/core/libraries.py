@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Mapping
 
-from qualification.core.backends import BACKENDS, is_shipped
+from qualification.core.backends import BACKENDS, ENGINES, is_shipped
 from qualification.core.servers import outside_programs
 
 PRINCIPAL_LIBRARIES = tuple(
-    dict.fromkeys(name for spec in BACKENDS.values() for name in spec.principal)
+    dict.fromkeys(name for spec in ENGINES.values() for name in spec.principal)
 )
-"""The distributions that compute or that make the prompt, of all backends."""
+"""The distributions that compute or that make the prompt, of all engines."""
 
 LIBRARIES = tuple(
     dict.fromkeys(
-        (*PRINCIPAL_LIBRARIES, *(name for spec in BACKENDS.values() for name in spec.beside))
+        (*PRINCIPAL_LIBRARIES, *(name for spec in ENGINES.values() for name in spec.beside))
     )
 )
-"""Every distribution of a backend whose version is recorded, in the order in which they are shown.
+"""Every distribution of an engine whose version is recorded, in the order in which they are shown.
 
 Those of server programs that other packages register are recorded too.
 """
@@ -30,6 +31,16 @@ def installed_version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def release_name(distribution: str, version: str) -> str:
+    """``xllamacpp 2026.9.10809 (llama.cpp b10809)``: a release, with the engine's build in it.
+
+    xllamacpp's releases since 2026 have YEAR.MONTH.BUILD for a version, the older ones do not say.
+    """
+    build = re.fullmatch(r"20\d\d\.\d+\.(\d+)(\.\d+)?", version)
+    inside = f" (llama.cpp b{build[1]})" if distribution == "xllamacpp" and build else ""
+    return f"{distribution} {version}{inside}"
 
 
 def install_command(backend: str) -> str:

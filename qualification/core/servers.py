@@ -15,6 +15,7 @@ from qualification.core.extensions import extensions
 from qualification.core.protocol import BackendName, GenerateRequest, LoadRequest
 
 _SHIPPED_ENGINES: dict[str, BackendName] = {
+    "llama.cpp": "llama.cpp",
     "llama-server": "llamacpp",
     "llama_cpp.server": "llamacpp",
     "mlx_vlm.server": "mlx",
@@ -29,9 +30,10 @@ class ServerProgram:
 
     ``command(request, folder, python)`` is its command line, with ``{port}`` where the port goes;
     ``health`` is the path that answers 200 once it is ready. ``extra(request, folder)`` returns the
-    fields of a chat completion that only this program has. ``engine`` is the backend whose library
-    does the work, '' if it is none of them. ``needs`` are the distributions that the interpreter
-    running it must have. ``served_as(folder)`` is the model's name in requests.
+    fields of a chat completion that only this program has. ``engine`` does the
+    work (a key of ``core.backends.ENGINES``), '' if it is none of them. ``needs`` are the
+    distributions that the interpreter running it must have. ``served_as(folder)`` is the model's
+    name in requests.
 
     A program that is no Python package says with ``absent`` what is missing here and how to get it
     ('' if it can be started), and with ``version`` which version it has.
@@ -65,6 +67,6 @@ def server_names() -> tuple[str, ...]:
 
 
 def server_engine(name: str) -> BackendName:
-    """The backend whose library does a program's work; '' if it is not known."""
+    """The engine that does a program's work, which may be itself; '' if it is not known."""
     program = outside_programs().get(name)
     return program.engine if program else _SHIPPED_ENGINES.get(name, "")

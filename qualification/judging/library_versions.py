@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import ENGINES
 from qualification.core.results import Environment
 from qualification.core.servers import server_engine
 
@@ -27,11 +27,11 @@ def engine_of(identifier: str) -> str:
 
 def principal_libraries(engine: str) -> tuple[str, ...]:
     """The libraries of an engine that compute or that make the prompt; none of an unknown one."""
-    return BACKENDS[engine].principal if engine in BACKENDS else ()
+    return ENGINES[engine].principal if engine in ENGINES else ()
 
 
 def _libraries_beside(engine: str) -> tuple[str, ...]:
-    return BACKENDS[engine].beside if engine in BACKENDS else ()
+    return ENGINES[engine].beside if engine in ENGINES else ()
 
 
 def python_series(environment: Environment) -> str:

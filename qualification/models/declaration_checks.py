@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import BACKENDS, ENGINES
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.errors import DeclarationError
 from qualification.core.servers import server_names
@@ -197,11 +197,11 @@ def _faults_of_source(model: Model, source: Source) -> Iterator[tuple[str, str]]
             "that registers it",
         )
         return
-    if source.engine not in BACKENDS:
+    if source.engine not in ENGINES:
         yield (
             "server",
             f"is {source.server!r}, whose engine {source.engine!r} is no backend: its package must "
-            f"name one of {', '.join(map(repr, BACKENDS))}",
+            f"name one of {', '.join(map(repr, ENGINES))}",
         )
         return
     if not _NAME.fullmatch(source.quantisation):
@@ -234,7 +234,7 @@ def _faults_of_files(model: Model, source: Source) -> Iterator[tuple[str, str]]:
                 f"is {source.revision!r}, which can change under us: with remote_code write the "
                 "full 40-digit commit whose code was reviewed",
             )
-    if BACKENDS[source.engine].weight_files != "gguf":
+    if ENGINES[source.engine].weight_files != "gguf":
         if source.model_file:
             yield (
                 "model_file",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import ENGINES
 from qualification.core.declarations import BackendMemory, Deployment, Model, Shape, Source
 from qualification.core.errors import DeclarationError
 from qualification.core.format import bytes_text
@@ -188,7 +188,7 @@ def _cache(shape: Shape, source: Source, context: int) -> Term:
     # llama.cpp caches in f16 whatever the weights are; the others in the type that they compute in.
     wide = (
         source.quantisation.lower() in ("f32", "fp32", "float32")
-        and BACKENDS[source.engine].weight_files == "folder"
+        and ENGINES[source.engine].weight_files == "folder"
     )
     size = 4.0 if wide else _KV_BYTES
     return Term(

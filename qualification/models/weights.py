@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qualification.core.backends import BACKENDS, outside_module
+from qualification.core.backends import BACKENDS, ENGINES, outside_module
 from qualification.core.declarations import Deployment, Source
 from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
 from qualification.core.paths import how_to_restore, hub_cache
@@ -88,10 +88,10 @@ def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
     folder = Path(source.path) if source.path else cached_folder(source)
     if folder is None or not folder.is_dir():
         return ()
-    if BACKENDS[source.engine].weight_files == "folder":
+    if ENGINES[source.engine].weight_files == "folder":
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
-    if BACKENDS[source.engine].weight_files == "other":
+    if ENGINES[source.engine].weight_files == "other":
         return ()
     files = [folder / name for name in (source.model_file, source.mmproj_file) if name]
     if not all(file.is_file() for file in files):

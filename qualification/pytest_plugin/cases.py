@@ -45,6 +45,9 @@ WORKER_OUTPUT = "qualification"
 MEASURING = ("load", "throughput", "memory")
 """Suites that only measure time and memory, which does not depend on trained weights."""
 
+FIRST = ("load", "capability")
+"""Suites of the first verdict: a canary loads, and sees."""
+
 CASE: pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]] = pytest.StashKey()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 

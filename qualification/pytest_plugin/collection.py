@@ -10,6 +10,7 @@ import pytest
 
 from qualification.pytest_plugin.cases import (
     CASE,
+    FIRST,
     MEASURING,
     SHIPPED_SUITES,
     SUITES,
@@ -165,7 +166,7 @@ class Collection:
         if suite is None:
             return
         name, meaning = suite
-        if name in {*SOURCES, "here", *self._state.deployment_markers}:
+        if name in {*SOURCES, "here", "first_verdict", *self._state.deployment_markers}:
             raise pytest.UsageError(
                 f"{item.nodeid}: the suite {name!r} has the name of a marker of deployments; "
                 "rename it"
@@ -187,6 +188,8 @@ class Collection:
         test, suite = test_name(item, deployment), suite_of(item)
         bugs = self._known_bugs(deployment, test)
         item.stash[CASE] = (deployment, bugs)
+        if suite in FIRST and deployment.identifier in self._first_deployments:
+            item.add_marker(pytest.mark.first_verdict)
         if answers_at_random(deployment) and suite in SUITES and suite not in MEASURING:
             item.add_marker(pytest.mark.skip(reason="random weights cannot answer"))
         if bugs:
@@ -198,6 +201,17 @@ class Collection:
 
         bugs = self._state.registry.bugs
         return known_bugs(bugs, deployment, test, self._state.versions, self._bug_tier)
+
+    @cached_property
+    def _first_deployments(self) -> frozenset[str]:
+        """One canary of each model on each engine: the one that is declared first."""
+        by_engine: dict[tuple[str, str], str] = {}
+        for deployment in self._state.registry.deployments():
+            source = deployment.source
+            if source.weights == "canary" and source.is_its_own_engine:
+                key = (deployment.model.name, source.engine)
+                by_engine.setdefault(key, deployment.identifier)
+        return frozenset(by_engine.values())
 
     @cached_property
     def _bug_tier(self) -> str:

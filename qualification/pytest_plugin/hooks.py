@@ -26,6 +26,7 @@ _MARKERS = {
     **SOURCES,
     **{name: f"deployments on the {name} backend" for name in BACKEND_MARKERS},
     "here": "deployments for the tier that this machine matches",
+    "first_verdict": "a canary of each model on each engine: does it load, and does it see?",
     "suite(name, meaning)": "the suite that a test belongs to, and the question that it answers",
     "needs(capability)": "run only for models that declare the capability",
     "needs_workaround(name)": "run only for deployments that declare the workaround",
@@ -131,7 +132,7 @@ def _state(config: pytest.Config) -> RunState:
 def _selectors(config: pytest.Config) -> set[str]:
     """The names in ``-m`` that select deployments by their weights or by a tier that ships."""
     names = marker_expression_names(config.option.markexpr) - _own_markers(config)
-    selectors = names & {*SOURCES, "here"}
+    selectors = names & {*SOURCES, "here", "first_verdict"}
     if names - selectors:
         import tomllib
 

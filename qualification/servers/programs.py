@@ -4,7 +4,8 @@ One table, used by the worker that starts a program and by the parent that repor
 Every program listens on 127.0.0.1 only.
 
 ======================  ==========================================================================
-llama-server            llama.cpp's own; from the PATH, or built by ``make llama-tools``
+llama.cpp               llama.cpp's own, from the wheel ``xllamacpp`` (``servers/llama_cpp.py``)
+llama-server            the same from the PATH, or built by ``make llama-tools``
 llama_cpp.server        ``python -m llama_cpp.server`` of llama-cpp-python[server]
 mlx_vlm.server          ``python -m mlx_vlm.server``
 transformers-serve      ``transformers serve`` of transformers[serving]
@@ -32,7 +33,11 @@ from qualification.core.servers import ServerProgram, outside_programs
 
 HOST = "127.0.0.1"
 _LAUNCH = Path(__file__).with_name("launch.py")
+_SERVE_WHEEL = Path(__file__).with_name("llama_cpp.py")
 _LLAMA_CPP = "llama-cpp-python"
+LLAMA_SERVERS = ("llama.cpp", "llama-server")
+"""Programs of llama.cpp's own sources: these report log-probabilities and the tokens so far."""
+
 _SAMPLE_ALL = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
 """llama.cpp's defaults truncate the distribution and penalise repetition; in-process none does."""
 
@@ -45,17 +50,24 @@ def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
 
 
 def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str, ...]:
-    program = llama_server()
+    return (str(llama_server() or "llama-server"), *_llama_options(request, folder))
+
+
+def _llama_wheel(request: LoadRequest, folder: Path, python: str) -> tuple[str, ...]:
+    return (python, str(_SERVE_WHEEL), *_llama_options(request, folder))
+
+
+def _llama_options(request: LoadRequest, folder: Path) -> list[str]:
     words = [
-        str(program or "llama-server"),
         *("--model", str(folder / request.model_file)),
         *(("--mmproj", str(folder / request.mmproj_file)) if request.mmproj_file else ()),
         *("--alias", folder.name, "--host", HOST, "--port", "{port}"),
         *("--ctx-size", str(request.context)),
+        *(("--chat-template", request.chat_template) if request.chat_template else ()),
     ]
     if request.device != "cpu":
         words += ["--n-gpu-layers", "999"]
-    return tuple(words)
+    return words
 
 
 def _llama_server_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
@@ -178,6 +190,14 @@ def _no_llama_server() -> str:
 _WEB = ("fastapi", "uvicorn")
 _SHIPPED = (
     ServerProgram(
+        "llama.cpp",
+        "xllamacpp",
+        "/health",
+        _llama_wheel,
+        _llama_server_extra,
+        needs=("xllamacpp",),
+    ),
+    ServerProgram(
         "llama-server",
         "llama-server",
         "/health",
@@ -230,7 +250,9 @@ def missing(name: str, versions: Mapping[str, str] | None = None) -> str:
     if not absent:
         return program.absent()
     words = " ".join(absent)
-    command = install_command("server") if program in _SHIPPED else f"pip install {words}"
+    command = f"pip install {words}"
+    if program in _SHIPPED:
+        command = install_command("llama-cpp" if program.name == "llama.cpp" else "server")
     return f"{name} needs {', '.join(absent)}; install it with: {command}"
 
 

@@ -67,6 +67,19 @@ FAILURES = {
     '\'{"choices":[{"finish_reason":"stop"\'',
     "llama-server-any-model": "AssertionError: unknown_model: answered with 200 "
     '\'{"choices":[{"finish_reason":"stop"\'',
+    "llama.cpp-closes-connections": "AssertionError: it closed the connection after a streamed "
+    "answer",
+    "llama.cpp-exif": "AssertionError: the image as exif_rotated: Where is the shape, seen "
+    "from the dot? -> 'left', expected 'above' (and so it was answered as PNG)",
+    "llama.cpp-webp": "BackendFailed: llama.cpp answered 400: Error code: 400 - Failed to "
+    "load image or audio file",
+    "llava-next-llama.cpp-packing": "AssertionError: VQA accuracy 23.3% (14.4% to 35.4%, n = 60)",
+    "llama.cpp-500": 'AssertionError: unreachable_url: answered with 500 \'{"error":{"code":500,'
+    '"message":"Failed to download image"\'',
+    "llama.cpp-lenient": "AssertionError: unknown_role: answered with 200 "
+    '\'{"choices":[{"finish_reason":"stop"\'',
+    "llama.cpp-any-model": "AssertionError: unknown_model: answered with 200 "
+    '\'{"choices":[{"finish_reason":"stop"\'',
     "llama-cpp-server-500": "AssertionError: broken_base64: answered with 500 "
     '\'{"error":{"message":"Incorrect padding"\'',
     "llama-cpp-server-lenient": "AssertionError: negative_max_tokens: answered with 200 "
@@ -112,6 +125,7 @@ WIDE = {
     "llava-next-llamacpp-packing",
     "llava-next-mlx-margins",
     "llava-next-llamacpp-margins",
+    "llava-next-llama.cpp-packing",
 }
 """Wrong answers of a canary fail many tests, each in its own words."""
 

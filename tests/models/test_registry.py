@@ -47,8 +47,8 @@ def test_every_model_of_the_published_documents_and_every_tier_is_declared() -> 
         "smolvlm": "mlx torch llamacpp server",
         "smolvlm2": "mlx torch",
         "phi3_v": "mlx",
-        "llava_next": "mlx torch llamacpp",
-        "moondream2": "mlx llamacpp",
+        "llava_next": "mlx torch llamacpp server",
+        "moondream2": "mlx llamacpp server",
     }
     assert backends == {
         (family, name) for family, names in expected.items() for name in names.split()

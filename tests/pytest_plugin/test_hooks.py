@@ -1,9 +1,11 @@
 """Selection: markers, tiers, options, and what is refused or left out before anything runs."""
 
 import json
+import re
 
 import pytest
 
+from qualification.models.loading import load_registry
 from tests.support.toy_project import TIERS
 
 
@@ -30,6 +32,26 @@ def test_markers_select_what_they_say(toy_project, expression, chosen):
     """Tiers, suites, sources and `here` are markers."""
     result = toy_project.run("--collect-only", "-q", "-m", expression)
     assert sum("test_suite.py::" in line for line in result.outlines) == chosen
+
+
+def test_the_first_verdict_is_one_canary_of_each_model_on_each_engine(pytester):
+    """Whether it loads and sees; its quantised twins and the other servers come later."""
+    words = ["-q", "--collect-only", "--pyargs", "qualification.suites", "-m", "first_verdict"]
+    result = pytester.runpytest_subprocess(*words)
+    cases = [line for line in result.outlines if "::" in line]
+    assert {case.partition("::")[0].rpartition("/")[2] for case in cases} == {
+        "test_load.py",
+        "test_capability.py",
+    }
+    chosen = {case.partition("[")[2].partition("]")[0] for case in cases}
+    chosen = {re.match(r"[^@]+@(llama\.cpp|\w+)", case).group() for case in chosen}
+    first = {}
+    for deployment in load_registry().deployments():
+        source = deployment.source
+        if source.weights == "canary" and source.is_its_own_engine:
+            first.setdefault((deployment.model.name, source.engine), deployment.identifier)
+    assert chosen == {*first.values()}
+    assert all("-f32@" in identifier for identifier in chosen)
 
 
 def test_markers_are_registered(toy_project):

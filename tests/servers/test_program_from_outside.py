@@ -65,7 +65,7 @@ def test_a_program_that_is_not_installed_is_named_with_those_that_are(project):
     """The declaration outlives the package."""
     shutil.rmtree(project.packages)
     result = project.pytest("--declarations", "declared", "test_colours.py")
-    result.stderr.fnmatch_lines(["*'acme-serve', which is unknown: write one of 'llama-server'*"])
+    result.stderr.fnmatch_lines(["*'acme-serve', which is unknown: write one of 'llama.cpp'*"])
 
 
 def test_a_program_that_does_not_import_is_left_out_and_the_rest_works(extended_project):

@@ -11,7 +11,7 @@ import pytest
 from qualification.core.paths import canaries
 from qualification.core.protocol import GenerateRequest, LoadRequest
 from qualification.servers import programs
-from qualification.servers.programs import PROGRAMS, any_extra, end_tokens
+from qualification.servers.programs import LLAMA_SERVERS, PROGRAMS, any_extra, end_tokens
 
 CANARY = canaries() / "smolvlm"
 FOLDER = Path("/weights/some-model")
@@ -65,7 +65,7 @@ def test_a_python_server_runs_under_the_interpreter_of_the_environment(name):
     assert Path(words[1]).is_file()
 
 
-@pytest.mark.parametrize("name", ["llama-server", "llama_cpp.server"])
+@pytest.mark.parametrize("name", ["llama.cpp", "llama-server", "llama_cpp.server"])
 def test_a_gguf_is_served_with_its_projector_and_context(name):
     """Both files in the folder, and as many tokens as the request asks for."""
     words = PROGRAMS[name].command(load_request(name, context=2048), FOLDER, "python")
@@ -75,12 +75,31 @@ def test_a_gguf_is_served_with_its_projector_and_context(name):
     assert PROGRAMS[name].served_as(FOLDER) in words
 
 
-@pytest.mark.parametrize("name", ["llama-server", "llama_cpp.server"])
+@pytest.mark.parametrize("name", ["llama.cpp", "llama-server", "llama_cpp.server"])
 def test_a_text_model_is_served_without_a_projector(name):
     """No option for one, and the model's own chat template."""
     words = PROGRAMS[name].command(load_request(name, mmproj_file=""), FOLDER, "python")
     assert option(words, "--model") == str(FOLDER / "m.gguf")
     assert not {"--mmproj", "--clip_model_path", "--chat_format", str(FOLDER)} & set(words)
+
+
+@pytest.mark.parametrize("name", LLAMA_SERVERS)
+def test_a_declared_chat_template_replaces_that_of_the_files(name):
+    """Some conversions carry a template that takes no images."""
+    words = PROGRAMS[name].command(load_request(name), FOLDER, "python")
+    assert "--chat-template" not in words
+    words = PROGRAMS[name].command(load_request(name, chat_template="{{ x }}"), FOLDER, "python")
+    assert option(words, "--chat-template") == "{{ x }}"
+
+
+def test_llama_cpp_is_served_out_of_its_wheel_by_the_interpreter_of_the_environment():
+    """A script of ours, which needs nothing but the wheel; it is named by its distribution."""
+    words = PROGRAMS["llama.cpp"].command(load_request("llama.cpp"), FOLDER, "/some/python")
+    assert words[0] == "/some/python"
+    assert Path(words[1]) == Path(programs.__file__).with_name("llama_cpp.py")
+    assert "xllamacpp" in programs.missing("llama.cpp", {})
+    assert "qualification[llama-cpp]" in programs.missing("llama.cpp", {})
+    assert programs.missing("llama.cpp", {"xllamacpp": "2026.10.11549"}) == ""
 
 
 @pytest.mark.parametrize("name", ["mlx_vlm.server", "transformers-serve"])
@@ -91,11 +110,12 @@ def test_remote_code_is_off_unless_the_request_allows_it(name):
     assert "--trust-remote-code" in command(load_request(name, remote_code=True), FOLDER, "python")
 
 
-def test_llama_server_stays_on_the_processor_where_asked():
+@pytest.mark.parametrize("name", LLAMA_SERVERS)
+def test_llama_cpp_stays_on_the_processor_where_asked(name):
     """Else all layers go to the GPU."""
-    command = PROGRAMS["llama-server"].command
-    assert option(command(load_request("llama-server"), FOLDER, ""), "--n-gpu-layers") == "999"
-    words = command(load_request("llama-server", device="cpu"), FOLDER, "")
+    command = PROGRAMS[name].command
+    assert option(command(load_request(name), FOLDER, ""), "--n-gpu-layers") == "999"
+    words = command(load_request(name, device="cpu"), FOLDER, "")
     assert "--n-gpu-layers" not in words
 
 
@@ -120,9 +140,10 @@ def test_transformers_serve_gets_a_complete_generation_configuration():
     assert sampled["min_new_tokens"] == sampled["max_new_tokens"] == 7
 
 
-def test_the_prompt_cache_of_llama_server_is_off():
+@pytest.mark.parametrize("name", LLAMA_SERVERS)
+def test_the_prompt_cache_of_llama_cpp_is_off(name):
     """A repeated request would be answered without computing its prompt."""
-    assert PROGRAMS["llama-server"].extra(GenerateRequest((), 7), CANARY)["cache_prompt"] is False
+    assert PROGRAMS[name].extra(GenerateRequest((), 7), CANARY)["cache_prompt"] is False
 
 
 def test_a_users_server_gets_the_usual_fields_for_a_fixed_length_only():

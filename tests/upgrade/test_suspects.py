@@ -159,7 +159,7 @@ def test_a_backend_whose_versions_nobody_recorded_has_no_environment(tmp_path: P
 def test_a_servers_suspect_starts_a_gate_that_compares_its_engine(
     tmp_path: Path, server: Deployment
 ) -> None:
-    """Servers are not gated, so the gate asks the same model on the engine, in process."""
+    """The same model in process, or the server itself where it is its own engine."""
     engine, name = server.source.engine, server.identifier
     old = dict.fromkeys(LIBRARIES, "1.0") | {"num2words": "1.0"}
     new = old | dict.fromkeys(principal_libraries(engine), "2.0")
@@ -175,13 +175,13 @@ def test_a_servers_suspect_starts_a_gate_that_compares_its_engine(
     words = gate_command(suspect)
     request = GateRequest(models=(words[words.index("--models") + 1],), weights="canary")
     (gated,) = choose_deployments(load_registry(), request, MACHINE, None, [old, new])
-    assert (gated.model, gated.source.backend) == (server.model, engine)
+    assert (gated.model, gated.source.place) == (server.model, engine)
     assert gated.source.quantisation == server.source.quantisation
 
 
 def test_a_server_whose_model_is_not_declared_on_its_engine_has_no_gate(tmp_path: Path) -> None:
     """The problem names the deployment that a gate would need."""
-    (server, *_) = SERVERS
+    server = next(server for server in SERVERS if not server.source.is_its_own_engine)
     alone = replace(server.model, sources=(server.source,))
     registry = replace(load_registry(), models=(alone,))
     accept(tmp_path, session("old"), figures(server.identifier))

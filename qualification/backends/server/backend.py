@@ -69,7 +69,7 @@ class Backend:
         self._port = 0
         self._end_is_reported = False
         self.timings: dict[str, Any] = {}
-        """llama-server's self-reported times of its last answer; see benchmarks."""
+        """llama.cpp's self-reported times of its last answer; see benchmarks."""
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`. From the start of the program."""
@@ -281,7 +281,7 @@ class Backend:
             "seed": request.seed,
         }
         extra = self._extra(request, self._folder)
-        if request.margins and self._request_is("llama-server"):
+        if request.margins and self._name in programs.LLAMA_SERVERS:
             extra |= {"logprobs": True, "top_logprobs": 2}
         return body, extra
 
@@ -325,9 +325,6 @@ class Backend:
         except openai.APIError as error:
             return f"; unstreamed, {type(error).__name__}: {error}"
         return f"; unstreamed it answers {reply.status_code}: {reply.text[:500]}"
-
-    def _request_is(self, server: str) -> bool:
-        return self._request is not None and self._request.server == server
 
     @property
     def _name(self) -> str:

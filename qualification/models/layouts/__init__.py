@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import ENGINES
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError
 from qualification.core.paths import canaries
@@ -46,7 +46,7 @@ def canary_folder(deployment: Deployment) -> Path:
     """
     beside, model = _config_file(deployment).parent, deployment.model
     name = str(declared(deployment).get("canary", model.family))
-    is_gguf = BACKENDS[deployment.source.engine].weight_files == "gguf"
+    is_gguf = ENGINES[deployment.source.engine].weight_files == "gguf"
     file = "gguf/model.gguf" if is_gguf else "config.json"
     for folder in (beside / name, canaries() / name):
         if (folder / file).is_file():
@@ -77,7 +77,7 @@ def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
     """
     source = deployment.source
     config = declared(deployment)["config.json"]
-    if BACKENDS[source.engine].weight_files == "gguf":
+    if ENGINES[source.engine].weight_files == "gguf":
         files = {source.model_file: gguf_files.text_model(config, source.quantisation)}
         if source.mmproj_file:
             kind = gguf_files.mmproj_type(source.mmproj_file)

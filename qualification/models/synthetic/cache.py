@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from qualification.core.backends import BACKENDS
+from qualification.core.backends import ENGINES
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError, WeightsError, WeightsUnavailable
 from qualification.core.file_lock import locked
@@ -118,7 +118,7 @@ def _make(deployment: Deployment, folder: Path) -> None:
     declared = layouts.declared(deployment)
     canary = layouts.canary_folder(deployment)
     files = layouts.contents(deployment)
-    is_folder = BACKENDS[source.engine].weight_files == "folder"
+    is_folder = ENGINES[source.engine].weight_files == "folder"
     for name, tensors in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

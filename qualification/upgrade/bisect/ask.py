@@ -22,6 +22,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,19 +102,40 @@ def with_llamacpp(folder: Path, facts: Facts) -> Ask:
     )
 
     def ask(turn: Turn) -> str:
-        content = [
-            {"type": "text", "text": value}
-            if kind == "text"
-            else {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{value}"}}
-            for kind, value in turn["parts"]
-        ]
         reply = llama.create_chat_completion(
-            [{"role": "user", "content": content}],
+            [{"role": "user", "content": _with_data_urls(turn)}],
             max_tokens=facts["max_tokens"],
             temperature=0.0,
             repeat_penalty=1.0,
         )
         return str(reply["choices"][0]["message"]["content"])
+
+    return ask
+
+
+def with_llama_cpp(folder: Path, facts: Facts) -> Ask:
+    """Serve with xllamacpp, in this process, and ask over HTTP as any client does."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(folder / facts["model_file"])
+    parameters.mmproj.path = str(folder / facts["mmproj_file"]) if facts["mmproj_file"] else ""
+    parameters.n_ctx = facts["context"]
+    parameters.chat_template = facts["template"]
+    server = xllamacpp.Server(parameters)
+
+    def ask(turn: Turn) -> str:
+        request = {
+            "messages": [{"role": "user", "content": _with_data_urls(turn)}],
+            "max_tokens": facts["max_tokens"],
+            "temperature": 0.0,
+            "cache_prompt": False,
+        }
+        address = f"{server.listening_address}/v1/chat/completions"
+        body = json.dumps(request).encode()
+        header = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(address, body, header)) as reply:  # noqa: S310
+            return str(json.loads(reply.read())["choices"][0]["message"]["content"])
 
     return ask
 
@@ -128,9 +150,10 @@ ASKERS: dict[str, Callable[[Path, Facts], Ask]] = {
     "mlx": with_mlx,
     "torch": with_torch,
     "llamacpp": with_llamacpp,
+    "llama.cpp": with_llama_cpp,
     "fake": with_fake,
 }
-"""Backend -> how its library loads a canary and answers a turn."""
+"""Engine -> how its library loads a canary and answers a turn."""
 
 
 def main(folder: Path, facts: Facts) -> None:
@@ -176,6 +199,15 @@ def _chat(turn: Turn) -> list[dict[str, Any]]:
         for kind, value in turn["parts"]
     ]
     return [{"role": "user", "content": content}]
+
+
+def _with_data_urls(turn: Turn) -> list[dict[str, Any]]:
+    return [
+        {"type": "text", "text": value}
+        if kind == "text"
+        else {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{value}"}}
+        for kind, value in turn["parts"]
+    ]
 
 
 def _image_files(turn: Turn) -> list[Path]:

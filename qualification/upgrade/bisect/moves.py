@@ -21,6 +21,7 @@ SUSPECTS = (
     "mlx-vlm",
     "mlx",
     "llama-cpp-python",
+    "xllamacpp",
     "transformers",
     "torch",
     "mlx-lm",

@@ -71,7 +71,7 @@ def why_no_script(deployment: Deployment) -> str:
     source = deployment.source
     if source.weights != "canary" and source.backend != "fake":
         return "only canaries ship with the project, and a script needs its weights"
-    if source.backend not in ask.ASKERS:
+    if not source.is_its_own_engine or source.engine not in ask.ASKERS:
         return f"a {source.backend} is no library that a script could call"
     family = FAMILIES.get(deployment.model.family)
     if source.backend == "mlx" and family and family.canary and family.canary.is_patched_for_mlx:
@@ -107,7 +107,7 @@ def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -
     """Return the bash script; its argument is the folder that holds the canaries."""
     source = deployment.source
     facts = {
-        "backend": source.backend,
+        "backend": source.engine,
         "model_file": source.model_file,
         "mmproj_file": source.mmproj_file,
         "options": source.options,
@@ -119,7 +119,7 @@ def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -
     lines = [
         "#!/usr/bin/env bash",
         f"# {_comment(result.sentence)}",
-        f"# Shows it with {source.backend}'s own calls: bash reproduce.sh [CANARIES]",
+        f"# Shows it with {source.engine}'s own calls: bash reproduce.sh [CANARIES]",
         "set -euo pipefail",
         *_canary_lines(Path(source.path).name),
         'work="$(mktemp -d)"',

@@ -17,6 +17,7 @@ from typing import cast
 from packaging.version import Version
 
 from qualification.core.errors import EnvironmentFailed, SelectionError
+from qualification.core.libraries import release_name
 from qualification.upgrade.bisect.halving import Bracket, Judgment, first_bad
 from qualification.upgrade.bisect.moves import Move, differing, pinned, pins_that_differ
 from qualification.upgrade.bisect.records import Bisection, EnvironmentJudgment, Tried, record_of
@@ -243,9 +244,9 @@ def _sentence(package: str, bracket: Bracket[str]) -> str:
             " the same answer twice"
         )
     else:
-        text = f"{package} {bad} is the first bad release"
+        text = f"{release_name(package, bad)} is the first bad release"
         if _is_repair(bracket):
-            text = f"{package} {good} is the first release without the fault"
+            text = f"{release_name(package, good)} is the first release without the fault"
         if bracket.untold:
             between = ", ".join(version for version, _ in bracket.untold)
             text += f" of those that can be judged here ({between} before it cannot)"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from qualification.core.declarations import Deployment, Tier
+from qualification.core.declarations import Deployment, Source, Tier
 from qualification.core.errors import GateError
 from qualification.core.libraries import LIBRARIES
 from qualification.core.project import Project, find_project
@@ -27,6 +27,7 @@ from qualification.machine.conditions import preconditions
 from qualification.machine.readiness import backends_absent_from
 from qualification.models.memory_fit import does_not_fit, predict
 from qualification.models.registry import Registry
+from qualification.servers.programs import missing
 from qualification.tasks.agreement import precision
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.gate.records import (
@@ -168,16 +169,18 @@ def choose_deployments(
         name, source = deployment.identifier, deployment.source
         lacking = [
             side
-            for side, absent in zip(SIDE_NAMES.values(), absent_backends, strict=True)
-            if source.backend in absent
+            for side, installed, absent in zip(
+                SIDE_NAMES.values(), versions, absent_backends, strict=True
+            )
+            if source.backend in absent or _has_no_program(source, installed)
         ]
         if not request.models and source.tiers and machine.tier not in source.tiers:
             reasons.add(f"{name} is for other tiers; name it with --models")
-        elif source.backend == "server":
+        elif not source.is_its_own_engine:
             reasons.add("a server is gated by its library: gate the backend that does its work")
         elif lacking:
             verb = "has" if len(lacking) == 1 else "have"
-            reasons.add(f"{' and '.join(lacking)} {verb} no {source.backend} backend")
+            reasons.add(f"{' and '.join(lacking)} {verb} no {source.place} backend")
         elif problem := does_not_fit(predict(deployment, registry), machine, tier):
             reasons.add(f"{name}: {problem}")
         else:
@@ -189,25 +192,29 @@ def choose_deployments(
 
 
 def choose_timed(deployments: Sequence[Deployment], *, named: bool) -> tuple[Deployment, ...]:
-    """All of them; but of canaries that were not ``named``, one of full precision per backend.
+    """All of them; but of canaries that were not ``named``, one of full precision per engine.
 
     A canary's figures are about the library's own overhead, and each fresh process of it costs the
     seconds that its library takes to import.
     """
     if named or any(deployment.source.weights != "canary" for deployment in deployments):
         return tuple(deployments)
-    by_backend: dict[str, Deployment] = {}
+    by_engine: dict[str, Deployment] = {}
     for deployment in deployments:
         if precision(deployment.source.quantisation):
-            by_backend.setdefault(deployment.source.backend, deployment)
-    return tuple(by_backend.values())
+            by_engine.setdefault(deployment.source.engine, deployment)
+    return tuple(by_engine.values())
+
+
+def _has_no_program(source: Source, installed: Mapping[str, str]) -> bool:
+    return bool(source.server and missing(source.server, installed))
 
 
 def _is_requested(deployment: Deployment, request: GateRequest) -> bool:
     source = deployment.source
     if source.weights != request.weights:
         return False
-    if request.backends and source.backend not in request.backends:
+    if request.backends and source.engine not in request.backends:
         return False
     names = (deployment.model.name, deployment.identifier, deployment.declared_as)
     return not request.models or any(

@@ -29,7 +29,8 @@ Margins = Mapping[str, float]
 def has_reference(deployment: Deployment) -> bool:
     """Whether references are made of a deployment."""
     source = deployment.source
-    return source.weights == "canary" and bool(precision(source.quantisation))
+    is_exact = source.weights == "canary" and bool(precision(source.quantisation))
+    return is_exact and source.is_its_own_engine
 
 
 def references_of(deployment: Deployment) -> tuple[Margins, ...]:

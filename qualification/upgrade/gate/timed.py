@@ -25,8 +25,8 @@ PROMPTS, PHASED = 5, 2
 HARDWARE_TOKENS, SLOW_TOKENS = 128, 32
 """Tokens of a timed request: on real hardware, and without an accelerator."""
 
-CANARY_REQUESTS = {"mlx": (5, 64), "torch": (9, 64), "llamacpp": (32, 128)}
-"""Backend -> timed requests of a canary, and tokens of each. A request takes tens of milliseconds,
+CANARY_REQUESTS = {"mlx": (5, 64), "torch": (9, 64), "llamacpp": (32, 128), "llama.cpp": (32, 128)}
+"""Engine -> timed requests of a canary, and tokens of each. A request takes tens of milliseconds,
 so one pause of the scheduler distorts it: the median of many requests is robust to pauses, that of
 five is not (on a shared machine llama.cpp's speed is 2,000 to 5,700 tok/s within one process)."""
 
@@ -96,8 +96,8 @@ def _finite(generations: list[Generation], of: Callable[[Generation], float]) ->
 def _requests(loaded: Deployed) -> tuple[int, int]:
     """How many requests are timed, and how many tokens each has."""
     if loaded.is_canary:
-        backend = loaded.deployment.source.backend
-        return CANARY_REQUESTS.get(backend, (PROMPTS, HARDWARE_TOKENS))
+        engine = loaded.deployment.source.engine
+        return CANARY_REQUESTS.get(engine, (PROMPTS, HARDWARE_TOKENS))
     slow = loaded.tier is not None and loaded.tier.accelerator == "none"
     return PROMPTS, SLOW_TOKENS if slow else HARDWARE_TOKENS
 

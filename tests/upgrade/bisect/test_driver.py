@@ -45,7 +45,7 @@ def index(tmp_path, monkeypatch):
 
 def fake_deployment():
     """The scripted backend, answering with what the library of its environment says."""
-    source = Source("fake", "f32", "synthetic", options={"library": "fakelib"})
+    source = Source("fake", "f32", options={"library": "fakelib"})
     model = Model("fakelib-demo", "fake", 1, "MIT", ("vision", "text_only"), (source,))
     return Deployment(model, source)
 

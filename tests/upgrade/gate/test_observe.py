@@ -22,7 +22,7 @@ from tests.support.session_sample import session
 
 REGISTRY = load_registry()
 EVERYTHING = dict.fromkeys(
-    ("mlx", "mlx-vlm", "torch", "torchvision", "transformers", "llama-cpp-python"), "1"
+    ("mlx", "mlx-vlm", "torch", "torchvision", "transformers", "llama-cpp-python", "xllamacpp"), "1"
 )
 
 
@@ -33,10 +33,16 @@ def choose(*, versions=(EVERYTHING, EVERYTHING), **options):
 
 def test_a_canary_gate_is_about_every_canary_that_both_environments_can_run():
     """A backend that one of them lacks is left out."""
-    assert {canary.source.backend for canary in choose()} == {"mlx", "torch", "llamacpp"}
+    engines = {"mlx", "torch", "llamacpp", "llama.cpp"}
+    assert {canary.source.place for canary in choose()} == engines
     without = {name: v for name, v in EVERYTHING.items() if not name.startswith("mlx")}
     remaining = choose(versions=(EVERYTHING, without))
-    assert {canary.source.backend for canary in remaining} == {"torch", "llamacpp"}
+    assert {canary.source.place for canary in remaining} == engines - {"mlx"}
+    without.pop("xllamacpp")
+    remaining = choose(versions=(without, EVERYTHING))
+    assert {canary.source.place for canary in remaining} == {"torch", "llamacpp"}
+    only = choose(versions=({"xllamacpp": "2"}, {"xllamacpp": "1"}))
+    assert {canary.source.place for canary in only} == {"llama.cpp"}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,7 @@ def test_a_canary_gate_is_about_every_canary_that_both_environments_can_run():
     [
         ({"models": ("no-such-*",)}, "no declared deployment matches"),
         ({"versions": (EVERYTHING, {})}, "candidate has no"),
+        ({"models": ("*@llama-server",)}, "a server is gated by its library"),
     ],
 )
 def test_nothing_to_compare_is_said_with_its_reason(changes, why):
@@ -52,11 +59,12 @@ def test_nothing_to_compare_is_said_with_its_reason(changes, why):
         choose(**changes)
 
 
-def test_one_unnamed_canary_of_each_backend_is_timed():
+def test_one_unnamed_canary_of_each_engine_is_timed():
     """It has full precision; named ones are all timed."""
     canaries = choose()
     timed = choose_timed(canaries, named=False)
-    assert sorted(canary.source.backend for canary in timed) == ["llamacpp", "mlx", "torch"]
+    engines = ["llama.cpp", "llamacpp", "mlx", "torch"]
+    assert sorted(canary.source.engine for canary in timed) == engines
     assert all(map(has_reference, timed))
     assert choose_timed(canaries, named=True) == canaries
 

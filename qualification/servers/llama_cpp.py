@@ -1,0 +1,103 @@
+"""llama.cpp's own HTTP server out of the wheel ``xllamacpp``: nothing is compiled.
+
+``python llama_cpp.py --model FILE [--mmproj FILE] --alias NAME --host 127.0.0.1 --port N ...``,
+under the interpreter of the environment to qualify; standard library and ``xllamacpp`` only. The
+options are those of llama-server, and so are the endpoints: the wheel carries the same sources.
+It serves until SIGTERM or SIGINT. Releases from 0.2.0 on are supported: a release names some
+parameters differently, and the ones that it does not have are left at its defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Serve until a signal; ends with exit code 1 and the library's message if it cannot load."""
+    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != _HERE]
+    words = _options().parse_args()
+    import xllamacpp
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    try:
+        # The server ends with this object.
+        server = xllamacpp.Server(_parameters(xllamacpp, words))
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"llama.cpp cannot serve {words.model}: {error}")
+    print(f"listening on {server.listening_address}", file=sys.stderr, flush=True)
+    while True:
+        signal.pause()
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="llama.cpp's server of the wheel xllamacpp.")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--mmproj", default="")
+    parser.add_argument("--alias", default="")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ctx-size", type=int, default=0)
+    parser.add_argument("--parallel", type=int)
+    parser.add_argument("--n-gpu-layers", type=int)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads-batch", type=int)
+    parser.add_argument("--chat-template", default="")
+    return parser
+
+
+def _parameters(xllamacpp: Any, words: argparse.Namespace) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = words.model
+    parameters.mmproj.path = words.mmproj
+    parameters.port = words.port
+    parameters.n_ctx = words.ctx_size
+    parameters.chat_template = words.chat_template
+    if hasattr(parameters, "hostnames"):
+        parameters.hostnames = [words.host]
+    else:  # before 2026.10
+        parameters.hostname = words.host
+    # One text until 0.2.13.
+    parameters.model_alias = (
+        words.alias if isinstance(parameters.model_alias, str) else {words.alias}
+    )
+    if words.parallel is not None:
+        parameters.n_parallel = words.parallel
+    if words.n_gpu_layers is not None:
+        parameters.n_gpu_layers = words.n_gpu_layers
+    if words.threads is not None:
+        parameters.cpuparams.n_threads = words.threads
+    if words.threads_batch is not None:
+        parameters.cpuparams_batch.n_threads = words.threads_batch
+    _avoid_broken_tiles(xllamacpp, parameters)
+    return parameters
+
+
+def _avoid_broken_tiles(xllamacpp: Any, parameters: Any) -> None:
+    """Load the weights as they are where the wheel's compiler broke Intel's AMX tiles."""
+    spec = importlib.util.spec_from_file_location(
+        "qualification_shim_amx_tiles", _HERE.parent / "backends/shims/amx_tiles.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    shim = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shim)
+    folder = Path(xllamacpp.__file__).parent
+    if any(shim.no_repack(library) for library in folder.glob("*.so")):
+        parameters.no_extra_bufts = True
+        print(shim.NOT_REPACKED, file=sys.stderr, flush=True)
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()
