@@ -45,12 +45,13 @@ def test_the_first_verdict_is_one_canary_of_each_model_on_each_engine(pytester):
     }
     chosen = {case.partition("[")[2].partition("]")[0] for case in cases}
     chosen = {re.match(r"[^@]+@(llama\.cpp|\w+)", case).group() for case in chosen}
-    first = {}
+    by_engine = {}
     for deployment in load_registry().deployments():
         source = deployment.source
         if source.weights == "canary" and source.is_its_own_engine:
-            first.setdefault((deployment.model.name, source.engine), deployment.identifier)
-    assert chosen == {*first.values()}
+            key = (deployment.model.name, source.engine)
+            by_engine.setdefault(key, deployment.identifier)
+    assert chosen == {*by_engine.values()}
     assert all("-f32@" in identifier for identifier in chosen)
 
 
