@@ -1,0 +1,60 @@
+"""pytest in a process of its own, which need not import again what every run imports.
+
+The process is forked from one that has imported pytest, the plugin's rooms and their libraries, and
+has done nothing else: more than a second of the processor less for each run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qualification.machine import conditions
+
+IMPORTS = [
+    "hypothesis.internal.observability",
+    "jinja2",
+    "psutil",
+    "pytest",
+    "qualification.models.loading",
+    "qualification.pytest_plugin.collection",
+    "qualification.pytest_plugin.ending",
+    "qualification.pytest_plugin.running",
+    "qualification.results.conclude",
+    "qualification.session.session",
+    "sqlalchemy.dialects.sqlite",
+]
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__, *IMPORTS])
+
+
+def run_forked(folder: Path, *arguments: str | os.PathLike[str]) -> pytest.RunResult:
+    """Run pytest in ``folder`` as ``python -m pytest`` would, with this process's environment."""
+    started = time.monotonic()
+    outputs = (folder / "stdout", folder / "stderr")
+    words = [str(argument) for argument in arguments]
+    process = _PROCESSES.Process(target=_run, args=(folder, dict(os.environ), words, outputs))
+    process.start()
+    process.join()
+    lines = [file.read_text(encoding="utf-8", errors="replace").splitlines() for file in outputs]
+    assert process.exitcode is not None
+    return pytest.RunResult(process.exitcode, *lines, time.monotonic() - started)
+
+
+def _run(
+    folder: Path, environment: dict[str, str], words: list[str], outputs: tuple[Path, Path]
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    for number, file in enumerate(outputs, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    conditions.SAMPLE_SECONDS = 0.1  # nobody reads the load of the machine under a toy
+    # The modules were imported before pytest could rewrite their asserts, and pytest says so.
+    sys.exit(pytest.main(["-W", "ignore::pytest.PytestAssertRewriteWarning", *words]))
