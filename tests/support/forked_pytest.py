@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,18 +31,19 @@ IMPORTS = [
     "sqlalchemy.dialects.sqlite",
 ]
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__, *IMPORTS])
+_PROCESSES.set_forkserver_preload(IMPORTS)
 
 
 def run_forked(folder: Path, *arguments: str | os.PathLike[str]) -> pytest.RunResult:
     """Run pytest in ``folder`` as ``python -m pytest`` would, with this process's environment."""
     started = time.monotonic()
-    outputs = (folder / "stdout", folder / "stderr")
     words = [str(argument) for argument in arguments]
-    process = _PROCESSES.Process(target=_run, args=(folder, dict(os.environ), words, outputs))
-    process.start()
-    process.join()
-    lines = [file.read_text(encoding="utf-8", errors="replace").splitlines() for file in outputs]
+    with tempfile.TemporaryDirectory() as scratch:
+        outputs = (Path(scratch, "stdout"), Path(scratch, "stderr"))
+        process = _PROCESSES.Process(target=_run, args=(folder, dict(os.environ), words, outputs))
+        process.start()
+        process.join()
+        lines = [file.read_text("utf-8", errors="replace").splitlines() for file in outputs]
     assert process.exitcode is not None
     return pytest.RunResult(process.exitcode, *lines, time.monotonic() - started)
 
