@@ -22,7 +22,7 @@ import functools
 import importlib.metadata
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -100,7 +100,7 @@ def broken() -> tuple[BrokenExtension, ...]:
 
 
 @functools.cache
-def _installed() -> importlib.metadata.EntryPoints:
+def _installed() -> Any:
     return importlib.metadata.entry_points()  # every group: it reads a file of each distribution
 
 

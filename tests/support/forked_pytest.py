@@ -6,32 +6,22 @@ has done nothing else: more than a second of the processor less for each run.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
+from qualification.core.paths import PACKAGE
 from qualification.machine import conditions
 
-IMPORTS = [
-    "hypothesis.internal.observability",
-    "jinja2",
-    "psutil",
-    "pytest",
-    "qualification.models.loading",
-    "qualification.pytest_plugin.collection",
-    "qualification.pytest_plugin.ending",
-    "qualification.pytest_plugin.running",
-    "qualification.results.conclude",
-    "qualification.session.session",
-    "sqlalchemy.dialects.sqlite",
-]
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(IMPORTS)
+_PROCESSES.set_forkserver_preload(["tests.support.forked_pytest_imports"])
 
 
 def run_forked(folder: Path, *arguments: str | os.PathLike[str]) -> pytest.RunResult:
@@ -40,6 +30,8 @@ def run_forked(folder: Path, *arguments: str | os.PathLike[str]) -> pytest.RunRe
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as scratch:
         outputs = (Path(scratch, "stdout"), Path(scratch, "stderr"))
+        with contextlib.chdir(PACKAGE.parent):  # where the module to preload is found
+            forkserver.ensure_running()
         process = _PROCESSES.Process(target=_run, args=(folder, dict(os.environ), words, outputs))
         process.start()
         process.join()
