@@ -22,7 +22,7 @@ import functools
 import importlib.metadata
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -100,8 +100,13 @@ def broken() -> tuple[BrokenExtension, ...]:
 
 
 @functools.cache
+def _installed() -> Any:
+    return importlib.metadata.entry_points()  # every group: it reads a file of each distribution
+
+
+@functools.cache
 def _entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
-    entries = importlib.metadata.entry_points(group=_PREFIX + group)
+    entries = _installed().select(group=_PREFIX + group)
     return tuple(sorted(entries, key=lambda entry: (entry.name, _package(entry))))
 
 

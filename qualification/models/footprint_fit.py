@@ -1,6 +1,6 @@
 """Refits the memory that a backend takes besides a model from measured peaks of its worker.
 
-Least squares without negative terms (``scipy.optimize.nnls``) of
+Least squares without negative terms of
 
     peak − cache = copies · weights + a · image tokens + process
 
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ConfigDict
-from scipy.optimize import nnls
 
 from qualification.core.backends import BACKENDS
 from qualification.core.declarations import BackendMemory
@@ -26,6 +27,8 @@ from qualification.core.protocol import BackendName
 from qualification.core.units import Bytes
 from qualification.models.declaration_checks import unknown_backend
 from qualification.models.strict_toml import read_declarations
+
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,34 @@ def fit(observations: Sequence[Observation], backend: BackendMemory) -> BackendM
         target = target - backend.activations_per_1000_image_tokens * tokens
     scale = 1e9  # columns of like size: bytes beside ones would lose digits
     columns = [column / scale if column is weights else column for column in columns]
-    solution = list(nnls(np.column_stack(columns), target / scale)[0])
-    process = float(solution.pop(0)) * scale
-    copies = float(solution.pop(0)) if fits_copies else backend.weights_copies
+    solution = _least_squares(np.column_stack(columns), target / scale)
+    process = solution.pop(0) * scale
+    copies = solution.pop(0) if fits_copies else backend.weights_copies
     activations = backend.activations_per_1000_image_tokens
     if fits_activations:
-        activations = float(solution.pop(0)) * scale
+        activations = solution.pop(0) * scale
     return replace(
         backend,
         process=process,
         weights_copies=copies,
         activations_per_1000_image_tokens=activations,
     )
+
+
+def _least_squares(columns: FloatArray, target: FloatArray) -> list[float]:
+    """The factors, none negative, of the columns (n × k) whose sum is nearest to the target (n).
+
+    The best one is an ordinary least squares of some of the columns, the other factors being 0
+    (C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23). With the
+    three columns of this model all choices are tried, fewer columns first.
+    """
+    count = columns.shape[1]
+    nearest, least = np.zeros(count), float(np.linalg.norm(target))
+    rounding = 1e-12 * least
+    for chosen in sorted(product((False, True), repeat=count), key=sum)[1:]:
+        factors = np.zeros(count)
+        factors[list(chosen)] = np.linalg.lstsq(columns[:, list(chosen)], target, rcond=None)[0]
+        distance = float(np.linalg.norm(columns @ factors - target))
+        if factors.min() >= 0 and distance < least - rounding:
+            nearest, least = factors, distance
+    return [float(factor) for factor in nearest]

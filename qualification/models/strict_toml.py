@@ -21,6 +21,7 @@ from qualification.core.errors import DeclarationError
 
 _T = TypeVar("_T")
 
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}  # building one takes longer than reading a file
 _HEADER = re.compile(r"\s*(\[\[?)\s*([\w.-]+)\s*\]")
 _KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
 _TRIPLE = re.compile(r'"""|\'\'\'')
@@ -51,13 +52,16 @@ def read_declarations(path: Path, kind: type[_T]) -> _T:
     # not become a text on the way.
     text = json.dumps(document, default=lambda value: {"date or time": str(value)})
     try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
+        if kind not in _ADAPTERS:
+            _ADAPTERS[kind] = TypeAdapter(kind)
+        record: _T = _ADAPTERS[kind].validate_json(text, strict=True)
     except ValidationError as error:
         # A misspelt required key is both unknown and missing: the unknown one is the cause.
         details = error.errors(include_url=False)
         details.sort(key=lambda detail: detail["type"] != "unexpected_keyword_argument")
         line = line_of(source, details[0]["loc"])
         raise DeclarationError(f"{path}:{line}: {_sentence(details[0], document, kind)}") from error
+    return record
 
 
 def line_of(source: str, location: tuple[int | str, ...]) -> int:

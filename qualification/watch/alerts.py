@@ -17,6 +17,7 @@ from qualification.core.format import (
     seconds_text,
 )
 from qualification.core.results import Condition
+from qualification.judging.stats.distributions import binomial_tail
 from qualification.judging.stats.estimators import median
 from qualification.watch.records import (
     Alert,
@@ -57,9 +58,7 @@ def too_many_wrong(wrong: int, count: int) -> bool:
     """Whether ``wrong`` of ``count`` answers are beyond chance at :data:`WRONG_SHARE`."""
     if wrong <= WRONG_SHARE * count:
         return False
-    from scipy.stats import binom
-
-    return bool(binom.sf(wrong - 1, count, WRONG_SHARE) < WRONG_CHANCE)
+    return binomial_tail(wrong, count, WRONG_SHARE) < WRONG_CHANCE
 
 
 class Rules:

@@ -29,6 +29,35 @@ LLAMACPP = pytest.param(
         importlib.util.find_spec("llama_cpp") is None, reason="llama_cpp is not installed"
     ),
 )
+EVERY_BACKEND = pytest.mark.parametrize("worker", [*INSTALLED, LLAMACPP], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    """What MLX's CPU build compiles, with g++ and for seconds, is compiled once."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture(scope="module")
+def worker(request, kernels):
+    """A worker of a backend that has loaded the canary smolvlm; all tests of a backend share it."""
+    with Worker(kernels=kernels) as worker:
+        worker.load(request_for(request.param, CANARIES / "smolvlm"), deadline_s=120)
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def untouched_worker(request, kernels):
+    """A worker of a backend that has loaded nothing yet."""
+    with Worker(kernels=kernels) as worker:
+        yield worker
+
+
+@pytest.fixture
+def backend(request):
+    """The name of the backend of the test's worker."""
+    names = request.node.callspec.params
+    return names.get("worker") or names["untouched_worker"]
 
 
 def request_for(backend, folder):
@@ -50,9 +79,9 @@ def text(words, max_tokens, **options):
     return GenerateRequest((message,), max_tokens=max_tokens, **options)
 
 
-@pytest.mark.parametrize("backend", INSTALLED)
+@pytest.mark.parametrize("untouched_worker", INSTALLED, indirect=True)
 @pytest.mark.parametrize(("model_type", "loads"), [("smolvlm", True), ("evil", False)])
-def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path):
+def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path, untouched_worker):
     """Files that name classes of their own: the library's classes are used, or the load fails."""
     folder = tmp_path / "model"
     shutil.copytree(CANARIES / "smolvlm", folder)
@@ -67,23 +96,20 @@ def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path)
         if file.name == "config.json":
             config["model_type"] = model_type
         file.write_text(json.dumps(config))
-    with Worker() as worker:
-        if loads:
-            worker.load(request_for(backend, folder), deadline_s=120)
-        else:
-            with pytest.raises(BackendFailed):
-                worker.load(request_for(backend, folder), deadline_s=120)
+    if loads:
+        untouched_worker.load(request_for(backend, folder), deadline_s=120)
+    else:
+        with pytest.raises(BackendFailed):
+            untouched_worker.load(request_for(backend, folder), deadline_s=120)
     assert not trap.exists()
 
 
-@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(backend):
+@EVERY_BACKEND
+def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(worker):
     """Exactly N tokens with N times, then a natural stop again."""
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        natural = worker.generate(text("Which digit is six?", 24), deadline_s=60)
-        fixed = worker.generate(text("Which digit is six?", 24, fixed_length=True), deadline_s=60)
-        again = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    natural = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    fixed = worker.generate(text("Which digit is six?", 24, fixed_length=True), deadline_s=60)
+    again = worker.generate(text("Which digit is six?", 24), deadline_s=60)
     assert natural.text.strip() == "6"
     assert natural.finish_reason == "stop"
     assert len(fixed.token_times_s) == len(fixed.token_ids) == 24
@@ -92,30 +118,26 @@ def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(backend):
     assert list(fixed.token_times_s) == sorted(fixed.token_times_s)
 
 
-@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_a_damaged_image_fails_and_the_next_request_is_answered(backend, tmp_path):
+@EVERY_BACKEND
+def test_a_damaged_image_fails_and_the_next_request_is_answered(worker, tmp_path):
     """It is reported as a failure of the library; the worker lives on."""
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"this is no image")
     parts = (Part("image", str(broken)), Part("text", "Which shape is it?"))
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        with pytest.raises(BackendFailed):
-            worker.generate(GenerateRequest((Message("user", parts),), 8), deadline_s=60)
-        answer = worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    with pytest.raises(BackendFailed):
+        worker.generate(GenerateRequest((Message("user", parts),), 8), deadline_s=60)
+    answer = worker.generate(text("Which digit is six?", 24), deadline_s=60)
     assert answer.text.strip() == "6"
 
 
-@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_a_worker_loads_again_after_it_has_freed_the_weights(backend):
+@EVERY_BACKEND
+def test_a_worker_loads_again_after_it_has_freed_the_weights(worker, backend):
     """Unloaded, it refuses requests; loaded again, it answers as before."""
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        worker.unload()
-        with pytest.raises(BackendFailed, match="before load"):
-            worker.generate(text("Which digit is six?", 24), deadline_s=60)
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        assert worker.generate(text("Which digit is six?", 24), deadline_s=60).text.strip() == "6"
+    worker.unload()
+    with pytest.raises(BackendFailed, match="before load"):
+        worker.generate(text("Which digit is six?", 24), deadline_s=60)
+    worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+    assert worker.generate(text("Which digit is six?", 24), deadline_s=60).text.strip() == "6"
 
 
 @pytest.fixture
@@ -133,15 +155,13 @@ def about(file, max_tokens, **options):
     return GenerateRequest((Message("user", parts),), max_tokens, **options)
 
 
-@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-def test_the_time_to_first_token_has_phases_only_on_request(backend, image):
+@EVERY_BACKEND
+def test_the_time_to_first_token_has_phases_only_on_request(worker, image):
     """Each phase is positive, their sum less than the whole; no answer changes."""
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        plain = worker.generate(about(image, 24), deadline_s=60)
-        timed = worker.generate(about(image, 24, phases=True), deadline_s=60)
-        words = worker.generate(text("Which digit is six?", 24, phases=True), deadline_s=60)
-        again = worker.generate(about(image, 24), deadline_s=60)
+    plain = worker.generate(about(image, 24), deadline_s=60)
+    timed = worker.generate(about(image, 24, phases=True), deadline_s=60)
+    words = worker.generate(text("Which digit is six?", 24, phases=True), deadline_s=60)
+    again = worker.generate(about(image, 24), deadline_s=60)
     assert plain.phases is None
     phases = timed.phases
     assert min(phases.preprocess_s, phases.vision_encode_s, phases.prefill_s) > 0
@@ -153,14 +173,28 @@ def test_the_time_to_first_token_has_phases_only_on_request(backend, image):
     assert again.phases is None
 
 
-@pytest.mark.parametrize("backend", [*INSTALLED, LLAMACPP])
-@pytest.mark.parametrize(("folder", "count"), [("smolvlm", 20), ("qwen2_5_vl", 9)])
-def test_image_tokens_are_counted_and_expected_alike(backend, folder, count, image):
-    """84 x 84 pixels are five tiles of four tokens, or nine merged patches, in every library."""
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / folder), deadline_s=120)
-        counted = worker.generate(about(image, 1, phases=True), deadline_s=60)
-        words = worker.generate(text("Which digit is six?", 1), deadline_s=60)
+@EVERY_BACKEND
+def test_image_tokens_are_counted_and_expected_alike(worker, image):
+    """84 x 84 pixels are five tiles of four tokens in every library."""
+    assert_image_tokens(worker, image, 20)
+
+
+@EVERY_BACKEND
+def test_image_tokens_of_merged_patches_are_counted_and_expected_alike(worker, backend, image):
+    """84 x 84 pixels are nine merged patches in every library."""
+    worker.unload()
+    worker.load(request_for(backend, CANARIES / "qwen2_5_vl"), deadline_s=120)
+    try:
+        assert_image_tokens(worker, image, 9)
+    finally:
+        worker.unload()
+        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
+
+
+def assert_image_tokens(worker, image, count):
+    """An image has so many, and words have none."""
+    counted = worker.generate(about(image, 1, phases=True), deadline_s=60)
+    words = worker.generate(text("Which digit is six?", 1), deadline_s=60)
     assert counted.image_tokens == counted.image_tokens_expected == count
     assert counted.prompt_tokens > count
     assert words.image_tokens == 0
@@ -197,19 +231,17 @@ def test_a_text_model_of_llama_cpp_answers_without_a_projector_as_with_one(image
     assert report.weights_bytes == (CANARIES / "smolvlm/gguf/model.gguf").stat().st_size
 
 
-def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(image):
+@pytest.mark.parametrize("worker", [LLAMACPP], indirect=True)
+def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(worker, image):
     """Up to the first end token, greedy or with a seed; an end token never appears."""
-    pytest.importorskip("llama_cpp")
-    with Worker() as worker:
-        worker.load(request_for("llamacpp", CANARIES / "smolvlm"), deadline_s=120)
-        natural = worker.generate(about(image, 24), deadline_s=60)
-        fixed = worker.generate(about(image, 24, fixed_length=True), deadline_s=60)
-        warm = [
-            worker.generate(
-                about(image, 24, fixed_length=True, temperature=3.0, seed=seed), deadline_s=60
-            )
-            for seed in (1, 1, 2)
-        ]
+    natural = worker.generate(about(image, 24), deadline_s=60)
+    fixed = worker.generate(about(image, 24, fixed_length=True), deadline_s=60)
+    warm = [
+        worker.generate(
+            about(image, 24, fixed_length=True, temperature=3.0, seed=seed), deadline_s=60
+        )
+        for seed in (1, 1, 2)
+    ]
     assert fixed.token_ids[: len(natural.token_ids)] == natural.token_ids
     assert len(fixed.token_ids) == 24
     assert natural.finish_reason == "stop"
@@ -217,11 +249,9 @@ def test_a_fixed_length_of_llama_cpp_samples_as_its_natural_one(image):
     assert [len(answer.token_ids) for answer in warm] == [24] * 3
 
 
-@pytest.mark.parametrize("backend", INSTALLED)
-def test_the_librarys_self_reported_memory_stands_beside_the_peak(backend):
+@pytest.mark.parametrize("worker", INSTALLED, indirect=True)
+def test_the_librarys_self_reported_memory_stands_beside_the_peak(worker, backend):
     """MLX reports three figures; torch on a CPU reports none."""
-    with Worker() as worker:
-        worker.load(request_for(backend, CANARIES / "smolvlm"), deadline_s=120)
-        report = worker.memory()
+    report = worker.memory()
     names = {name for name in report.details if name.startswith(("mlx_", "torch_"))}
     assert names == ({"mlx_peak", "mlx_active", "mlx_cache"} if backend == "mlx" else set())

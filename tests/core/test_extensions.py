@@ -1,6 +1,6 @@
 """Objects that other packages register, and those that cannot be used."""
 
-import importlib.metadata
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,7 +29,8 @@ def registered(monkeypatch):
     def read(*entries, reserved=()):
         monkeypatch.setattr(extensions, "_USED", [])
         monkeypatch.setattr(extensions, "_BROKEN", [])
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: list(entries))
+        installed = SimpleNamespace(select=lambda group: entries)
+        monkeypatch.setattr(extensions, "_installed", lambda: installed)
         extensions._entry_points.cache_clear()
         return extensions.extensions("toys", str, reserved)
 

@@ -12,7 +12,6 @@ import fnmatch
 import importlib.util
 import re
 import subprocess
-import sys
 import tomllib
 from functools import cache
 
@@ -30,6 +29,7 @@ from qualification.machine.probe import probe
 from qualification.models.loading import load_registry
 from qualification.results.store import Store
 from tests.support.documentation import PAGES, ROOT, blocks, commands, commands_of, prose
+from tests.support.forked_pytest import run_forked
 from tests.support.session_sample import results
 
 RUN = {
@@ -140,12 +140,12 @@ def _check(command, project):
 
 
 def _run_dry(command, project):
-    words = ("make", "-n", *command.words[1:])
-    folder = ROOT
     if command.program == "pytest":
-        words = (sys.executable, "-m", "pytest", "--collect-only", "-q", *command.words[1:])
-        folder = project
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        listing = run_forked(project, "--collect-only", "-q", *command.words[1:])
+        assert listing.ret == 0, "\n".join([*listing.outlines[-30:], *listing.errlines])
+        return
+    words = ("make", "-n", *command.words[1:])
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import nnls
 
 from qualification.core.declarations import BackendMemory, Shape, Source
 from qualification.core.errors import DeclarationError
@@ -268,3 +270,28 @@ def test_constants_that_observations_do_not_determine_stay_as_declared() -> None
     assert (fitted.weights_copies, fitted.activations_per_1000_image_tokens) == (1.1, 2e8)
     assert fitted.process == pytest.approx(4e8)
     assert fit([], before) == before
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1e8, 1e10), st.integers(0, 4000), st.floats(1e7, 1e11)),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_no_fitted_constant_is_negative_and_no_other_fits_better(
+    runs: list[tuple[float, int, float]],
+) -> None:
+    """Whatever was measured, the squares are as small as those of scipy's NNLS."""
+    observations = [Observation("mlx", "", size, 0.0, tokens, peak) for size, tokens, peak in runs]
+    fitted = fit(observations, BackendMemory("mlx", 0.0, 0.0, 0.0, ""))
+    constants = (fitted.process, fitted.weights_copies, fitted.activations_per_1000_image_tokens)
+    assert min(constants) >= 0
+    columns = np.array([[1.0, size / 1e9, tokens / 1e3] for size, tokens, _ in runs])
+    is_fitted = [True, len({run[0] for run in runs}) > 1, len({run[1] for run in runs}) > 1]
+    peaks = np.array([peak for *_, peak in runs])
+    least = nnls(columns[:, is_fitted], peaks / 1e9)[1] * 1e9
+    misses = [
+        peak - predicted_bytes(run, fitted) for run, peak in zip(observations, peaks, strict=True)
+    ]
+    assert np.linalg.norm(misses) == pytest.approx(least, rel=1e-6, abs=1e-6 * peaks.max())

@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from tests.support.forked_pytest import run_forked
+
 NAME = "toy-bf16-synthetic@fake"
 TIERS = f"""
 [[tiers]]
@@ -119,7 +121,7 @@ class ToyProject:
             self._pytester.makepyfile(test_suite=textwrap.dedent(suite))
             arguments = (*arguments, "test_suite.py")
         options = ("--declarations", self.declarations, "-ra")
-        return self._pytester.runpytest_subprocess(*options, *arguments)
+        return run_forked(self.path, *options, *arguments)
 
     def metrics(self):
         """Metric -> the last value recorded for it; nothing where no results were stored."""

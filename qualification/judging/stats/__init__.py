@@ -1,5 +1,4 @@
 """What can be concluded from few, noisy numbers? Estimators, the sequential test, paired items.
 
-Pure functions of numbers. Imports ``core`` only, and scipy inside the functions that need it.
-Start with ``estimators.py``.
+Pure functions of numbers. Imports ``core`` only. Start with ``estimators.py``.
 """

@@ -1,15 +1,15 @@
-"""Estimates from few, noisy repetitions. Pure functions of numbers; no state, no I/O.
-
-scipy is imported inside the functions that need it: the pytest plugin loads this module at every
-start, and a collection must stay quick.
-"""
+"""Estimates from few, noisy repetitions. Pure functions of numbers; no state, no I/O."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
+
+from qualification.judging.stats.distributions import binomial_tail, student_quantile
 
 PRIOR_SD = 0.02
 """Standard deviation of a session's log level between days, before any session was seen."""
@@ -220,11 +220,9 @@ def share_interval(values: Sequence[float]) -> ShareInterval:
     """
     if not values or not all(0 <= value <= 1 for value in values):
         raise ValueError("a share needs one or more values of 0 to 1")
-    from scipy.stats import norm
-
     count = len(values)
     mean = math.fsum(values) / count
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = _z()
     weight = z * z / count
     centre = (mean + weight / 2) / (1 + weight)
     half = z * math.sqrt(mean * (1 - mean) / count + weight / (4 * count)) / (1 + weight)
@@ -248,17 +246,29 @@ def theil_sen(values: Sequence[float]) -> Slope:
     Unit of the values, per step; ValueError for fewer than three values or one that is not finite.
     Quadratic: meant for tens of values.
 
-    Source: P. K. Sen, J. Amer. Statist. Assoc. 63 (1968), 1379-1389.
+    Source: P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau",
+    J. Amer. Statist. Assoc. 63 (1968), 1379-1389; the bounds by its equation 2.6.
 
     >>> theil_sen([0.0, 2.0, 4.0, 60.0, 8.0, 10.0, 12.0]).value
     2.0
     """
     if len(values) < 3 or not all(math.isfinite(value) for value in values):
         raise ValueError("a slope needs three or more finite values")
-    from scipy.stats import theilslopes
+    slopes = sorted(
+        (later - earlier) / steps
+        for steps in range(1, len(values))
+        for earlier, later in zip(values, values[steps:], strict=False)
+    )
+    # The variance of Kendall's score, less what equal values take from it.
+    ties = sum(_score_variance(count) for count in Counter(values).values())
+    half = _z() * math.sqrt(_score_variance(len(values)) - ties)
+    lower = max(round((len(slopes) - half) / 2) - 1, 0)
+    upper = min(round((len(slopes) + half) / 2), len(slopes) - 1)
+    return Slope(median(slopes), slopes[lower], slopes[upper])
 
-    slope, _, lower, upper = theilslopes(values, alpha=CONFIDENCE)
-    return Slope(float(slope), float(lower), float(upper))
+
+def _score_variance(count: int) -> float:
+    return count * (count - 1) * (2 * count + 5) / 18
 
 
 def is_beyond_chance(successes: int, count: int, chance: float) -> bool:
@@ -267,9 +277,7 @@ def is_beyond_chance(successes: int, count: int, chance: float) -> bool:
     ``chance`` is the probability of a success. One-sided exact binomial test at
     :data:`RARE`.
     """
-    from scipy.stats import binom
-
-    return bool(binom.sf(successes - 1, count, chance) < RARE)
+    return binomial_tail(successes, count, chance) < RARE
 
 
 def drift(intervals: Sequence[float]) -> float:
@@ -319,9 +327,13 @@ def _half_width(count: int, squares: float) -> float:
 
 
 def _half_width_between(baseline: int, candidate: int, squares: float) -> float:
-    from scipy.stats import t
-
     # The prior counts as PRIOR_DEGREES more deviations of PRIOR_SD; each mean costs one degree.
     degrees = baseline + candidate + PRIOR_DEGREES - 2
     variance = (PRIOR_DEGREES * PRIOR_SD**2 + squares) / degrees
-    return float(t.ppf(CONFIDENCE, degrees)) * math.sqrt(variance * (1 / baseline + 1 / candidate))
+    quantile = student_quantile(CONFIDENCE, degrees)
+    return quantile * math.sqrt(variance * (1 / baseline + 1 / candidate))
+
+
+def _z() -> float:
+    """The two-sided normal quantile at :data:`CONFIDENCE`."""
+    return NormalDist().inv_cdf((1 + CONFIDENCE) / 2)

@@ -1,7 +1,7 @@
 """A and B answered the same items: has B lost more correct answers than m allows? Pure.
 
 Only items whose answers were compared one to one belong here; where all answers are identical the
-caller passes without a test. scipy is imported inside the functions that need it.
+caller passes without a test.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 from qualification.judging.stats.sequential import ALPHA
@@ -120,14 +121,18 @@ def items_needed(lost: int, gained: int, items: int, margin: float = MARGIN) -> 
 
 def _upper_bound(lost: int, gained: int, items: int) -> float:
     """The loss at which the score is -z: the score falls from the estimate up to a loss of 1."""
-    from scipy.optimize import bisect
-
     estimate = (lost - gained) / items
     if estimate == 1:
         return 1.0
-    z = _z()
     # The score is infinite at a loss of 1, and bisection needs nothing but its sign.
-    return float(bisect(lambda loss: _score(lost, gained, items, loss) + z, estimate, 1.0))
+    low, high, z = estimate, 1.0, _z()
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        if _score(lost, gained, items, middle) > -z:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def _score(lost: int, gained: int, items: int, loss: float) -> float:
@@ -146,9 +151,7 @@ def _score(lost: int, gained: int, items: int, loss: float) -> float:
 
 
 def _z() -> float:
-    from scipy.stats import norm
-
-    return float(norm.isf(ALPHA))
+    return -NormalDist().inv_cdf(ALPHA)
 
 
 def _meaning(name: ItemsName, margin: float) -> str:

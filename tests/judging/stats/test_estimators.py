@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics as standard
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, theilslopes
 
+import qualification
 from qualification.judging.stats.estimators import (
     baseline_interval,
     coefficient_of_variation,
@@ -207,10 +208,24 @@ def test_ten_of_twelve_guesses_among_three_are_not_chance() -> None:
     assert [is_beyond_chance(correct, 12, 1 / 3) for correct in (9, 10)] == [False, True]
 
 
-def test_the_module_alone_does_not_import_scipy() -> None:
-    """The plugin's start-up time depends on it."""
-    code = "import sys, qualification.judging.stats.estimators; sys.exit('scipy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@given(st.lists(st.integers(-5, 5) | st.floats(-1e6, 1e6), min_size=3, max_size=40))
+def test_a_slope_and_its_bounds_are_scipys(values: list[float]) -> None:
+    """With equal values and without."""
+    slope = theil_sen(values)
+    expected = theilslopes(values)
+    assert [slope.value, slope.lower, slope.upper] == pytest.approx(
+        [expected.slope, expected.low_slope, expected.high_slope], rel=1e-9
+    )
+
+
+def test_no_module_of_the_package_imports_scipy() -> None:
+    """It is 143 MB, which the core does not require; the tests compare with it."""
+    importers = [
+        str(file)
+        for file in Path(qualification.__file__).parent.rglob("*.py")
+        if re.search(r"^\s*(import|from) scipy", file.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert not importers
 
 
 @given(st.lists(st.floats(1e-4, 1.0), min_size=8, max_size=60), st.floats(0.5, 2.0))

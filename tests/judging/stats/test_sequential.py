@@ -125,7 +125,7 @@ def test_a_decided_series_stays_decided_and_an_open_one_has_a_next_analysis(x, m
     assert all(analysis.pairs in ANALYSIS_PAIRS for analysis in final.analyses)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(LOGS, min_size=60, max_size=60))
 def test_sixty_pairs_always_decide_and_the_p_values_agree_with_the_name(x):
     """``pass`` and ``regressed`` exclude each other; each has its p."""
@@ -142,7 +142,7 @@ def test_sixty_pairs_always_decide_and_the_p_values_agree_with_the_name(x):
         assert decision.pairs == first_stage[-1].pairs + latest.pairs
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(-0.1, 0.04), min_size=6, max_size=6), st.floats(0, 0.3))
 def test_a_faster_b_is_never_judged_worse(x, gain):
     """If a series passes at the first analysis, one that is faster throughout passes too."""
@@ -211,7 +211,7 @@ def test_equal_environments_are_hardly_ever_called_slower():
     assert sum(decision.name == "pass" for decision in decisions) >= 1900
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(-40, 40).map(lambda n: n / 100), min_size=6, max_size=14))
 def test_the_interval_contains_the_centres_that_the_test_does_not_reject(x):
     """Just outside each bound the test rejects, just inside it does not."""

@@ -333,8 +333,8 @@ def test_any_answer_can_be_scored(text):
     ids=repr,
 )
 def test_a_long_text_is_scored_in_proportion_to_its_length(piece):
-    """No text takes quadratic time: 300,000 characters take a second, not hours."""
-    text = " " + piece * (300_000 // len(piece)) + "x"
+    """No text takes quadratic time: 100,000 characters take 0.3 s, not an hour."""
+    text = " " + piece * (100_000 // len(piece)) + "x"
     started = time.process_time()
     score(text)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 3
