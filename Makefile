@@ -21,7 +21,7 @@ ifeq ($(INSTALLER),pip)
 MAKE_VENV := $(PYTHON) -m venv $(VENV)
 INSTALL := $(UV) aloud $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c $(CONSTRAINTS)
 else
-MAKE_VENV := $(UV) venv --seed --allow-existing --python $(PYTHON) $(VENV)
+MAKE_VENV := $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
 INSTALL := $(UV) pip install --python $(BIN)/python -c $(CONSTRAINTS)
 endif
 not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)]'"
@@ -50,7 +50,7 @@ $(BIN)/python:
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(MAKE_VENV); \
 	elif [ "$(INSTALLER)" = pip ]; then \
 	  echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 2; \
-	else $(UV) venv --seed --allow-existing --python '>=3.11' $(VENV); fi
+	else $(UV) venv --quiet --seed --allow-existing --python '>=3.11' $(VENV); fi
 
 # An extra that cannot be installed is said by name and the others still run; without its file the
 # next make tries again.
@@ -64,7 +64,7 @@ $(VENV)/wheels: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	  done; fi
 
 $(VENV)/installed: $(VENV)/wheels
-	@$(if $(COMPILED),echo "installing $(COMPILED); without a wheel it is built, in some minutes")
+	@$(if $(COMPILED),echo "installing $(COMPILED); some minutes where it must be built")
 	@if $(if $(COMPILED),$(INSTALL) -e '.[$(COMPILED)]',true); then touch $@; \
 	  else $(call not_installed,$(COMPILED)); fi
 

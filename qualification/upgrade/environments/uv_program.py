@@ -112,6 +112,7 @@ def _step(command: Sequence[str], problem: str) -> None:
 
 def run_aloud(command: Sequence[str], environment: dict[str, str] | None = None) -> int:
     """Run a command, and say every 15 seconds that it runs; returns its exit status."""
+    name = " ".join([Path(command[0]).name, *command[1:3]])
     started = time.monotonic()
     process = subprocess.Popen(command, env=environment)
     try:
@@ -119,7 +120,7 @@ def run_aloud(command: Sequence[str], environment: dict[str, str] | None = None)
             try:
                 return process.wait(_QUIET_S)
             except subprocess.TimeoutExpired:
-                _print(f"… {time.monotonic() - started:.0f} s: {' '.join(command[1:4])}")
+                _print(f"… {name}: {time.monotonic() - started:.0f} s so far")
     except KeyboardInterrupt:
         process.wait()
         return 130
