@@ -8,16 +8,30 @@ REPLAY_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := qualification/declarations/environments/constraints.txt
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 comma := ,
 empty :=
 space := $(empty) $(empty)
+# What needs a compiler comes last, so that nothing waits for it.
+COMPILED := $(filter llamacpp,$(EXTRAS))
+WHEELS := $(filter-out $(COMPILED),$(EXTRAS))
+# uv, with the configuration of pip; it is fetched if it is missing. pip instead: make INSTALLER=pip.
+INSTALLER ?= uv
+UV := $(PYTHON) -m qualification.upgrade.environments.uv_program
+ifeq ($(INSTALLER),pip)
+MAKE_VENV := $(PYTHON) -m venv $(VENV)
+INSTALL := $(UV) aloud $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c $(CONSTRAINTS)
+else
+MAKE_VENV := $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
+INSTALL := $(UV) pip install --python $(BIN)/python -c $(CONSTRAINTS)
+endif
+not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)]'"
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install qualify test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
 
 help:
+	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
 	@echo "make test       the tests of the harness itself"
 	@echo "make test-long  those of them that take a minute or more each"
@@ -31,20 +45,28 @@ help:
 
 install: $(VENV)/installed
 
-# A backend that cannot be installed is said by name and the others still run; without the file
-# `installed` the next make tries again.
-$(VENV)/installed: pyproject.toml $(CONSTRAINTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12 (on a Mac: brew install python@3.12)"; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
-	@echo "installing $(EXTRAS) into $(VENV); building llama.cpp takes some minutes without a word"
-	@if $(PIP) -e '.[$(subst $(space),$(comma),$(EXTRAS))]'; then touch $@; else \
+# A Python that is too old is replaced by one that uv finds or fetches.
+$(BIN)/python:
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(MAKE_VENV); \
+	elif [ "$(INSTALLER)" = pip ]; then \
+	  echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12"; exit 2; \
+	else $(UV) venv --quiet --seed --allow-existing --python '>=3.11' $(VENV); fi
+
+# An extra that cannot be installed is said by name and the others still run; without its file the
+# next make tries again.
+$(VENV)/wheels: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "installing $(WHEELS) into $(VENV)"
+	@if $(INSTALL) -e '.[$(subst $(space),$(comma),$(WHEELS))]'; then touch $@; else \
 	  echo "not everything could be installed at once; trying each extra by itself"; \
-	  $(PIP) -e . || exit 1; \
-	  for extra in $(EXTRAS); do \
-	    $(PIP) -e ".[$$extra]" \
-	      || echo "NOT INSTALLED: $$extra; try again with: $(BIN)/pip install -c $(CONSTRAINTS) -e '.[$$extra]'"; \
+	  $(INSTALL) -e . || exit 1; \
+	  for extra in $(WHEELS); do \
+	    $(INSTALL) -e ".[$$extra]" || $(call not_installed,$$extra); \
 	  done; fi
+
+$(VENV)/installed: $(VENV)/wheels
+	@$(if $(COMPILED),echo "installing $(COMPILED); some minutes where it must be built")
+	@if $(if $(COMPILED),$(INSTALL) -e '.[$(COMPILED)]',true); then touch $@; \
+	  else $(call not_installed,$(COMPILED)); fi
 
 qualify: install
 	@status=0; $(BIN)/python -m pytest -m canary -n 2 $(PYTEST_ARGS) || status=$$?; \

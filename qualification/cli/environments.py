@@ -49,9 +49,10 @@ def list_environments(*, project: Project) -> None:
     metavar="PINS",
     help="Pins that replace the declared ones: 'mlx-vlm==0.7.11 …'.",
 )
+@click.option("--as-of", default="", metavar="DATE", help="The day of all that PINS do not name.")
 @in_project
 @one_sentence
-def build(*, name: str, changes: str, project: Project) -> None:
+def build(*, name: str, changes: str, as_of: str, project: Project) -> None:
     """Build an environment, unless it is built already.
 
     NAME is a declared environment; its interpreter's path is printed.
@@ -60,8 +61,8 @@ def build(*, name: str, changes: str, project: Project) -> None:
     from qualification.upgrade.environments.spec import candidate, environment_spec
 
     spec = environment_spec(name, project.declarations)
-    if changes:
-        spec = candidate(spec, changes)
+    if changes or as_of:
+        spec = candidate(spec, changes, as_of)
     click.echo(ready(spec, say=lambda sentence: click.echo(sentence, err=True)).python)
 
 

@@ -30,6 +30,7 @@ from qualification.core.backends import ENGINES
     metavar="PINS",
     help='Over the candidate: "mlx-vlm==0.7.11 …".',
 )
+@click.option("--as-of", default="", metavar="DATE", help="The day of all that PINS do not name.")
 @click.option("--models", multiple=True, metavar="PATTERN", help="Models or deployments.")
 @click.option(
     "--backend",

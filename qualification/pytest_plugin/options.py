@@ -50,6 +50,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "pins that replace those of the environment (default: current): "
         '"mlx-vlm==X transformers==Y"',
     },
+    "--as-of": {
+        "metavar": "DATE",
+        "default": "",
+        "help": "the day of all packages that --candidate does not name: 2026-03-31",
+    },
     "--server-url": {
         "metavar": "URL",
         "help": "test the OpenAI-compatible server at this address and nothing else; it is neither "
@@ -150,7 +155,8 @@ def built_environment(config: pytest.Config, own: Path | None) -> Built | None:
     ``own`` is the user's folder of declarations.
     """
     name, pins = config.getoption("--environment"), config.getoption("--candidate")
-    if not name and not pins:
+    as_of = config.getoption("--as-of")
+    if not name and not pins and not as_of:
         return None
     from qualification.core.errors import QualificationError
     from qualification.upgrade.environments.cache import ready
@@ -158,6 +164,6 @@ def built_environment(config: pytest.Config, own: Path | None) -> Built | None:
 
     try:
         spec = environment_spec(name or "current", own)
-        return ready(candidate(spec, pins) if pins else spec)
+        return ready(candidate(spec, pins or "", as_of) if pins or as_of else spec)
     except QualificationError as error:
         raise pytest.UsageError(str(error)) from error

@@ -2,13 +2,12 @@
 
 import ctypes
 import importlib.metadata
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from qualification.core.paths import cache
+from qualification.upgrade.environments.uv_program import uv_environment, uv_program
 
 
 @dataclass
@@ -52,16 +51,15 @@ class Place:
 
     def install(self, *requirements):
         """Install with uv, which links from its cache; the releases are those installed here."""
-        uv = (sys.executable, "-m", "uv")
-        _run([*uv, "venv", "--quiet", "--python", sys.executable, self.environment])
+        uv = uv_program()
+        _run([uv, "venv", "--quiet", "--python", sys.executable, self.environment])
         constraints = self.root / "constraints.txt"
-        # uv reads no configuration of pip; with the exact builds it never takes a CUDA torch.
+        # With the exact builds it never takes a CUDA torch.
         releases = {d.name: d.version for d in importlib.metadata.distributions()}
         releases.pop("qualification")
         constraints.write_text("\n".join(f"{name}=={releases[name]}" for name in releases))
-        links = [f"--find-links={folder}" for folder in _folders_of_wheels()]
         install = ("pip", "install", "--quiet", "--python", self.bin / "python")
-        _run([*uv, *install, "--constraints", constraints, *links, *requirements])
+        _run([uv, *install, "--constraints", constraints, *requirements], env=uv_environment())
 
     def run(self, *command):
         """Start one of the environment's programs in the empty folder."""
@@ -80,18 +78,6 @@ def _run(command, **more):
     )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-def _folders_of_wheels():
-    """Where pip and CI find wheels that no index has."""
-    configured = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.find-links"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    folders = [*configured.split(), *os.environ.get("PIP_FIND_LINKS", "").split()]
-    return [*dict.fromkeys(folders), *filter(Path.is_dir, [cache() / "wheels"])]
 
 
 def _obey_permissions():

@@ -32,7 +32,12 @@ def test_workers_run_in_the_environment_that_is_named(toy_project):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--environment", "seed-1999"), ("--candidate", "mlx-vlm"), ("--environment", "/no/python")],
+    [
+        ("--environment", "seed-1999"),
+        ("--candidate", "mlx-vlm"),
+        ("--environment", "/no/python"),
+        ("--as-of", "2026-03-31"),
+    ],
 )
 def test_an_unknown_environment_is_reported_in_one_sentence(toy_project, option, value):
     """A usage error, before anything runs."""

@@ -51,7 +51,9 @@ def plan(**changes):
         "started": "2026-01-01T00:00:00+00:00",
         "a": EnvironmentRecord("current", "3.11.7", "1f2e", ("mlx-vlm==0.6.3",), versions),
         "b": EnvironmentRecord(
-            "current + mlx-vlm==0.6.4", "3.11.7", "9a8b", ("mlx-vlm==0.6.4",), moved
+            "current + mlx-vlm==0.6.4",
+            *("3.11.7", "9a8b", ("mlx-vlm==0.6.4",), moved),
+            moved=("numpy 2.4.6 → 2.4.7",),
         ),
         "machine": session().machine,
         "deployments": refs(QWEN, SMOL, LLAVA),

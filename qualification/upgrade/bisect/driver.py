@@ -10,7 +10,6 @@ from typing import cast
 
 from packaging.utils import canonicalize_name
 
-from qualification.core import paths
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.protocol import WeightsSource
@@ -23,7 +22,7 @@ from qualification.upgrade.bisect.releases import Between, releases_between
 from qualification.upgrade.bisect.search import Bisect, Candidates, Judge
 from qualification.upgrade.environments import cache
 from qualification.upgrade.environments.cache import Built
-from qualification.upgrade.environments.pip import base_interpreter
+from qualification.upgrade.environments.interpreters import probe as probe_interpreter
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
 from qualification.upgrade.gate.records import CHECKS, Behaviour
 from qualification.upgrade.gate.timed import METRICS
@@ -48,9 +47,9 @@ class BisectQuestion:
 def environment(name: str, pins: str, index: str, own: Path | None = None) -> EnvironmentSpec:
     """A declared environment with pins that replace its own, from another index if one is named."""
     spec = environment_spec(name, own)
-    if pins.strip():
-        spec = candidate(spec, pins)
-    return dataclasses.replace(spec, index=index) if index else spec
+    if index:
+        spec = dataclasses.replace(spec, index=index)
+    return candidate(spec, pins) if pins.strip() else spec
 
 
 def deployment(registry: Registry, identifier: str, weights: str) -> Deployment:
@@ -81,9 +80,8 @@ def answer(
         return cache.ready(spec, root=root, say=say)
 
     def releases(package: str, good_version: str, bad_version: str) -> Between:
-        return releases_between(
-            _pip(good, root), package, good_version, bad_version, index=good.spec.index
-        )
+        pip = cache.with_pip(probe_interpreter(good.python), root, say)
+        return releases_between(pip, package, good_version, bad_version, index=good.spec.index)
 
     good, bad = ready(question.good), ready(question.bad)
     candidates = Candidates(good, bad, _judge(question, registry, good, scratch), ready, say)
@@ -106,10 +104,3 @@ def _judge(question: BisectQuestion, registry: Registry, good: Built, scratch: P
             question.deployment, question.check, good, context, tries=question.tries
         )
     return speed_judge(question.deployment, question.check, good, context, seed=question.seed)
-
-
-def _pip(built: Built, root: Path | None) -> Path:
-    """An interpreter with pip and the Python of ``built``: the cache's, or its base interpreter."""
-    folder = root or paths.cache() / "environments"
-    python = folder / f".pip-{built.python_version}" / "bin" / "python"
-    return python if python.exists() else base_interpreter(built.spec.python).path

@@ -98,6 +98,9 @@ def pinned(built: Built, changes: Mapping[str, str]) -> EnvironmentSpec:
         no_dependencies=tuple(pin for name, pin in pins.items() if name in alone),
         python=python,
         interpreter="",
+        base=None,
+        requested=(),
+        as_of="",
     )
 
 

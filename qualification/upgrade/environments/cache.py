@@ -1,16 +1,17 @@
 """The cache of built environments: a venv for each resolved set of releases, whole or built again.
 
-A request (pins, Python, platform, index) is resolved by pip once, and the answer is stored, so that
+A request (pins, Python, platform, index, day) is resolved once, and the answer is stored, so that
 the same request gives the same releases on another day. A build lies in a folder named by a digest
 of the resolved set, so requests that resolve to the same releases share it. A venv cannot be moved,
 so it is built in place, and ``complete.json`` is written last: a folder without it is half built.
+uv resolves and installs, or pip where ``QUALIFY_INSTALLER`` is ``pip``.
 
 ::
 
     environments/
-      .pip-3.11.7/              a venv with the pip that resolves and installs
+      .pip-3.11.7/              a venv with pip, where something asks for it
       .resolved-<request>.json  what a request resolved to
-      .<key>.lock               held by the process that builds, and by its pip
+      .<key>.lock               held by the process that builds, and by its installer
       <key>/complete.json  bin/python …
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -31,9 +33,11 @@ from qualification.core.errors import EnvironmentFailed
 from qualification.core.file_lock import locked
 from qualification.core.files import write_whole
 from qualification.core.paths import cache as cache_folder
-from qualification.upgrade.environments import pip as pip_calls
-from qualification.upgrade.environments.pip import Interpreter
-from qualification.upgrade.environments.spec import EnvironmentSpec, without_password
+from qualification.upgrade.environments.interpreters import Interpreter, interpreter_of, probe
+from qualification.upgrade.environments.pip import Pip, make_pip
+from qualification.upgrade.environments.spec import EnvironmentSpec, moved, without_password
+from qualification.upgrade.environments.uv import Uv, fetched_interpreter
+from qualification.upgrade.environments.uv_program import uv_program
 
 _SPEC = TypeAdapter(EnvironmentSpec)
 _COMPLETE = "complete.json"
@@ -47,7 +51,8 @@ class Built:
 
     ``python`` is its interpreter, ``key`` the digest of its resolved set, ``versions`` the version
     of every distribution in it by canonical name, ``fresh`` whether it was built just now, and
-    ``bytes`` its size on disk (0 for an interpreter that existed already).
+    ``bytes`` its own size on disk, without links to files that others have too (0 for an
+    interpreter that existed already).
     """
 
     spec: EnvironmentSpec
@@ -72,20 +77,16 @@ def ready(
     sentence before each long step. Raises EnvironmentFailed.
     """
     if spec.interpreter:
-        interpreter = pip_calls.probe(Path(spec.interpreter))
+        interpreter = probe(Path(spec.interpreter))
         key = _digest([interpreter.versions, interpreter.version, interpreter.platform])
         return Built(spec, interpreter.path, key, interpreter.versions, interpreter.version)
     root = root or _root()
-    base = pip_calls.base_interpreter(spec.python)
+    base = interpreter_of(spec.python) or _fetched(spec, say)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        resolved = _stored_resolution(spec, base, root)
-        if resolved is None:
-            with locked(root / f".pip-{base.version}.lock", say) as lock:
-                # Whoever held the lock may have resolved the same request meanwhile.
-                resolved = _stored_resolution(spec, base, root)
-                if resolved is None:
-                    resolved = _resolve(spec, base, root, lock.descriptor, say)
+        resolved = _resolved(spec, base, root, say)
+        if steps := moved(spec, resolved):
+            say(f"{spec.name}: moved beside what was asked for: {', '.join(steps)}")
         folder = root / _key(spec, resolved, base)
         with locked(root / f".{folder.name}.lock", say) as lock:
             # With the lock held nobody builds: a folder is complete, or its builder has died.
@@ -106,14 +107,13 @@ def ready(
 
 
 def find(spec: EnvironmentSpec, *, root: Path | None = None) -> Built | None:
-    """Return the environment if it is built already, without asking pip or the network."""
+    """Return the environment if it is built already, without the network."""
     root = root or _root()
-    try:
-        base = pip_calls.base_interpreter(spec.python)
-    except EnvironmentFailed:
+    base = interpreter_of(spec.python)
+    resolved = _stored_resolution(spec, base, root) if base else None
+    if base is None or resolved is None:
         return None
-    resolved = _stored_resolution(spec, base, root)
-    return None if resolved is None else _complete(root / _key(spec, resolved, base), spec)
+    return _complete(root / _key(spec, resolved, base), spec)
 
 
 def built(root: Path | None = None) -> tuple[Built, ...]:
@@ -155,10 +155,15 @@ def _key(spec: EnvironmentSpec, resolved: Mapping[str, str], base: Interpreter) 
 
 
 def _request_file(spec: EnvironmentSpec, base: Interpreter, root: Path) -> Path:
-    pins, apart = sorted(spec.pins), sorted(spec.no_dependencies)
     index = without_password(spec.index)
-    request = [_FORMAT, pins, apart, base.version, base.platform, index]
+    request = [_FORMAT, *_pins(spec), base.version, base.platform, index]
+    if spec.base:
+        request += [*_pins(spec.base), sorted(spec.requested), spec.as_of]
     return root / f".resolved-{_digest(request)}.json"
+
+
+def _pins(spec: EnvironmentSpec) -> tuple[list[str], list[str]]:
+    return sorted(spec.pins), sorted(spec.no_dependencies)
 
 
 def _stored_resolution(
@@ -169,34 +174,61 @@ def _stored_resolution(
     return dict(resolved) if isinstance(resolved, dict) else None
 
 
-def _resolve(
-    spec: EnvironmentSpec, base: Interpreter, root: Path, lock: int, say: Callable[[str], None]
+def _resolved(
+    spec: EnvironmentSpec, base: Interpreter, root: Path, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Have pip resolve the pins, store the answer, and return it: name to version."""
-    say(f"{spec.name}: resolving its pins")
-    pip = _pip(base, root, lock)
-    resolved = pip_calls.resolve(pip, spec.name, spec.pins, index=spec.index)
-    if spec.no_dependencies:
-        resolved |= pip_calls.resolve(
-            pip, spec.name, spec.no_dependencies, index=spec.index, dependencies=False
-        )
-    content = {"key": _key(spec, resolved, base), "resolved": resolved}
-    write_whole(_request_file(spec, base, root), _json_text(content))
+    """Return the stored resolution of a request; name to version. Resolve it first if need be."""
+    stored = _stored_resolution(spec, base, root)
+    if stored is not None:
+        return stored
+    preferred = _resolved(spec.base, base, root, say) if spec.base and not _by_pip() else {}
+    with locked(root / f".resolve-{base.version}.lock", say):
+        # Whoever held the lock may have resolved the same request meanwhile.
+        resolved = _stored_resolution(spec, base, root)
+        if resolved is None:
+            say(f"{spec.name}: resolving its pins")
+            resolved = _installer(base, root, say).resolve(spec, preferred)
+            content = {"key": _key(spec, resolved, base), "resolved": resolved}
+            write_whole(_request_file(spec, base, root), _json_text(content))
     return resolved
 
 
-def _pip(base: Interpreter, root: Path, lock: int) -> Path:
-    """Return the interpreter of the venv that has pip, made if it is missing.
+def _fetched(spec: EnvironmentSpec, say: Callable[[str], None]) -> Interpreter:
+    if _by_pip():
+        raise EnvironmentFailed(
+            f"there is no Python {spec.python} on the PATH: install it "
+            f"(python{spec.python} must run)"
+        )
+    return fetched_interpreter(spec.python, say)
 
-    ``lock`` is the descriptor of its lock, which the caller holds.
+
+def _by_pip() -> bool:
+    """Whether the user chose pip. Raises EnvironmentFailed for another word than uv or pip."""
+    choice = os.environ.get("QUALIFY_INSTALLER") or "uv"
+    if choice not in ("uv", "pip"):
+        raise EnvironmentFailed(f"QUALIFY_INSTALLER is {choice!r}: write uv (the default) or pip")
+    return choice == "pip"
+
+
+def _installer(base: Interpreter, root: Path, say: Callable[[str], None]) -> Uv | Pip:
+    return Pip(with_pip(base, root, say)) if _by_pip() else Uv(uv_program(say), base)
+
+
+def with_pip(
+    base: Interpreter, root: Path | None = None, say: Callable[[str], None] = _nothing
+) -> Path:
+    """Return an interpreter with pip, of the same Python; made if it is missing.
+
+    Raises EnvironmentFailed.
     """
-    folder = root / f".pip-{base.version}"
+    folder = (root or _root()) / f".pip-{base.version}"
     python = folder / "bin" / "python"
     marker = folder / _COMPLETE
-    if not marker.is_file() or not python.exists():
-        _remove_folder(folder)
-        pip_calls.make_venv(base, folder, with_pip=True, lock=lock)
-        write_whole(marker, "{}")
+    with locked(folder.with_name(f"{folder.name}.lock"), say) as lock:
+        if not marker.is_file() or not python.exists():
+            _remove_folder(folder)
+            make_pip(base, folder, lock.descriptor)
+            write_whole(marker, "{}")
     return python
 
 
@@ -210,25 +242,26 @@ def _build(
 ) -> Built:
     """Build in place. ``lock`` is the descriptor of the lock on the folder.
 
-    pip inherits the lock: if this process is killed, the next builder waits until pip has ended
-    too, and the two never write into the folder at the same time.
+    The installer inherits the lock: if this process is killed, the next builder waits until it has
+    ended too, and the two never write into the folder at the same time.
     """
-    with locked(folder.parent / f".pip-{base.version}.lock", say) as pip_lock:
-        pip = _pip(base, folder.parent, pip_lock.descriptor)
+    installer = _installer(base, folder.parent, say)
     say(f"{spec.name}: building {folder} ({len(resolved)} packages; it may take some minutes)")
     python = folder / "bin" / "python"
     try:
-        pip_calls.make_venv(base, folder, with_pip=False, lock=lock)
+        installer.make_venv(base, folder, lock)
         exact = [f"{name}=={version}" for name, version in sorted(resolved.items())]
-        pip_calls.install(pip, python, spec.name, exact, index=spec.index, lock=lock)
-        interpreter = pip_calls.probe(python)
+        installer.install(spec, python, exact, lock)
+        interpreter = probe(python)
     except BaseException:
         _remove_folder(folder)
         raise
-    size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir())
+    files = [file.lstat() for file in folder.rglob("*") if not file.is_dir()]
+    size = sum(file.st_size for file in files if file.st_nlink == 1)
     manifest = {
         "format": _FORMAT,
-        "spec": asdict(replace(spec, index=without_password(spec.index))),
+        # Without the base of a candidate: no request is made from this again.
+        "spec": asdict(replace(spec, index=without_password(spec.index), base=None)),
         "key": folder.name,
         "versions": interpreter.versions,
         "python_version": interpreter.version,
@@ -254,7 +287,7 @@ def _complete(folder: Path, spec: EnvironmentSpec | None = None) -> Built | None
 def _changed(build: Built) -> str:
     """A phrase on how a build has changed since it was built; '' if it has not."""
     try:
-        interpreter = pip_calls.probe(build.python)
+        interpreter = probe(build.python)
     except EnvironmentFailed:
         return "broken (its interpreter does not run)"
     if interpreter.versions != build.versions:

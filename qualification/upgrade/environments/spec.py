@@ -7,6 +7,7 @@ installs nothing; ``cache`` does.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import importlib.metadata
 import re
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from pydantic import ConfigDict
 
 from qualification.core.errors import DeclarationError, EnvironmentFailed
@@ -30,7 +32,7 @@ _FOLDER = DECLARATIONS / "environments"
 _CONSTRAINTS = _FOLDER / "constraints.txt"
 """The exact releases that this project runs with; its own requirements are ranges."""
 _DISTRIBUTION = "qualification"
-_FOLLOWS = {"mlx": "mlx-cpu"}
+FOLLOWS = {"mlx": "mlx-cpu"}
 """Library -> the separate package of its core on Linux, which must have the same version."""
 
 
@@ -42,7 +44,9 @@ class EnvironmentSpec:
     markers, each distribution once in one of the two. Those of ``no_dependencies`` are installed
     without their dependencies. ``python`` ('3.11') is set if it must be another interpreter than
     ours. ``interpreter`` is the path of an existing one; then nothing is installed. ``index`` is a
-    package index, '' for the one that pip is configured with.
+    package index, '' for the one that pip is configured with. A candidate has the ``base`` that it
+    changes, and in ``requested`` the canonical names of its own pins: the others may move if these
+    contradict them. All that nobody asked for is of the day ``as_of`` ('2026-03-31') or older.
     """
 
     name: str
@@ -52,6 +56,9 @@ class EnvironmentSpec:
     python: str = ""
     interpreter: str = ""
     index: str = ""
+    base: EnvironmentSpec | None = None
+    requested: tuple[str, ...] = ()
+    as_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,16 +113,21 @@ def _files(own: Path | None) -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in folder.glob("*.toml")}
 
 
-def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> EnvironmentSpec:
+def candidate(
+    base: EnvironmentSpec, changes: str | Sequence[str], as_of: str = ""
+) -> EnvironmentSpec:
     """Return ``base`` with some of its pins replaced and others added.
 
     ``changes`` are requirements with one exact version, in a text with blanks between them or a
     list: ``"mlx-vlm==0.7.11 transformers==5.24.0"``. A replaced pin keeps its extras if the change
-    names none, and mlx-cpu moves with mlx unless it is named. Raises EnvironmentFailed.
+    names none, and mlx-cpu moves with mlx unless it is named. ``as_of`` is a day, as 2026-03-31.
+    Raises EnvironmentFailed.
     """
     texts = changes.split() if isinstance(changes, str) else [text.strip() for text in changes]
     if not texts:
         raise EnvironmentFailed("the candidate changes nothing: write a pin, as mlx-vlm==0.7.11")
+    if as_of and not _is_day(as_of):
+        raise EnvironmentFailed(f"--as-of {as_of}: is no day: write year-month-day, as 2026-03-31")
     if base.interpreter:
         raise EnvironmentFailed(
             f"{base.name}: nothing is installed into an interpreter that exists already; "
@@ -127,7 +139,7 @@ def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> Environmen
         raise EnvironmentFailed(f"candidate: {error}") from error
     pins, apart = _parsed(base.pins), _parsed(base.no_dependencies)
     present = pins | apart
-    for name, follower in _FOLLOWS.items():
+    for name, follower in FOLLOWS.items():
         if name in changed and follower in present and follower not in changed:
             changed[follower] = Requirement(f"{follower}{changed[name].specifier}")
     for name, pin in changed.items():
@@ -136,10 +148,48 @@ def candidate(base: EnvironmentSpec, changes: str | Sequence[str]) -> Environmen
         (apart if name in apart else pins)[name] = pin
     return replace(
         base,
-        name=f"{base.name} + {' '.join(texts)}",
+        name=f"{base.name} + {' '.join(texts)}{f' as of {as_of}' if as_of else ''}",
         title=f"{base.title}, with {', '.join(texts)}",
         pins=_written(pins),
         no_dependencies=_written(apart),
+        base=base,
+        requested=tuple(changed),
+        as_of=as_of,
+    )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def relaxed(spec: EnvironmentSpec) -> tuple[str, ...]:
+    """Return the pins of a candidate, those that it has from its base without their version."""
+    pins = _parsed(spec.pins) | _parsed(spec.no_dependencies)
+    return tuple(
+        str(pin) if name in spec.requested else str(pin).replace(str(pin.specifier), "")
+        for name, pin in pins.items()
+    )
+
+
+def moved(spec: EnvironmentSpec, versions: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the pins that moved beside those requested, each as ``tokenizers 0.23.3 → 0.22.2``.
+
+    ``versions`` are those of the resolved set, by canonical name.
+    """
+    if spec.base is None:
+        return ()
+    steps = (
+        (name, before, Version(versions[name]).public)
+        for name, before in pinned(spec).items()
+        if name not in spec.requested
+    )
+    return tuple(
+        f"{name} {before} → {after}"
+        for name, before, after in steps
+        if Version(before).public != after
     )
 
 

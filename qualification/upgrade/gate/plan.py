@@ -30,6 +30,7 @@ from qualification.models.registry import Registry
 from qualification.servers.programs import missing
 from qualification.tasks.agreement import precision
 from qualification.upgrade.environments.cache import Built
+from qualification.upgrade.environments.spec import moved
 from qualification.upgrade.gate.records import (
     SIDE_NAMES,
     DeploymentRef,
@@ -44,8 +45,9 @@ from qualification.upgrade.gate.timed import METRICS
 class GateRequest:
     """A user's request for a gate; the options of ``qualify gate`` are its fields.
 
-    ``candidate`` '' is the baseline with ``candidate_pins`` over it. ``models`` are shell patterns
-    of a model's name or a deployment's identifier. ``metrics`` as in :func:`choose_metrics`.
+    ``candidate`` '' is the baseline with ``candidate_pins`` over it. ``as_of`` is the day of all
+    that neither these nor ``baseline_pins`` name, '' for any day. ``models`` are shell patterns of
+    a model's name or a deployment's identifier. ``metrics`` as in :func:`choose_metrics`.
     Without a ``seed`` one is drawn and kept. ``output`` is a new folder, ``resume`` the folder of
     an interrupted gate, which has everything but the ``project`` and ``jobs`` from its journal.
     """
@@ -54,6 +56,7 @@ class GateRequest:
     baseline_pins: str = ""
     candidate: str = ""
     candidate_pins: str = ""
+    as_of: str = ""
     models: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     metrics: str = ""
@@ -116,6 +119,7 @@ def environment_records(
             built.key,
             (*built.spec.pins, *built.spec.no_dependencies),
             {name: version for name, version in sorted(versions.items()) if name in listed},
+            moved(built.spec, versions),
         )
         for built, versions in zip(environments, (versions_a, versions_b), strict=True)
     )

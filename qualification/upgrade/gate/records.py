@@ -56,13 +56,17 @@ def check_rank(check: str) -> int:
 
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """The content of one environment. ``key`` identifies everything installed in it."""
+    """The content of one environment. ``key`` identifies everything installed in it.
+
+    ``moved`` are the pins of its base that a candidate's own pins moved, in words.
+    """
 
     name: str
     python: str
     key: str = ""
     pins: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    moved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

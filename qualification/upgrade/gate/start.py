@@ -67,10 +67,13 @@ def _built(request: GateRequest, say: Say) -> tuple[Built, Built]:
             "there is no candidate: name it with --to ENV or --candidate PINS "
             "(an environment against itself: --to with the name of the baseline)"
         )
+    if request.as_of and not (request.candidate_pins + request.baseline_pins).strip():
+        raise GateError("--as-of dates what comes with pins: name some by --candidate")
     own = request.project.declarations
-    spec_a = _with_pins(environment_spec(request.baseline, own), request.baseline_pins)
+    spec_a = environment_spec(request.baseline, own)
+    spec_a = _with_pins(spec_a, request.baseline_pins, request.as_of)
     spec_b = environment_spec(request.candidate, own) if request.candidate else spec_a
-    spec_b = _with_pins(spec_b, request.candidate_pins)
+    spec_b = _with_pins(spec_b, request.candidate_pins, request.as_of)
     return ready(spec_a, say=say), ready(spec_b, say=say)
 
 
@@ -86,5 +89,5 @@ def _built_again(folder: Path, recorded: Recorded, say: Say) -> tuple[Built, Bui
     return environments
 
 
-def _with_pins(spec: EnvironmentSpec, pins: str) -> EnvironmentSpec:
-    return candidate(spec, pins) if pins else spec
+def _with_pins(spec: EnvironmentSpec, pins: str, as_of: str) -> EnvironmentSpec:
+    return candidate(spec, pins, as_of) if pins else spec

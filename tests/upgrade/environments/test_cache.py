@@ -1,9 +1,10 @@
 """Building environments: shared, locked, repaired; on wheels of a few hundred bytes."""
 
+import contextlib
+import functools
 import http.server
 import json
 import multiprocessing
-import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,42 +14,16 @@ from click.testing import CliRunner
 
 from qualification.cli.environments import environments
 from qualification.core.errors import EnvironmentFailed
-from qualification.upgrade.environments import pip as pip_calls
+from qualification.upgrade.environments import cache
 from qualification.upgrade.environments import spec as declared
 from qualification.upgrade.environments.cache import built, find, ready, remove
-from qualification.upgrade.environments.spec import EnvironmentSpec, environment_spec
-from tests.support.tiny_wheels import only, write_wheel
+from qualification.upgrade.environments.interpreters import probe
+from qualification.upgrade.environments.spec import (
+    environment_spec,
+)
+from tests.support.tiny_environments import SPEC
 
-SPEC = EnvironmentSpec("tiny", "two wheels", ("alpha==1.0",), no_dependencies=("gamma==1.0",))
 _FORK = multiprocessing.get_context("fork")
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    """alpha needs beta; delta's needs contradict alpha's; gamma needs what does not exist."""
-    folder = tmp_path_factory.mktemp("wheels")
-    write_wheel(folder, "alpha", "1.0", "beta>=1")
-    write_wheel(folder, "alpha", "2.0", "beta>=1")
-    write_wheel(folder, "beta", "1.0")
-    write_wheel(folder, "delta", "1.0", "beta<1")
-    write_wheel(folder, "gamma", "1.0", "nowhere==1")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A cache that the tests share: making its pip takes seconds."""
-    return tmp_path_factory.mktemp("cache") / "environments"
-
-
-@pytest.fixture(autouse=True)
-def no_other_wheels(root, wheels, monkeypatch):
-    """pip sees the tiny wheels only; the user's configuration and cache are out of sight."""
-    monkeypatch.setenv("QUALIFY_CACHE", str(root.parent))
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    for name, value in only(wheels).items():
-        monkeypatch.setenv(name, value)
 
 
 def test_an_existing_interpreter_is_used_unchanged(root):
@@ -73,42 +48,14 @@ def test_a_python_that_is_not_installed_is_reported_in_one_sentence(root):
         ready(replace(SPEC, python="3.4"), root=root)
 
 
-@pytest.mark.parametrize(
-    ("stderr", "sentence"),
-    [
-        (
-            "WARNING: x\nERROR: Could not find a version that satisfies the requirement a==9 (from "
-            "versions: 1, 2)\nERROR: No matching distribution found for a==9\n",
-            "No matching distribution found for a==9",
-        ),
-        (
-            "ERROR: Could not install packages due to an OSError: HTTPSConnectionPool(host='pypi."
-            "firm', port=443): Max retries exceeded with url: https://me:secret@pypi.firm/simple/a",
-            "Could not install packages due to an OSError: HTTPSConnectionPool(host=<address>, "
-            "port=443): Max retries exceeded with url: <address>",
-        ),
-        (
-            "  error: subprocess-exited-with-error\nERROR: Failed building wheel for llama\n"
-            "ERROR: Could not build wheels for llama, which is required\n",
-            "Failed building wheel for llama",
-        ),
-        ("", "it printed nothing"),
-        ("ERROR: \x1b[31mred\n", "\\x1b[31mred"),
-    ],
-)
-def test_the_cause_of_a_failure_is_taken_from_the_output_of_pip(stderr, sentence):
-    """One line, harmless to a terminal, without an address."""
-    assert pip_calls.reason("", stderr) == sentence
-
-
 @pytest.mark.slow
 def test_a_build_holds_what_it_resolved_to_and_is_found_again(root, monkeypatch):
-    """The second time nothing is asked of pip."""
+    """The second time nothing is asked of an installer."""
     build = ready(SPEC, root=root)
     assert build.fresh
     assert build.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
-    assert pip_calls.probe(build.python).versions == build.versions
-    monkeypatch.setattr(pip_calls, "_pip", None)
+    assert probe(build.python).versions == build.versions
+    monkeypatch.setattr(cache, "_installer", None)
     second = ready(SPEC, root=root, say=pytest.fail)
     assert second == replace(build, fresh=False) == find(SPEC, root=root)
     assert second in built(root)
@@ -146,7 +93,9 @@ def test_a_build_that_was_changed_is_built_again(root):
     (info,) = before.python.parent.parent.glob("lib/*/site-packages/beta-1.0.dist-info")
     info.rename(info.with_name("beta-3.0.dist-info"))
     metadata = info.with_name("beta-3.0.dist-info") / "METADATA"
-    metadata.write_text(metadata.read_text().replace("1.0", "3.0"))
+    text = metadata.read_text().replace("1.0", "3.0")
+    metadata.unlink()  # a link to uv's cache, which stays whole
+    metadata.write_text(text)
     sentences = []
     after = ready(SPEC, root=root, say=sentences.append)
     assert after.fresh
@@ -158,12 +107,13 @@ def test_a_build_that_was_changed_is_built_again(root):
 @pytest.mark.parametrize(
     ("pins", "sentence"),
     [
-        (("alpha==9.0",), "tiny: pip failed: No matching distribution found for alpha==9.0"),
-        (("alpha==1.0", "delta==1.0"), "(?=.*Cannot install)(?=.*delta 1.0 depends on beta<1)"),
+        (("alpha==9.0",), "tiny: no releases fit together: Because there is no version of alpha"),
+        (("alpha==1.0", "delta==1.0"), "(?=.*delta.* depends on beta<1)(?=.*alpha==1.0)"),
     ],
 )
 def test_pins_that_cannot_be_resolved_are_reported_in_one_sentence(root, pins, sentence):
-    """It has pip's own reason, and nothing is left."""
+    """It has uv's own reason, and nothing is left."""
+    ready(SPEC, root=root)
     before = sorted(root.glob("*"))
     with pytest.raises(EnvironmentFailed, match=sentence) as caught:
         ready(replace(SPEC, pins=pins), root=root)
@@ -172,14 +122,13 @@ def test_pins_that_cannot_be_resolved_are_reported_in_one_sentence(root, pins, s
 
 
 @pytest.mark.slow
-def test_a_password_of_an_index_is_not_stored(root, monkeypatch):
+def test_a_password_of_an_index_is_not_stored(root, monkeypatch, tmp_path):
     """Not in a file of the cache, not in a folder's name."""
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setenv("PIP_TIMEOUT", "1")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    spec = replace(SPEC, index="http://me:secret@127.0.0.1:9/simple")
-    build = ready(spec, root=root)
+    with served(tmp_path) as address:
+        spec = replace(SPEC, index=address.replace("//", "//me:secret@"))
+        build = ready(spec, root=root)
     files = [*root.glob(".resolved-*"), *root.glob("*/complete.json")]
     assert files
     assert not [file for file in files if "secret" in file.read_text()]
@@ -206,7 +155,7 @@ def test_the_command_builds_lists_and_removes(root, monkeypatch):
     call = CliRunner().invoke
     process = call(environments, ["build", "tiny", "--candidate", "alpha==2.0"])
     python = Path(process.stdout.strip())
-    assert pip_calls.probe(python).versions["alpha"] == "2.0"
+    assert probe(python).versions["alpha"] == "2.0"
     key = python.parent.parent.name
     assert key in call(environments, ["list"]).stdout
     assert call(environments, ["remove", "tiny + alpha==2.0"]).exit_code == 0
@@ -237,16 +186,33 @@ def test_one_of_two_builders_at_once_builds_and_both_get_the_build(root):
     assert any("waiting for process" in sentence for _, lines in reports for sentence in lines)
 
 
-class _Slow(http.server.SimpleHTTPRequestHandler):
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a word."""
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def served(folder, handler=_Quiet):
+    """The address under which a folder is served on this machine."""
+    make = functools.partial(handler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), make)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        _Slow.may.set()
+        server.shutdown()
+        server.server_close()
+
+
+class _Slow(_Quiet):
     """Serves the wheels; the one that is installed (and not resolved) only when it may."""
 
-    wheels = Path()
     fetched: "list[str]" = []  # noqa: RUF012 - made anew by the test
     requested = threading.Event()
     may = threading.Event()
-
-    def __init__(self, *args):
-        super().__init__(*args, directory=str(self.wheels))
 
     def do_GET(self):
         if self.path.endswith(".whl"):
@@ -256,20 +222,22 @@ class _Slow(http.server.SimpleHTTPRequestHandler):
                 self.may.wait(60)
         super().do_GET()
 
-    def log_message(self, *args):
-        """Say nothing."""
-
 
 @pytest.mark.slow
 def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch):
-    """The next one waits until the pip that is left has ended, then builds again."""
+    """The next one waits until the uv that is left has ended, then builds again."""
     remove(ready(SPEC, root=root))
-    _Slow.wheels, _Slow.fetched = wheels, []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    _Slow.fetched = []
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
-    try:
+    sentences: list[str] = []
+
+    def say(sentence):
+        sentences.append(sentence)
+        if sentence.startswith("waiting"):
+            _Slow.may.set()
+
+    with served(wheels, _Slow) as address:
+        monkeypatch.setenv("PIP_FIND_LINKS", address)
         builder = _FORK.Process(target=_build, args=(root, _FORK.Queue()))
         builder.start()
         assert _Slow.requested.wait(60), _Slow.fetched
@@ -277,18 +245,7 @@ def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch)
         builder.join(10)
         (half,) = (file for file in root.glob("[!.]*") if not (file / "complete.json").exists())
         assert (half / "bin/python").exists()
-        sentences: list[str] = []
-
-        def say(sentence):
-            sentences.append(sentence)
-            if sentence.startswith("waiting"):
-                _Slow.may.set()
-
         build = ready(SPEC, root=root, say=say)
-    finally:
-        _Slow.may.set()
-        server.shutdown()
-        server.server_close()
     assert build.fresh
     assert build.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
     assert sentences[0].startswith("waiting for the child of a process that has ended")

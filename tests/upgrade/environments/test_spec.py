@@ -16,7 +16,9 @@ from qualification.upgrade.environments.spec import (
     candidate,
     environment_names,
     environment_spec,
+    moved,
     pinned,
+    relaxed,
 )
 
 BASE = EnvironmentSpec(
@@ -149,6 +151,31 @@ def test_a_wrong_candidate_is_reported_in_one_sentence(changes, sentence):
     with pytest.raises(EnvironmentFailed, match=sentence) as caught:
         candidate(BASE, changes)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("day", ["2026-13-01", "yesterday", "20260301", "2026-03-01T00:00"])
+def test_a_wrong_day_is_reported_in_one_sentence(day):
+    """With one that is right."""
+    with pytest.raises(EnvironmentFailed, match=f"^--as-of {day}: is no day: .* as 2026-03-31$"):
+        candidate(BASE, "mlx-vlm==0.7.11", as_of=day)
+
+
+def test_the_pins_of_the_base_lose_their_release_where_a_candidate_may_move_them():
+    """Their extras stay; those that the candidate names stay as they are."""
+    assert relaxed(candidate(BASE, "mlx==0.31.0 transformers==5.23.0")) == (
+        "mlx==0.31.0",
+        "mlx-cpu==0.31.0",
+        "mlx-vlm[cpu]",
+        "transformers==5.23.0",
+        "torchvision",
+    )
+
+
+def test_a_build_of_the_pinned_release_has_not_moved():
+    """torch 2.13.0+cpu is torch 2.13.0."""
+    spec = candidate(EnvironmentSpec("b", "", ("torch==2.13.0", "mlx==1.0")), "mlx==2.0")
+    assert moved(spec, {"torch": "2.13.0+cpu", "mlx": "2.0"}) == ()
+    assert moved(spec, {"torch": "2.12.0+cpu", "mlx": "2.0"}) == ("torch 2.13.0 → 2.12.0",)
 
 
 def test_there_is_no_candidate_of_an_interpreter():

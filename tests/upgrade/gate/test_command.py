@@ -74,6 +74,7 @@ def test_a_regression_is_exit_code_1_and_named(place, tmp_path):
         (["--metrics", "latency"], "is no metric of the gate"),
         (["--models", "nothing-*"], "no deployment"),
         (["--to", "curent"], "current"),
+        (["--as-of", "2026-03-31"], "--as-of dates what comes with pins"),
     ],
 )
 def test_a_wrong_order_is_one_sentence_and_exit_code_2(place, tmp_path, more, message):

@@ -175,6 +175,13 @@ def row_of(text, deployment, begin):
     return row
 
 
+@pytest.mark.parametrize("name", ["gate.md", "gate.html"])
+def test_the_pins_that_moved_with_a_candidate_are_listed(name):
+    """Beside the table of all that differs."""
+    sentence = "The pins of the candidate moved along: numpy 2.4.6 → 2.4.7."
+    assert sentence in render(passed())[name]
+
+
 def test_each_metric_is_shown_with_its_figures_and_units():
     """Verdict, factor, interval, pairs, MDE80 and both medians, in one line of the table."""
     text = render(regressed())["gate.md"]
