@@ -243,6 +243,9 @@ class Deployed:
             if not request.path and request.repository and self.is_managed:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
             report = self._worker.load(request, deadline_s=self._context.load_deadline_s)
+            if self._worker.is_forked:
+                notes = (*report.notes, "the libraries were imported before this process began")
+                report = dataclasses.replace(report, notes=notes)
         except BaseException:
             self.close()
             raise
