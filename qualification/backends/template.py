@@ -13,6 +13,7 @@ as ``os.waitpid`` gives it. The end of the channel ends the template, not what i
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -37,6 +38,7 @@ def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.
         importlib.import_module(BACKENDS[backend].module).import_libraries()
     except BaseException:  # the load itself will say so, as in any other worker
         traceback.print_exc()
+    gc.freeze()  # a collection need not look at the libraries, nor copy their pages
     signals, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
