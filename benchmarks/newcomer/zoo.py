@@ -7,6 +7,8 @@ worker starts, requests, requests that this deployment was asked before, and sec
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -35,9 +37,7 @@ def zoo(options: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         command += ["-p", "benchmarks.newcomer.zoo", "--results", f"sqlite:///{folder}/r.sqlite"]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         start, before = time.monotonic(), _children_s()
-        done = subprocess.run(
-            [*command, *options], cwd=ROOT, env=environment | {_FOLDER: folder}, check=False
-        )
+        status = _run([*command, *options], environment | {_FOLDER: folder})
         wall_s, cpu_s = time.monotonic() - start, _children_s() - before
         counts: Counter[str] = Counter()
         by_suite: Counter[str] = Counter()
@@ -48,7 +48,7 @@ def zoo(options: tuple[str, ...] = ()) -> list[dict[str, Any]]:
             by_suite.update(part["by_suite"])
             by_deployment.update(part["by_deployment"])
     details = {
-        "exit_status": done.returncode,
+        "exit_status": status,
         "deployments": len(by_deployment),
         "cpu_s": round(cpu_s, 1),
         **counts,
@@ -65,6 +65,22 @@ def zoo(options: tuple[str, ...] = ()) -> list[dict[str, Any]]:
 
 def _rounded(seconds: Counter[str]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in seconds.most_common()}
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command and return its exit status; its orphans are waited for, so that they count."""
+    subreaper = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
+    ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    pid, status = os.wait()
+    while pid != process.pid:
+        pid, status = os.wait()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    time.sleep(1)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return process.returncode
 
 
 def _children_s() -> float:
@@ -88,8 +104,10 @@ class _Counts:
         """Book the seconds since the last move on the place before; returns that place."""
         used_s, place = _tree_s(), self._place
         if place[0]:
-            self._by_suite[place[1]] += used_s - self._used_s
-            self._by_deployment[place[0]] += used_s - self._used_s
+            # A server that was ended is no longer below us: its seconds are missing here.
+            spent_s = max(0.0, used_s - self._used_s)
+            self._by_suite[place[1]] += spent_s
+            self._by_deployment[place[0]] += spent_s
         self._used_s, self._place = used_s, (deployment, suite)
         return place
 

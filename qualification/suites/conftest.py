@@ -42,13 +42,13 @@ MEMORY_QUESTIONS = 12
 SENTINELS = 3
 """Requests of a sentinel run; the run counts by their median."""
 
-SERIES, CLEANED_SERIES, SIZES = 50, 8, 5
-"""Requests in a row without and with clean-up, and the number of sizes of their images."""
+SERIES, CANARY_SERIES, CLEANED_SERIES, SIZES = 50, 30, 8, 5
+"""Requests in a row of a real model, of a canary and with clean-up; sizes of their images."""
 
-COUNTED = 25
+COUNTED, CANARY_COUNTED = 25, 20
 """Requests at the end of a series after which memory is read: all but the first two of a short one.
 
-Earlier requests still fill caches.
+Earlier requests still fill caches: those of a canary in two rounds of the sizes.
 """
 
 _CACHES = pytest.StashKey[dict[str, Cache]]()
@@ -159,7 +159,7 @@ def answerable(answers: GetAnswers) -> GetQuestion:
 
 @pytest.fixture
 def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed) -> GetSeries:
-    """``series("never")``: fifty requests in a row, images of five sizes in turn.
+    """``series("never")``: fifty requests in a row (a canary: thirty), images of five sizes in turn.
 
     ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
     cleaning up. ``again=True`` runs a new series and does not store it.
@@ -172,12 +172,16 @@ def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deplo
             by_size.setdefault((scene.width, scene.height), question)
         in_turn = list(by_size.values())[:SIZES]
         answers, sizes = [], []
-        length = SERIES if policy == "never" else CLEANED_SERIES
+        length, counted = (
+            (CANARY_SERIES, CANARY_COUNTED) if deployed.is_canary else (SERIES, COUNTED)
+        )
+        if policy != "never":
+            length = CLEANED_SERIES
         for number in range(length):
             answers.append(ask(in_turn[number % len(in_turn)], margins=False))
             if POLICIES[policy](psutil.virtual_memory().percent):
                 deployed.clean_up()
-            if deployed.is_managed and number >= max(2, length - COUNTED):
+            if deployed.is_managed and number >= max(2, length - counted):
                 sizes.append(private_bytes(deployed.memory()))
         return Series(tuple(answers), tuple(sizes))
 

@@ -41,7 +41,7 @@ def test_peak_memory_within_budget(
 def test_memory_does_not_grow(
     deployed: Deployed, series: GetSeries, growth_limit_bytes: int
 ) -> None:
-    """In fifty requests in a row, no request retains memory once the caches are full."""
+    """In many requests in a row, no request retains memory once the caches are full."""
     _assert_no_growth(deployed, series, "never", "growth_bytes_per_request", growth_limit_bytes)
 
 
