@@ -96,7 +96,7 @@ class _Counts:
         self._counts: Counter[str] = Counter()
         self._by_suite: Counter[str] = Counter()
         self._by_deployment: Counter[str] = Counter()
-        self._asked: set[tuple[str, str]] = set()
+        self._requests: set[tuple[str, str]] = set()
         self._place = ("", "")
         self._used_s = _tree_s()
 
@@ -149,8 +149,8 @@ class _Counts:
         def counted_generate(held: Any, request: Any, **options: Any) -> Any:
             counts["requests"] += 1
             key = (self._place[0], repr(request))
-            counts["asked_before"] += key in self._asked
-            self._asked.add(key)
+            counts["asked_before"] += key in self._requests
+            self._requests.add(key)
             return generate(held, request, **options)
 
         deployed.Deployed._load = counted_load  # type: ignore[method-assign]

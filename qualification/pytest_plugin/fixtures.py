@@ -198,7 +198,7 @@ def vqa_score(deployed: Deployed, vqa_questions: VqaSet) -> Callable[[], VqaScor
     def answer(item: VqaItem) -> str:
         if item.generated is not None:
             question = dataclasses.replace(item.generated, prompt=item.generated.prompt + hint)
-            return deployed.answer(question, known=True)
+            return deployed.answer(question, reuse=True)
         return deployed.ask(item.question + hint, item.image(), max_tokens=VQA_TOKENS)
 
     return lambda: score(vqa_questions, [answer(item) for item in vqa_questions.items])

@@ -102,15 +102,15 @@ class Deployed:
         """The answer, decoded greedily and stripped, to a question that follows its images."""
         return self.generate(question, *images, max_tokens=max_tokens).text.strip()
 
-    def answer(self, question: Question, *, known: bool = False) -> str:
+    def answer(self, question: Question, *, reuse: bool = False) -> str:
         """The answer to a generated question, as long as the model's settings allow.
 
-        ``known``: where this deployment has answered the same conversation in this run, greedily
+        ``reuse``: where this deployment has answered the same conversation in this run, greedily
         and without limits of a test, that answer stands and nothing is asked. A test of anything
         but the answers themselves (repetition, state, time, memory) must ask.
         """
         messages = self.messages(question)
-        if not known or messages not in self._answers:
+        if not reuse or messages not in self._answers:
             self.converse(*messages)
         return self._answers[messages].strip()
 

@@ -159,7 +159,7 @@ def answerable(answers: GetAnswers) -> GetQuestion:
 
 @pytest.fixture
 def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed) -> GetSeries:
-    """``series("never")``: fifty requests in a row (a canary: thirty), images of five sizes in turn.
+    """``series("never")``: requests in a row, images of five sizes in turn.
 
     ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
     cleaning up. ``again=True`` runs a new series and does not store it.
@@ -172,9 +172,9 @@ def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deplo
             by_size.setdefault((scene.width, scene.height), question)
         in_turn = list(by_size.values())[:SIZES]
         answers, sizes = [], []
-        length, counted = (
-            (CANARY_SERIES, CANARY_COUNTED) if deployed.is_canary else (SERIES, COUNTED)
-        )
+        length, counted = SERIES, COUNTED
+        if deployed.is_canary:
+            length, counted = CANARY_SERIES, CANARY_COUNTED
         if policy != "never":
             length = CLEANED_SERIES
         for number in range(length):

@@ -67,7 +67,7 @@ def test_only_real_weights_get_a_hint_with_a_question(load):
     assert message.parts[-1].value == question.prompt
 
 
-def test_a_known_answer_is_not_asked_for_again(load):
+def test_an_earlier_answer_is_not_asked_for_again(load):
     """Only where the caller says so, and only what was asked plainly; a reload forgets nothing."""
     (question, other) = generate(1, 2, "heldout", ["colour"])
     deployed = load(default_answer="blue")
@@ -79,12 +79,12 @@ def test_a_known_answer_is_not_asked_for_again(load):
         )
         assert deployed.answer(question) == "blue"
         deployed.reload()
-        assert deployed.answer(question, known=True) == "blue"
+        assert deployed.answer(question, reuse=True) == "blue"
         assert len(requests) == 1
         assert deployed.answer(question) == "blue"
         assert len(requests) == 2
         deployed.converse(*deployed.messages(other), max_tokens=1)
-        assert deployed.answer(other, known=True) == "blue"
+        assert deployed.answer(other, reuse=True) == "blue"
         assert len(requests) == 4
 
 

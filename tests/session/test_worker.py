@@ -73,15 +73,15 @@ def worker(request, templates):
 def test_a_forked_worker_has_a_group_and_a_log_of_its_own(templates):
     """Two of one template: own processes, own folders, the log of the imports first."""
     template = templates.of(sys.executable, "fake", {})
-    with Worker(template=template) as first, Worker(template=template) as second:
-        assert os.getpgid(first.pid) == first.pid != second.pid
-        assert first.log().startswith("libraries imported")
-        second.load(fake(default_answer="blue"), deadline_s=30)
-        first.load(fake(default_answer="red"), deadline_s=30)
-        assert second.generate(HELLO, deadline_s=30).text == "blue"
-        first.close()
-        assert second.alive
-        assert not first.alive
+    with Worker(template=template) as elder, Worker(template=template) as younger:
+        assert os.getpgid(elder.pid) == elder.pid != younger.pid
+        assert elder.log().startswith("libraries imported")
+        younger.load(fake(default_answer="blue"), deadline_s=30)
+        elder.load(fake(default_answer="red"), deadline_s=30)
+        assert younger.generate(HELLO, deadline_s=30).text == "blue"
+        elder.close()
+        assert younger.alive
+        assert not elder.alive
 
 
 def test_a_worker_starts_afresh_where_its_template_has_ended():
