@@ -139,19 +139,19 @@ class _Counts:
         load, generate = deployed.Deployed._load, worker.Worker.generate
         counts = self._counts
 
-        def counted_load(held: Any, **options: Any) -> Any:
-            place = self.move(held.deployment.identifier, LOADS)
+        def counted_load(owner: Any, **options: Any) -> Any:
+            place = self.move(owner.deployment.identifier, LOADS)
             counts["worker_starts"] += 1
-            report = load(held, **options)
-            self.move(held.deployment.identifier, place[1])
+            report = load(owner, **options)
+            self.move(owner.deployment.identifier, place[1])
             return report
 
-        def counted_generate(held: Any, request: Any, **options: Any) -> Any:
+        def counted_generate(owner: Any, request: Any, **options: Any) -> Any:
             counts["requests"] += 1
             key = (self._place[0], repr(request))
             counts["asked_before"] += key in self._requests
             self._requests.add(key)
-            return generate(held, request, **options)
+            return generate(owner, request, **options)
 
         deployed.Deployed._load = counted_load  # type: ignore[method-assign]
         worker.Worker.generate = counted_generate  # type: ignore[method-assign]
