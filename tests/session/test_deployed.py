@@ -69,7 +69,7 @@ def test_only_real_weights_get_a_hint_with_a_question(load):
 
 def test_an_earlier_answer_is_not_asked_for_again(load):
     """Only where the caller says so, and only what was asked plainly; a reload forgets nothing."""
-    question, unlimited = generate(1, 2, "heldout", ["colour"])
+    question, limited = generate(1, 2, "heldout", ["colour"])
     deployed = load(default_answer="blue")
     requests = []
     generate_once = Worker.generate
@@ -83,8 +83,8 @@ def test_an_earlier_answer_is_not_asked_for_again(load):
         assert len(requests) == 1
         assert deployed.answer(question) == "blue"
         assert len(requests) == 2
-        deployed.converse(*deployed.messages(unlimited), max_tokens=1)
-        assert deployed.answer(unlimited, reuse=True) == "blue"
+        deployed.converse(*deployed.messages(limited), max_tokens=1)
+        assert deployed.answer(limited, reuse=True) == "blue"
         assert len(requests) == 4
 
 
