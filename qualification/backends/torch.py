@@ -29,6 +29,20 @@ from qualification.servers.chat import as_chat, data_url, of_kind
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
+def import_libraries(*, remote_code_allowed: bool = False) -> tuple[str, ...]:
+    """Import all that a load needs, a model's own code kept out; returns notes for the record."""
+    import torch  # noqa: F401
+
+    from qualification.backends.shims.torchvision import install_if_needed
+
+    notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+    if not remote_code_allowed:
+        remote_code.forbid()
+    from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: F401
+
+    return notes
+
+
 class Backend:
     """Holds one model and its processor."""
 
@@ -41,14 +55,9 @@ class Backend:
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
-        from qualification.backends.shims.torchvision import install_if_needed
-
         start = clock()
+        notes = import_libraries(remote_code_allowed=request.remote_code)
         import torch
-
-        notes = ("torchvision operators declared by us",) if install_if_needed() else ()
-        if not request.remote_code:
-            remote_code.forbid()
         import transformers
         from transformers import AutoModelForImageTextToText, AutoProcessor
 

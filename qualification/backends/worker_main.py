@@ -1,7 +1,8 @@
 """The worker: the only process that imports a backend's library.
 
 Started as ``python worker_main.py CHANNEL SCRATCH`` under the interpreter of the environment that
-is to be qualified, which need not have this project installed.
+is to be qualified, which need not have this project installed. With a third argument, the name of a
+backend, it is a template, from which workers are forked (``template.py``).
 
 ==========  ======================================================================================
 CHANNEL     number of an inherited socket; requests come and replies go as JSON, one a line
@@ -52,6 +53,7 @@ if __name__ == "__main__":
         _spec.loader.exec_module(_package)
 
 from qualification import backends
+from qualification.backends import template
 from qualification.backends.snapshots import resolve
 from qualification.core.backends import BACKENDS
 from qualification.core.errors import WORKER_ERRORS, WorkerError
@@ -156,9 +158,11 @@ class _Service:
 
 def main() -> int:
     """Serve until ``close`` or until the parent is gone."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel, scratch = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     os.set_inheritable(channel.fileno(), False)
-    scratch = Path(sys.argv[2])
+    if len(sys.argv) > 3:
+        channel, scratch = template.forked(channel, scratch, sys.argv[3])
+        os.set_inheritable(channel.fileno(), False)
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read, args=(channel, requests, scratch), daemon=True).start()
     service = _Service()

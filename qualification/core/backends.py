@@ -24,7 +24,8 @@ class BackendSpec:
     backend. ``principal`` are the distributions that compute or that make the prompt, ``beside``
     the others that it loads. ``weight_files``: a folder as transformers loads it, two GGUF
     files, or files that only the backend itself can check. ``has_prefill_chunks``: a prompt can be
-    computed in chunks of a requested size.
+    computed in chunks of a requested size. ``has_template``: the module has ``import_libraries()``
+    too, after which a process without an accelerator can be forked for each load.
     """
 
     name: str
@@ -34,6 +35,7 @@ class BackendSpec:
     beside: tuple[str, ...] = ()
     weight_files: Literal["folder", "gguf", "other"] = "folder"
     has_prefill_chunks: bool = False
+    has_template: bool = False
 
     @property
     def leading(self) -> str:
@@ -57,6 +59,7 @@ _SPECS = (
             "pillow",
         ),
         has_prefill_chunks=True,
+        has_template=True,
     ),
     BackendSpec(
         "torch",
@@ -64,6 +67,7 @@ _SPECS = (
         imports={"torch": "torch", "torchvision": "torchvision", "transformers": "transformers"},
         principal=("torch", "transformers"),
         beside=("torchvision", "tokenizers", "huggingface_hub", "numpy", "pillow"),
+        has_template=True,
     ),
     BackendSpec(
         "llamacpp",
@@ -73,9 +77,10 @@ _SPECS = (
         beside=("numpy", "pillow"),
         weight_files="gguf",
         has_prefill_chunks=True,
+        has_template=True,
     ),
-    BackendSpec("server", "qualification.backends.server.backend"),
-    BackendSpec("fake", "qualification.backends.fake"),
+    BackendSpec("server", "qualification.backends.server.backend", has_template=True),
+    BackendSpec("fake", "qualification.backends.fake", has_template=True),
 )
 
 _SHIPPED = {spec.name: spec for spec in _SPECS}

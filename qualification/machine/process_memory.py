@@ -28,7 +28,7 @@ def peak_memory() -> MemoryReport:
     sizes = _linux_status("self")
     own_peak = sizes.pop("VmHWM")
     peaks = [peak for pid in linux_descendants(os.getpid()) if (peak := _peak_of(pid))]
-    sizes |= _linux_pss() | _linux_cgroup_peak()
+    sizes |= _linux_cgroup_peak()
     if peaks:
         sizes |= {"own_VmHWM": own_peak, "descendants": len(peaks)}
     return MemoryReport(own_peak + sum(peaks), "VmHWM", sizes)
@@ -62,7 +62,7 @@ def _linux_sizes(pid: int) -> dict[str, int] | None:
         return None
     if "VmHWM" not in sizes:  # a zombie: it has ended and was not waited for
         return None
-    return {"peak": sizes.pop("VmHWM")} | sizes | _linux_pss(str(pid))
+    return {"peak": sizes.pop("VmHWM")} | sizes
 
 
 def _macos_sizes(pid: int) -> dict[str, int] | None:
@@ -111,16 +111,6 @@ def _peak_of(pid: int) -> int:
         return _linux_status(str(pid)).get("VmHWM", 0)
     except OSError:
         return 0
-
-
-def _linux_pss(process: str = "self") -> dict[str, int]:
-    """Resident memory with shared pages divided among their users; {} if the kernel hides it."""
-    try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    except OSError:
-        return {}
-    sizes = [line.split()[1] for line in text.splitlines() if line.startswith("Pss:")]
-    return {"Pss": int(sizes[0]) * 1024} if sizes else {}
 
 
 def _linux_cgroup_peak(root: Path = Path("/sys/fs/cgroup")) -> dict[str, int]:

@@ -9,19 +9,19 @@ with it.
 """
 
 from qualification.pytest_plugin.hooks import (
-    pytest_cmdline_main,
     pytest_configure,
     pytest_generate_tests,
     pytest_report_header,
     pytest_testnodedown,
+    pytest_xdist_make_scheduler,
 )
 from qualification.pytest_plugin.options import pytest_addoption
 
 __all__ = [
     "pytest_addoption",
-    "pytest_cmdline_main",
     "pytest_configure",
     "pytest_generate_tests",
     "pytest_report_header",
     "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
 ]

@@ -184,7 +184,6 @@ class Collection:
 
         if self._here and self._here in deployment.source.tiers:
             item.add_marker(pytest.mark.here)
-        item.add_marker(pytest.mark.xdist_group(deployment.model.name))
         test, suite = test_name(item, deployment), suite_of(item)
         bugs = self._known_bugs(deployment, test)
         item.stash[CASE] = (deployment, bugs)

@@ -24,7 +24,7 @@ CANARY_MARGINS = 0.03
 """Median of |ln(ratio)|. Correct backends stay below it; wrong rotary sections give 4 %."""
 
 CANARY_ACCURACY = 0.98
-HARDWARE_TOKENS, SLOW_TOKENS, CANARY_TOKENS = 128, 32, 64
+HARDWARE_TOKENS, SLOW_TOKENS, CANARY_TOKENS = 128, 32, 32
 """Tokens of a timed request: with an accelerator, without one, and of a canary."""
 
 SUSTAINED_MINUTES = 5.0
@@ -169,17 +169,22 @@ def official_vqa(pytestconfig: pytest.Config) -> VqaSet | None:
 def vqa_questions(
     deployed: Deployed, official_vqa: VqaSet | None, pytestconfig: pytest.Config
 ) -> VqaSet:
-    """The official sample for real weights if there is one, else generated questions."""
+    """The official sample for real weights if there is one, else generated questions.
+
+    Those of a canary are the ones of the other suites, unless ``--vqa-sample`` sets a number.
+    """
     if official_vqa is not None and not deployed.is_canary:
         return official_vqa
-    from qualification.tasks.questions import generate
+    from qualification.tasks.questions import asked_once, generate
     from qualification.tasks.vqa.scoring import generated_set
 
-    count = pytestconfig.getoption("--vqa-sample") or VQA_GENERATED
+    sample = pytestconfig.getoption("--vqa-sample")
     seed = pytestconfig.getoption("--vqa-seed")
     trained = deployed.deployment.model.skills or VQA_SKILLS
     skills = tuple(skill for skill in VQA_SKILLS if skill in trained)
-    return generated_set(generate(seed, count, "heldout", skills))
+    if deployed.is_canary and not sample:
+        return generated_set([item for skill in skills for item in asked_once(skill)])
+    return generated_set(generate(seed, sample or VQA_GENERATED, "heldout", skills))
 
 
 @pytest.fixture
@@ -193,7 +198,7 @@ def vqa_score(deployed: Deployed, vqa_questions: VqaSet) -> Callable[[], VqaScor
     def answer(item: VqaItem) -> str:
         if item.generated is not None:
             question = dataclasses.replace(item.generated, prompt=item.generated.prompt + hint)
-            return deployed.answer(question)
+            return deployed.answer(question, reuse=True)
         return deployed.ask(item.question + hint, item.image(), max_tokens=VQA_TOKENS)
 
     return lambda: score(vqa_questions, [answer(item) for item in vqa_questions.items])

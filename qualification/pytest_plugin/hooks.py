@@ -19,6 +19,7 @@ from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES, WORKER_OU
 from qualification.pytest_plugin.options import SOURCES, changed_options, marker_expression_names
 
 if TYPE_CHECKING:
+    from qualification.pytest_plugin.distribution import ByModel
     from qualification.pytest_plugin.state import RunState
 
 _MARKERS = {
@@ -32,22 +33,10 @@ _MARKERS = {
     "needs_workaround(name)": "run only for deployments that declare the workaround",
     "on_backends(name, ...)": "run only on these backends, which have what the test needs",
     "managed": "left out for a server that a user runs",
-    "xdist_group(name)": "kept in one process by pytest-xdist",
 }
 
 _OWN_MARKERS = pytest.StashKey[set[str]]()
 _STATE = pytest.StashKey["RunState"]()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """With pytest-xdist all tests of a model stay in one process: one load, one comparison."""
-    if (
-        getattr(config.option, "numprocesses", None)
-        and config.option.dist in ("no", "load")
-        and is_asked_for(config)
-    ):
-        config.option.dist = "loadgroup"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,6 +79,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except pytest.UsageError as error:
         raise pytest.Collector.CollectError(str(error)) from error
     collection.parametrise(metafunc)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModel | None:
+    """Share out whole models, unless ``--dist`` asks for something else."""
+    if config.option.dist != "load" or not is_asked_for(config):
+        return None
+    from qualification.pytest_plugin.distribution import ByModel
+
+    return ByModel(config, log, _state(config).registry.deployments())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -90,17 +90,23 @@ class Running:
         if self._state.session is None:
             from qualification.session.context import RunContext
             from qualification.session.session import QualificationSession
+            from qualification.session.template import Templates, can_fork
 
             signal.signal(signal.SIGTERM, _terminated)
             built = self._state.built
             scratch = tempfile.TemporaryDirectory(prefix="qualify-session-")
             self._config.add_cleanup(scratch.cleanup)
+            templates = None
+            if _xdist_process(self._config) and can_fork(self._state.machine):
+                templates = Templates()  # the figures of such a run are unfit anyway
+                self._config.add_cleanup(templates.close)
             context = RunContext(
                 self._state.machine,
                 self._state.tier,
                 Path(scratch.name),
                 python=sys.executable if built is None else str(built.python),
                 deadline_s=self._config.getoption("--deadline"),
+                templates=templates,
             )
             self._state.session = QualificationSession(
                 context, self._environment(), self._conditions(), self._config.option.markexpr

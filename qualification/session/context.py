@@ -9,6 +9,7 @@ from pathlib import Path
 from qualification.core.declarations import Tier
 from qualification.core.results import Machine
 from qualification.models.memory_fit import critical_memory_bytes
+from qualification.session.template import Templates
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class RunContext:
     ``tier`` is None on a machine of no tier. ``scratch`` takes the images of the questions and what
     MLX's CPU build compiles; whoever makes the context also makes the folder and removes it.
     ``python`` is the interpreter of the environment to qualify. ``load_deadline_s`` and
-    ``deadline_s`` are the seconds that a load and one request may take.
+    ``deadline_s`` are the seconds that a load and one request may take. With ``templates`` canaries
+    are loaded in processes that are forked with their libraries imported.
     """
 
     machine: Machine
@@ -27,6 +29,7 @@ class RunContext:
     python: str = sys.executable
     load_deadline_s: float = 3600.0
     deadline_s: float = 600.0
+    templates: Templates | None = None
 
     @property
     def images(self) -> Path:

@@ -71,6 +71,7 @@ class Deployed:
         context.images.mkdir(parents=True, exist_ok=True)
         self._worker: Worker | None = None
         self._log = ""
+        self._answers: dict[tuple[Message, ...], str] = {}
         self.load_report: LoadReport = self._load()
 
     @property
@@ -101,9 +102,17 @@ class Deployed:
         """The answer, decoded greedily and stripped, to a question that follows its images."""
         return self.generate(question, *images, max_tokens=max_tokens).text.strip()
 
-    def answer(self, question: Question) -> str:
-        """The answer to a generated question, as long as the model's settings allow."""
-        return self.converse(*self.messages(question)).text.strip()
+    def answer(self, question: Question, *, reuse: bool = False) -> str:
+        """The answer to a generated question, as long as the model's settings allow.
+
+        ``reuse``: where this deployment has answered the same conversation in this run, greedily
+        and without limits of a test, that answer stands and nothing is asked. A test of anything
+        but the answers themselves (repetition, state, time, memory) must ask.
+        """
+        messages = self.messages(question)
+        if not reuse or messages not in self._answers:
+            self.converse(*messages)
+        return self._answers[messages].strip()
 
     def messages(self, question: Question, *, with_images: bool = True) -> tuple[Message, ...]:
         """The turns of a generated question, its history first; text alone without its images."""
@@ -173,12 +182,15 @@ class Deployed:
             phases=phases,
         )
         try:
-            return worker.generate(request, deadline_s=self._context.deadline_s)
+            generation = worker.generate(request, deadline_s=self._context.deadline_s)
         except WorkerError as error:
             self._log = error.stderr_tail
             if not worker.alive:
                 self._worker = None
             raise
+        if not (max_tokens or temperature or fixed_length or prefill_chunk or phases):
+            self._answers[messages] = generation.text
+        return generation
 
     def reload(self, *, cold: bool = False) -> LoadReport:
         """End the process and load in a fresh one; ``cold``: files dropped from the page cache."""
@@ -243,6 +255,9 @@ class Deployed:
             if not request.path and request.repository and self.is_managed:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
             report = self._worker.load(request, deadline_s=self._context.load_deadline_s)
+            if self._worker.is_forked:
+                notes = (*report.notes, "the libraries were imported before this process began")
+                report = dataclasses.replace(report, notes=notes)
         except BaseException:
             self.close()
             raise

@@ -7,10 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
+from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, answers_at_random
 from qualification.core.protocol import LoadRequest
 from qualification.models.weights import check_files, check_manifest, load_request
 from qualification.session.context import RunContext
+from qualification.session.template import Template
 from qualification.session.worker import Worker
 
 
@@ -45,10 +47,20 @@ def start_worker(deployment: Deployment, context: RunContext) -> Worker:
         kernels = context.scratch / "kernels" / str(threading.get_ident())
         kernels.mkdir(parents=True, exist_ok=True)
     # A server's program is what is qualified, not its client, so the client runs under our Python.
-    is_server = deployment.source.backend == "server"
+    python = sys.executable if deployment.source.backend == "server" else context.python
     return Worker(
-        python=sys.executable if is_server else context.python,
+        python=python,
         memory_limit=context.memory_limit_bytes,
         environment=deployment.source.environment,
         kernels=kernels,
+        template=_template(deployment, context, python),
     )
+
+
+def _template(deployment: Deployment, context: RunContext, python: str) -> Template | None:
+    """What the deployment's worker can be forked from; None where it must be a fresh process."""
+    source = deployment.source
+    shares = source.weights == "canary" and not source.remote_code
+    if context.templates is None or not shares or not BACKENDS[source.backend].has_template:
+        return None
+    return context.templates.of(python, source.backend, source.environment)

@@ -33,7 +33,6 @@ from qualification.core.errors import (
     WorkerTimedOut,
 )
 from qualification.core.format import bytes_text
-from qualification.core.paths import PACKAGE, hub_cache
 from qualification.core.protocol import (
     GenerateRequest,
     Generation,
@@ -44,8 +43,9 @@ from qualification.core.protocol import (
 )
 from qualification.core.validation import first_problem
 from qualification.machine.process_memory import held_bytes
+from qualification.session.child_environment import child_environment
+from qualification.session.template import MAIN, ForkedProcess, Template
 
-_MAIN = PACKAGE / "backends/worker_main.py"
 _POLL_S = 0.2
 _MAX_REPLY_BYTES = 64_000_000
 _STDERR_TAIL = 4000
@@ -62,6 +62,7 @@ class Worker:
     ``memory_limit`` in bytes bounds the resident memory of the whole process tree; a worker that
     exceeds it is killed and the request fails as out of memory. ``kernels`` is a folder in which
     workers share what MLX's CPU build compiles (with g++, which takes seconds for each load).
+    With a ``template`` the process is forked from it.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         memory_limit: float | None = None,
         kernels: Path | None = None,
+        template: Template | None = None,
     ) -> None:
         self._memory_limit = memory_limit
         self._buffer = bytearray()
@@ -84,15 +86,17 @@ class Worker:
         self._channel = ours
         self._oom_kills_before = _oom_kills()
         try:
-            with theirs, self._log_path.open("wb") as log:
-                self._process = subprocess.Popen(
-                    [python, str(_MAIN), str(theirs.fileno()), str(self.scratch)],
+            with theirs, self._log_path.open("ab") as log:
+                variables = child_environment(self.scratch, environment or {})
+                forked = template and template.fork(self.scratch, theirs, log, variables)
+                self._process: subprocess.Popen[bytes] | ForkedProcess = forked or subprocess.Popen(
+                    [python, str(MAIN), str(theirs.fileno()), str(self.scratch)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
-                    env=_child_environment(self.scratch, environment or {}),
+                    env=variables,
                 )
         except (OSError, ValueError) as error:
             ours.close()
@@ -109,6 +113,11 @@ class Worker:
     def pid(self) -> int:
         """Process id of the worker."""
         return self._process.pid
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether its libraries were imported before it was started."""
+        return isinstance(self._process, ForkedProcess)
 
     @property
     def alive(self) -> bool:
@@ -330,23 +339,3 @@ def _oom_kills() -> int:
             if name == key:
                 count += int(value)
     return count
-
-
-def _child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
-    }
-    environment.pop("PYTHONPATH", None)
-    environment.update(
-        TMPDIR=str(scratch),
-        PYTHONUNBUFFERED="1",
-        TOKENIZERS_PARALLELISM="false",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        DO_NOT_TRACK="1",
-    )
-    environment.update(extra)
-    # The default, set explicitly: releases that warn about this variable then warn in every run,
-    # whatever the user has set, so that the known bug for it has one outcome.
-    if not environment.get("TRANSFORMERS_CACHE"):
-        environment["TRANSFORMERS_CACHE"] = str(hub_cache(environment))
-    return environment

@@ -36,14 +36,20 @@ if TYPE_CHECKING:
     from qualification.suites.support.raw_http import DeployedServer, HttpReply
     from qualification.tasks.questions import Question
 
-QUESTIONS, MEMORY_QUESTIONS = 8, 12
-"""Questions of each skill, and memory questions: of these as many about each shape."""
+MEMORY_QUESTIONS = 12
+"""Memory questions: as many about each shape."""
 
 SENTINELS = 3
 """Requests of a sentinel run; the run counts by their median."""
 
-SERIES, CLEANED_SERIES, SIZES = 50, 8, 5
-"""Requests in a row without and with clean-up, and the number of sizes of their images."""
+SERIES, CANARY_SERIES, CLEANED_SERIES, SIZES = 50, 30, 8, 5
+"""Requests in a row of a real model, of a canary and with clean-up; sizes of their images."""
+
+COUNTED, CANARY_COUNTED = 25, 20
+"""Requests at the end of a series after which memory is read: all but the first two of a short one.
+
+Earlier requests still fill caches: those of a canary in two rounds of the sizes.
+"""
 
 _CACHES = pytest.StashKey[dict[str, Cache]]()
 _Value = TypeVar("_Value")
@@ -107,17 +113,14 @@ def ask(deployed: Deployed) -> AskFixture:
 
 
 @pytest.fixture
-def answers(
-    once: Once, ask: AskFixture, questions: GetQuestions, memory_answers: GetPairs
-) -> GetAnswers:
+def answers(once: Once, ask: AskFixture, memory_answers: GetPairs) -> GetAnswers:
     """``answers(skill)``: eight held-out questions of a skill, asked once for all suites."""
+    from qualification.tasks.questions import asked_once
 
     def of_skill(skill: str) -> tuple[AnsweredQuestion, ...]:
         if skill == "recall":
             return once(skill, lambda: tuple(answer for answer, _ in memory_answers()))
-        return once(
-            skill, lambda: tuple(map(ask, questions(seed=7, count=QUESTIONS, skills=[skill])))
-        )
+        return once(skill, lambda: tuple(map(ask, asked_once(skill))))
 
     return of_skill
 
@@ -156,7 +159,7 @@ def answerable(answers: GetAnswers) -> GetQuestion:
 
 @pytest.fixture
 def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed) -> GetSeries:
-    """``series("never")``: fifty requests in a row, images of five sizes in turn.
+    """``series("never")``: requests in a row, images of five sizes in turn.
 
     ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
     cleaning up. ``again=True`` runs a new series and does not store it.
@@ -169,11 +172,17 @@ def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deplo
             by_size.setdefault((scene.width, scene.height), question)
         in_turn = list(by_size.values())[:SIZES]
         answers, sizes = [], []
-        for number in range(SERIES if policy == "never" else CLEANED_SERIES):
+        length, counted = SERIES, COUNTED
+        if deployed.is_canary:
+            length, counted = CANARY_SERIES, CANARY_COUNTED
+        if policy != "never":
+            length = CLEANED_SERIES
+        for number in range(length):
             answers.append(ask(in_turn[number % len(in_turn)], margins=False))
             if POLICIES[policy](psutil.virtual_memory().percent):
                 deployed.clean_up()
-            sizes.append(private_bytes(deployed.memory()) if deployed.is_managed else 0)
+            if deployed.is_managed and number >= max(2, length - counted):
+                sizes.append(private_bytes(deployed.memory()))
         return Series(tuple(answers), tuple(sizes))
 
     def run(policy: str, *, again: bool = False) -> Series:

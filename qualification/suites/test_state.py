@@ -56,8 +56,8 @@ def test_sizes_in_turn_change_nothing(ask: AskFixture, questions: GetQuestions) 
 
 
 @pytest.mark.needs("vision")
-def test_fifty_requests_in_a_row(series: GetSeries) -> None:
-    """Five questions ten times over: every round is answered like the first one."""
+def test_many_requests_in_a_row(series: GetSeries) -> None:
+    """Five questions over and over: every round is answered like the first one."""
     answers = series("never").answers
     by_question: dict[str, AnsweredQuestion] = {}
     for number, answer in enumerate(answers, start=1):

@@ -129,6 +129,11 @@ class Question:
         return self.clip.frames() if self.clip is not None else []
 
 
+def asked_once(skill: str) -> list[Question]:
+    """The eight held-out questions of a skill whose answers several suites judge."""
+    return generate(seed=7, count=8, split="heldout", skills=[skill])
+
+
 def generate(
     seed: int,
     count: int,

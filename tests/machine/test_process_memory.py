@@ -103,7 +103,6 @@ def test_descendants_are_found_whatever_their_names(tmp_path):
 def test_the_details_are_the_kernels():
     """Anonymous and file pages, and the proportional share of shared pages."""
     details = peak_memory().details
-    assert details["Pss"] <= details["VmRSS"] * 1.01
     assert details["RssAnon"] + details["RssFile"] <= details["VmRSS"] * 1.01
 
 

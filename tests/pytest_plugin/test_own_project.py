@@ -58,6 +58,17 @@ def test_it_runs_in_several_processes(toy_project):
     assert "real models need the machine for themselves: run without -n" in str(result.outlines)
 
 
+@pytest.mark.slow
+def test_all_tests_of_a_model_run_in_one_process(toy_project):
+    """-n: a model is loaded once, and a test without a deployment runs wherever there is room."""
+    suite = SUITE + "".join(f"\ndef test_other_{n}(): pass" for n in range(4))
+    result = toy_project.run("-n", "2", "-v", suite=suite)
+    processes = {
+        line.split()[0] for line in result.outlines if line.startswith("[gw") and "toy-bf16" in line
+    }
+    assert len(processes) == 1, "\n".join(result.outlines)
+
+
 def test_a_test_is_chosen_by_tier_backend_and_weights(toy_project):
     """A marker on the command line, in a project that has only the plugin installed."""
     for expression, count in (("linux_cpu", 2), ("fake and synthetic", 2), ("mlx", 0)):
@@ -134,11 +145,10 @@ def test_a_project_that_asks_for_nothing_gets_nothing(pytester):
 
 
 def test_the_distribution_of_a_projects_own_tests_is_not_changed(pytester):
-    """xdist's default, load, splits one file over processes; loadgroup is for deployments."""
-    pytester.makepyfile("def test_it(pytestconfig):\n    pass\n")
-    pytester.makeconftest("def pytest_configure(config):\n    print('DIST', config.option.dist)\n")
-    result = pytester.runpytest_subprocess("-n", "1", "-s")
-    assert any("DIST load" in line and "loadgroup" not in line for line in result.outlines)
+    """xdist's default, load, splits one file over processes; whole models are for deployments."""
+    pytester.makepyfile("def test_it(): pass\n\ndef test_another(): pass\n")
+    result = pytester.runpytest_subprocess("-n", "2", "-v")
+    assert {line.split()[0] for line in result.outlines if "PASSED" in line} == {"[gw0]", "[gw1]"}
 
 
 def test_results_that_cannot_be_kept_are_refused_before_a_model_is_loaded(toy_project):

@@ -10,6 +10,7 @@ from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
+from qualification.session.worker import Worker
 from qualification.tasks.questions import generate
 from tests.support.session_sample import session
 from tests.support.toy_project import NAME, write_declarations
@@ -64,6 +65,27 @@ def test_only_real_weights_get_a_hint_with_a_question(load):
     deployed.deployment = replace(deployed.deployment, source=source)
     *_, message = deployed.messages(question, with_images=False)
     assert message.parts[-1].value == question.prompt
+
+
+def test_an_earlier_answer_is_not_asked_for_again(load):
+    """Only where the caller says so, and only what was asked plainly; a reload forgets nothing."""
+    question, limited = generate(1, 2, "heldout", ["colour"])
+    deployed = load(default_answer="blue")
+    requests = []
+    generate_once = Worker.generate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Worker, "generate", lambda *a, **k: requests.append(a) or generate_once(*a, **k)
+        )
+        assert deployed.answer(question) == "blue"
+        deployed.reload()
+        assert deployed.answer(question, reuse=True) == "blue"
+        assert len(requests) == 1
+        assert deployed.answer(question) == "blue"
+        assert len(requests) == 2
+        deployed.converse(*deployed.messages(limited), max_tokens=1)
+        assert deployed.answer(limited, reuse=True) == "blue"
+        assert len(requests) == 4
 
 
 def test_an_image_is_written_once_and_leaves_no_draft(load):

@@ -21,6 +21,7 @@ from qualification.core.errors import (
     WorkerTimedOut,
 )
 from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part
+from qualification.session.template import Templates
 from qualification.session.worker import Worker
 
 HELLO = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=4)
@@ -43,13 +44,56 @@ def processes_of(scratch):
     return processes
 
 
-@pytest.fixture
-def worker():
+@pytest.fixture(scope="module")
+def templates():
+    """Templates of this module's tests, which leave nothing behind."""
+    templates = Templates()
+    yield templates
+    scratch = templates.of(sys.executable, "fake", {}).scratch
+    templates.close()
+    assert not processes_of(scratch)
+    assert not scratch.exists()
+
+
+@pytest.fixture(params=["fresh", "forked"])
+def worker(request, templates):
     """A worker that must have left nothing behind when the test is over."""
-    with Worker(memory_limit=400e6) as started:
+    template = None
+    if request.param == "forked":
+        if sys.platform != "linux":
+            pytest.skip("a process is forked on Linux only")
+        template = templates.of(sys.executable, "fake", {})
+    with Worker(memory_limit=400e6, template=template) as started:
+        assert started.is_forked == (template is not None)
         yield started
     assert not processes_of(started.scratch)
     assert not started.scratch.exists()
+
+
+def test_a_forked_worker_has_a_group_and_a_log_of_its_own(templates):
+    """Two of one template: own processes, own folders, the log of the imports first."""
+    template = templates.of(sys.executable, "fake", {})
+    with Worker(template=template) as elder, Worker(template=template) as younger:
+        assert os.getpgid(elder.pid) == elder.pid != younger.pid
+        assert elder.log().startswith("libraries imported")
+        younger.load(fake(default_answer="blue"), deadline_s=30)
+        elder.load(fake(default_answer="red"), deadline_s=30)
+        assert younger.generate(HELLO, deadline_s=30).text == "blue"
+        elder.close()
+        assert younger.alive
+        assert not elder.alive
+
+
+def test_a_worker_starts_afresh_where_its_template_has_ended():
+    """A template that was killed costs no deployment; the next one is new."""
+    templates = Templates()
+    template = templates.of(sys.executable, "fake", {})
+    os.kill(template.pid, signal.SIGKILL)
+    with Worker(template=template) as worker:
+        assert not worker.is_forked
+        worker.load(fake(default_answer="blue"), deadline_s=30)
+    assert templates.of(sys.executable, "fake", {}) is not template
+    templates.close()
 
 
 def test_loads_and_answers(worker):

@@ -37,6 +37,11 @@ from qualification.servers.chat import as_chat, data_url, image_part
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
+def import_libraries() -> None:
+    """Import all that a load needs."""
+    from llama_cpp.llama_chat_format import MTMDChatHandler  # noqa: F401
+
+
 class Backend:
     """Holds one ``Llama``, with its multimodal handler where there is a projector."""
 

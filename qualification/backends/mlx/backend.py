@@ -32,6 +32,19 @@ _ONE_TEXT = ("phi3_v", "moondream1", "moondream2")
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
+def import_libraries(*, remote_code_allowed: bool = False) -> tuple[str, ...]:
+    """Import all that a load needs, a model's own code kept out; returns notes for the record."""
+    from qualification.backends.shims.torchvision import install_if_needed
+
+    notes = ("torchvision operators declared by us",) if install_if_needed() else ()
+    if not remote_code_allowed:
+        remote_code.forbid()
+    import mlx.core  # noqa: F401
+    import mlx_vlm  # noqa: F401
+
+    return notes
+
+
 class Backend:
     """Holds one model and its processor."""
 
@@ -47,14 +60,8 @@ class Backend:
 
     def load(self, request: LoadRequest) -> LoadReport:
         """See :class:`qualification.backends.Backend`."""
-        from qualification.backends.shims.torchvision import install_if_needed
-
         start = clock()
-        notes: tuple[str, ...] = ()
-        if install_if_needed():
-            notes += ("torchvision operators declared by us",)
-        if not request.remote_code:
-            remote_code.forbid()
+        notes = import_libraries(remote_code_allowed=request.remote_code)
         import mlx.core as mx
         import mlx_vlm
 

@@ -53,6 +53,12 @@ _START_DEADLINE_S = 3600.0
 """The parent's own deadline is shorter, unless the model is very large."""
 
 
+def import_libraries() -> None:
+    """Import all that a load needs."""
+    import httpx2  # noqa: F401
+    import openai  # noqa: F401
+
+
 class Backend:
     """Holds one server, or the address of one."""
 

@@ -37,7 +37,7 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class Series:
-    """Requests of one kind in a row, and the process's private bytes after each."""
+    """Requests of one kind in a row, and the private bytes after each of the last ones."""
 
     answers: tuple[AnsweredQuestion, ...]
     private_bytes: tuple[int, ...]

@@ -18,6 +18,7 @@ import httpx2
 from qualification.core.protocol import GenerateRequest, Message, Part
 from qualification.core.text import disarm
 from qualification.servers.chat import as_request, data_url, image_part
+from qualification.servers.client import certificates
 from qualification.servers.programs import PROGRAMS
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class Server:
         # The environment's proxy must not get requests for loopback, and no connection outlives a
         # bad request.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(trust_env=False, timeout=TIMEOUT_S, limits=limits)
+        self._client = httpx2.Client(
+            trust_env=False, timeout=TIMEOUT_S, limits=limits, verify=certificates()
+        )
 
     def close(self) -> None:
         """Close the connections."""
