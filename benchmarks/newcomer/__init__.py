@@ -1,0 +1,1 @@
+"""What a newcomer waits for, in seconds and megabytes: ``python -m benchmarks.newcomer``."""
