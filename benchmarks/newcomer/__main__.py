@@ -6,11 +6,22 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.newcomer import installing
+from benchmarks.newcomer import installing, verdicts
+from benchmarks.newcomer.figures import keep
+from benchmarks.newcomer.zoo import zoo
+
+
+def _zoo() -> None:
+    for figure in zoo():
+        keep(figure["id"], figure["value"], figure["unit"], "pytest -m canary -n 2")
+
 
 GROUPS: dict[str, Callable[[], None]] = {
     "environment": installing.environment,
     "core": installing.core,
+    "first_verdict": verdicts.first_verdict,
+    "gate": verdicts.gate,
+    "zoo": _zoo,
 }
 """Name on the command line -> what measures and keeps its figures."""
 

@@ -48,10 +48,10 @@ def core() -> None:
         with tempfile.TemporaryDirectory(prefix="newcomer-") as folder:
             variables = uv_environment() | {"UV_CACHE_DIR": f"{folder}/cache"}
             venv = Path(folder) / "venv"
-            made, _ = _timed([uv, "venv", "--python", sys.executable, str(venv)], variables)
+            venv_s, _ = _timed([uv, "venv", "--python", sys.executable, str(venv)], variables)
             words = [uv, "pip", "install", "--python", str(venv / "bin/python")]
             wall, _ = _timed([*words, "-c", str(constraints), str(PACKAGE.parent)], variables)
-            seconds.append(made + wall)
+            seconds.append(venv_s + wall)
             megabytes.append(_all_mb(venv))
     command = "uv venv && uv pip install -c constraints.txt . (with an empty cache)"
     keep("core_install_s", statistics.median(seconds), "s", command, tuple(seconds))
