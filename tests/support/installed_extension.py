@@ -7,17 +7,23 @@ belongs to the project of the package's user.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qualification.core.paths import PACKAGE
+
+Files = tuple[tuple[str, str], ...]
+"""Names of files and their texts."""
 
 _BLOCK = re.compile(r"^```\w+\n# ([\w./-]+\.\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -56,11 +62,14 @@ def write(files: dict[str, str], folder: Path) -> None:
 class ExtendedProject:
     """A project in an empty folder, and an interpreter with this one's packages and others."""
 
-    def __init__(self, pytester: pytest.Pytester, environment: Path) -> None:
+    def __init__(
+        self, pytester: pytest.Pytester, environment: Path, installed: Callable[[Files], Path]
+    ) -> None:
         self.path = pytester.path
         self.packages = environment / "lib/packages"
         self._pytester = pytester
         self._environment = environment
+        self._installed = installed
         venv.create(environment)
         site = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
         paths = [PACKAGE.parent, sysconfig.get_path("purelib"), self.packages]
@@ -75,8 +84,8 @@ class ExtendedProject:
             if name == "pyproject.toml" or name.split("/")[0] in folders
         }
         if package:
-            number = len(list(self._environment.glob("source*")))
-            install(package, self._environment / f"source{number}", self.packages)
+            installed = self._installed(tuple(package.items()))
+            shutil.copytree(installed, self.packages, dirs_exist_ok=True)
         write({name: text for name, text in files.items() if name not in package}, self.path)
 
     def pytest(self, *arguments: str) -> pytest.RunResult:
@@ -91,8 +100,21 @@ class ExtendedProject:
         return self._pytester.run(self._environment / "bin/python", "-m", *words)
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """``installed(files)``: the folder in which their package is; each is built once."""
+
+    @functools.cache
+    def build(files: Files) -> Path:
+        folder = tmp_path_factory.mktemp("package")
+        install(dict(files), folder / "source", folder / "installed")
+        return folder / "installed"
+
+    return build
+
+
 @pytest.fixture
-def extended_project(request, pytester, monkeypatch, tmp_path_factory):
+def extended_project(request, pytester, monkeypatch, tmp_path_factory, installed):
     """Nothing of the caller's environment reaches the project's programs.
 
     Its environment lies outside of it, or where the parameter says (``.venv``).
@@ -102,4 +124,4 @@ def extended_project(request, pytester, monkeypatch, tmp_path_factory):
             monkeypatch.delenv(name)
     inside = getattr(request, "param", None)
     environment = pytester.path / inside if inside else tmp_path_factory.mktemp("environment")
-    return ExtendedProject(pytester, environment)
+    return ExtendedProject(pytester, environment, installed)
