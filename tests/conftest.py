@@ -1,7 +1,10 @@
 """What the tests of the harness share."""
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("harness", deadline=None)  # the machine may have other work
+settings.load_profile("harness")
 pytest_plugins = ["pytester", "tests.support.toy_project", "tests.support.installed_extension"]
 
 
