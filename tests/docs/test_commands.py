@@ -28,6 +28,8 @@ from qualification.core.declarations import marker_names
 from qualification.machine.probe import probe
 from qualification.models.loading import load_registry
 from qualification.results.store import Store
+from qualification.upgrade.environments.interpreters import run
+from qualification.upgrade.environments.uv_program import uv_program
 from tests.support.documentation import PAGES, ROOT, blocks, commands, commands_of, prose
 from tests.support.forked_pytest import run_forked
 from tests.support.session_sample import results
@@ -106,6 +108,8 @@ def test_command(command, project, monkeypatch, tmp_path):
         "tox -e nonsense",
         "pip install --nonsense",
         "pip install dist/qualification-0.1.0-py3-none-any.whl[nonsense]",
+        "uv pip install --nonsense pytest",
+        "uv pip install dist/qualification-0.1.0-py3-none-any.whl[nonsense]",
         "python -m nonsense",
         "nonsense",
     ],
@@ -189,6 +193,18 @@ def _parse_pip(words):
 
     _options, (name, *requirements) = create_command("install").parser.parse_args(list(words[1:]))
     assert name == "install"
+    _parse_requirements(requirements)
+
+
+def _parse_uv(words):
+    assert words[1:3] == ("pip", "install")
+    text = run([str(uv_program()), "pip", "install", "--help"]).stdout
+    options = [word for word in words[3:] if word.startswith("-")]
+    assert [option for option in options if not re.search(rf"{option}\b", text)] == []
+    _parse_requirements([word for word in words[3:] if not word.startswith("-")])
+
+
+def _parse_requirements(requirements):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in requirements:
         if wheel := re.fullmatch(r"dist/(.*\.whl)\[(.*)\]", requirement):
@@ -209,6 +225,7 @@ _PARSERS = {
     "pytest": _parse_pytest,
     "tox": _parse_tox,
     "pip": _parse_pip,
+    "uv": _parse_uv,
     "python": _parse_python,
     "python3": _parse_python,
     "python3.12": _parse_python,

@@ -1,7 +1,7 @@
 """Which package, and which release of it, broke a check: the search, on two environments.
 
 The two are built already. Everything else that the search installs is the resolved set of one of
-them with one package moved, so that nothing else changes and pip refuses what does not fit. First
+them with one package moved, so that nothing else changes and what does not fit is refused. First
 the packages that differ are tried, one after the other, most suspect first; then the releases of
 the one that is the cause, by binary search (:mod:`qualification.upgrade.bisect.halving`).
 """
@@ -78,7 +78,7 @@ class Candidates:
             built = self.ready(spec)
         except EnvironmentFailed as error:
             self.refused += 1
-            return EnvironmentJudgment("unavailable", f"pip does not install it: {error}")
+            return EnvironmentJudgment("unavailable", f"it cannot be installed: {error}")
         # A release may bring others along, so that the result is one of the two given.
         for answer, given_as in (("good", self.good), ("bad", self.bad)):
             if built.key == given_as.key:
@@ -168,7 +168,7 @@ class Bisect:
         names = ", ".join(move.package for move in moves)
         return self._undecided(
             f"no package alone makes {self._check} fail (tried: {names}); "
-            "two of them together do, or a combination that pip refuses"
+            "two of them together do, or a combination that cannot be installed"
         )
 
     def _moves_of_only(self, moves: Sequence[Move]) -> tuple[Move, ...]:

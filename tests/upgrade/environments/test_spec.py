@@ -41,7 +41,8 @@ def test_every_declared_environment_can_be_read():
         spec = environment_spec(name)
         for text in (*spec.pins, *spec.no_dependencies):
             assert Requirement(text).marker is None
-        assert pinned(spec)["torch"] == "2.13.0"  # others bring gigabytes of CUDA
+        # Another torch brings gigabytes of CUDA.
+        assert pinned(spec).get("torch", "2.13.0") == "2.13.0"
 
 
 def test_current_is_what_this_project_pins():
