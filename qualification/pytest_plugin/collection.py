@@ -36,6 +36,7 @@ class Collection:
         self._state = state
         self._config = state.config
         self._suites = set(SUITES)
+        self._bugs: dict[str, tuple[KnownBug, ...]] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
@@ -196,10 +197,13 @@ class Collection:
             item.add_marker(pytest.mark.xfail(reason=xfail_reason(bugs), strict=strict))
 
     def _known_bugs(self, deployment: Deployment, test: str) -> tuple[KnownBug, ...]:
-        from qualification.models.known_bugs import known_bugs
+        from qualification.models.known_bugs import concerns, known_bugs
 
-        bugs = self._state.registry.bugs
-        return known_bugs(bugs, deployment, test, self._state.versions, self._bug_tier)
+        name = deployment.declared_as
+        if name not in self._bugs:
+            bugs = self._state.registry.bugs
+            self._bugs[name] = tuple(bug for bug in bugs if concerns(bug, name))
+        return known_bugs(self._bugs[name], deployment, test, self._state.versions, self._bug_tier)
 
     @cached_property
     def _first_deployments(self) -> frozenset[str]:

@@ -31,6 +31,7 @@ class Running:
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
+        self._misfits: dict[str, str] = {}
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""
@@ -45,7 +46,9 @@ class Running:
         session.deployments[deployment.identifier] = deployment
         if problem := self._state.missing_for(deployment):
             pytest.skip(problem)
-        if problem := self._does_not_fit(deployment):
+        if deployment.identifier not in self._misfits:
+            self._misfits[deployment.identifier] = self._does_not_fit(deployment)
+        if problem := self._misfits[deployment.identifier]:
             session.journal.does_not_fit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
