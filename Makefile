@@ -11,15 +11,16 @@ CONSTRAINTS := qualification/declarations/environments/constraints.txt
 comma := ,
 empty :=
 space := $(empty) $(empty)
-# What needs a compiler comes last, so that nothing waits for it.
+# The engines of the first verdict come first, what needs a compiler last: nothing waits for it.
+FIRST := $(filter mlx torch llama-cpp,$(EXTRAS))
 COMPILED := $(filter llamacpp,$(EXTRAS))
-WHEELS := $(filter-out $(COMPILED),$(EXTRAS))
+OTHERS := $(filter-out $(FIRST) $(COMPILED),$(EXTRAS))
 # uv, with the configuration of pip; it is fetched if it is missing. pip instead: make INSTALLER=pip.
 INSTALLER ?= uv
 UV := $(PYTHON) -m qualification.upgrade.environments.uv_program
 ifeq ($(INSTALLER),pip)
 MAKE_VENV := $(PYTHON) -m venv $(VENV)
-INSTALL := $(UV) aloud $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c $(CONSTRAINTS)
+INSTALL := $(UV) aloud $(BIN)/python -m pip install --disable-pip-version-check --no-compile --progress-bar off -c $(CONSTRAINTS)
 else
 MAKE_VENV := $(UV) venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV)
 INSTALL := $(UV) pip install --python $(BIN)/python -c $(CONSTRAINTS)
@@ -54,22 +55,29 @@ $(BIN)/python:
 
 # An extra that cannot be installed is said by name and the others still run; without its file the
 # next make tries again.
-$(VENV)/wheels: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "installing $(WHEELS) into $(VENV)"
-	@if $(INSTALL) -e '.[$(subst $(space),$(comma),$(WHEELS))]'; then touch $@; else \
+define install_extras
+	@echo "installing $(1) into $(VENV)"
+	@if $(INSTALL) -e '.[$(subst $(space),$(comma),$(strip $(1)))]'; then touch $@; else \
 	  echo "not everything could be installed at once; trying each extra by itself"; \
 	  $(INSTALL) -e . || exit 1; \
-	  for extra in $(WHEELS); do \
+	  for extra in $(1); do \
 	    $(INSTALL) -e ".[$$extra]" || $(call not_installed,$$extra); \
 	  done; fi
+endef
 
-$(VENV)/installed: $(VENV)/wheels
+$(VENV)/first: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(call install_extras,$(FIRST))
+
+$(VENV)/others: $(VENV)/first
+	$(if $(OTHERS),$(call install_extras,$(OTHERS)),@touch $@)
+
+$(VENV)/installed: $(VENV)/others
 	@$(if $(COMPILED),echo "installing $(COMPILED); some minutes where it must be built")
 	@if $(if $(COMPILED),$(INSTALL) -e '.[$(COMPILED)]',true); then touch $@; \
 	  else $(call not_installed,$(COMPILED)); fi
 
 # First what wheels alone can run, each model once on each engine; Ctrl-C after it leaves its report.
-qualify: $(VENV)/wheels
+qualify: $(VENV)/first
 	@echo "1 of 2: each model once on each engine that needs no compiler: does it load, does it see?"
 	@$(call canaries,first_verdict and not llamacpp); case $$status in 0|1|5) ;; *) exit $$status;; esac
 	@echo "2 of 2: everything; Ctrl-C leaves the report of the first part"

@@ -45,8 +45,17 @@ WORKER_OUTPUT = "qualification"
 MEASURING = ("load", "throughput", "memory")
 """Suites that only measure time and memory, which does not depend on trained weights."""
 
-FIRST = ("load", "capability")
-"""Suites of the first verdict: a canary loads, and sees."""
+FIRST = (
+    "test_loads",
+    "test_says_what_it_sees",
+    "test_tells_two_images_apart",
+    "test_says_which_of_two_images",
+    "test_sees_movement",
+    "test_answers_in_a_conversation",
+    "test_text_only_question",
+    "test_ends_its_answer_by_itself",
+)
+"""Tests of the first verdict: a canary loads, sees and stops. Formats and sizes come later."""
 
 CASE: pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]] = pytest.StashKey()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""

@@ -188,7 +188,8 @@ class Collection:
         test, suite = test_name(item, deployment), suite_of(item)
         bugs = self._known_bugs(deployment, test)
         item.stash[CASE] = (deployment, bugs)
-        if suite in FIRST and deployment.identifier in self._first_deployments:
+        is_first = test.partition("[")[0] in FIRST and suite in SUITES
+        if is_first and deployment.identifier in self._first_deployments:
             item.add_marker(pytest.mark.first_verdict)
         if answers_at_random(deployment) and suite in SUITES and suite not in MEASURING:
             item.add_marker(pytest.mark.skip(reason="random weights cannot answer"))

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from qualification.models.loading import load_registry
+from qualification.pytest_plugin.cases import FIRST
 from tests.support.toy_project import TIERS
 
 
@@ -39,10 +40,7 @@ def test_the_first_verdict_is_one_canary_of_each_model_on_each_engine(pytester):
     words = ["-q", "--collect-only", "--pyargs", "qualification.suites", "-m", "first_verdict"]
     result = pytester.runpytest_subprocess(*words)
     cases = [line for line in result.outlines if "::" in line]
-    assert {case.partition("::")[0].rpartition("/")[2] for case in cases} == {
-        "test_load.py",
-        "test_capability.py",
-    }
+    assert {case.partition("::")[2].partition("[")[0] for case in cases} == {*FIRST}
     chosen = {case.partition("[")[2].partition("]")[0] for case in cases}
     chosen = {re.match(r"[^@]+@(llama\.cpp|\w+)", case).group() for case in chosen}
     by_engine = {}
