@@ -1,6 +1,8 @@
 """With pytest-xdist all tests of a model stay in one process: one load, one comparison.
 
-The groups are made of the tests' names: xdist 3.8's own (``loadgroup``) are not seen by pytest 9.2.
+The first verdict compares no deployments, so there all tests of an engine stay in one: its
+libraries are imported once. The groups are made of the tests' names: xdist 3.8's own
+(``loadgroup``) are not seen by pytest 9.2.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from xdist.scheduler import LoadScopeScheduling
 
+from qualification.pytest_plugin.options import marker_expression_names
+
 if TYPE_CHECKING:
     import pytest
 
@@ -17,21 +21,22 @@ if TYPE_CHECKING:
 
 
 class ByModel(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Shares out whole models, those with most tests first; any other test by itself."""
+    """Shares out whole models, or engines, those with most tests first; other tests one by one."""
 
     def __init__(self, config: pytest.Config, log: Any, deployments: Sequence[Deployment]) -> None:
         super().__init__(config, log)
+        is_first = "first_verdict" in marker_expression_names(config.option.markexpr)
         # An identifier may be the beginning of another one.
-        self._models = {
-            deployment.identifier: deployment.model.name
+        self._groups = {
+            deployment.identifier: deployment.source.engine if is_first else deployment.model.name
             for deployment in sorted(deployments, key=_longest_first)
         }
 
     def _split_scope(self, nodeid: str) -> str:
         _, _, parameters = nodeid.partition("[")
-        for identifier, model in self._models.items():
+        for identifier, group in self._groups.items():
             if identifier in parameters:
-                return model
+                return group
         return nodeid
 
 

@@ -225,7 +225,7 @@ class _Slow(_Quiet):
 
 @pytest.mark.slow
 def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch):
-    """The next one waits until the uv that is left has ended, then builds again."""
+    """The next one waits until a uv that is left has ended, then builds again."""
     remove(ready(SPEC, root=root))
     _Slow.fetched = []
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -248,6 +248,7 @@ def test_a_build_whose_builder_was_killed_is_repaired(root, wheels, monkeypatch)
         build = ready(SPEC, root=root, say=say)
     assert build.fresh
     assert build.versions == {"alpha": "1.0", "beta": "1.0", "gamma": "1.0"}
-    assert sentences[0].startswith("waiting for the child of a process that has ended")
-    assert "half built; it is removed and built again" in sentences[1]
+    # A uv that prints into the closed pipe of the one that was killed has ended already.
+    waited = sentences[0].startswith("waiting for the child of a process that has ended")
+    assert "half built; it is removed and built again" in sentences[1 if waited else 0]
     assert json.loads((half / "complete.json").read_text())["versions"] == build.versions
