@@ -10,7 +10,7 @@ parameters differently, and the ones that it does not have are left at its defau
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import runpy
 import signal
 import sys
 from pathlib import Path
@@ -82,17 +82,12 @@ def _parameters(xllamacpp: Any, words: argparse.Namespace) -> Any:
 
 def _avoid_broken_tiles(xllamacpp: Any, parameters: Any) -> None:
     """Load the weights as they are where the wheel's compiler broke Intel's AMX tiles."""
-    spec = importlib.util.spec_from_file_location(
-        "qualification_shim_amx_tiles", _HERE.parent / "backends/shims/amx_tiles.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    shim = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(shim)
-    folder = Path(xllamacpp.__file__).parent
-    if any(shim.no_repack(library) for library in folder.glob("*.so")):
+    # By its path: the project need not be installed here.
+    shim = runpy.run_path(str(_HERE.parent / "backends/shims/amx_tiles.py"))
+    libraries = Path(xllamacpp.__file__).parent.glob("*.so")
+    if any(shim["no_repack"](library) for library in libraries):
         parameters.no_extra_bufts = True
-        print(shim.NOT_REPACKED, file=sys.stderr, flush=True)
+        print(shim["NOT_REPACKED"], file=sys.stderr, flush=True)
 
 
 def _end(_number: int, _frame: object) -> None:
