@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ class Tokeniser:
     """Ids of the tokens of an answer's text, by the model's own tokeniser.
 
     The protocol has no ids. The ids of the text are the generated ones if encoding inverts
-    decoding, as it does for the canaries. A ``tokenizer.json`` in ``folder`` is used first, then
-    llama.cpp's ``/tokenize`` at ``url``; without both there are no ids.
+    decoding, as it does for the canaries. llama.cpp's ``/tokenize`` at ``url`` is asked first,
+    because a GGUF file has a tokeniser of its own; else ``tokenizer.json`` in ``folder`` is used;
+    without both there are no ids.
     """
 
     def __init__(self, folder: Path | None, url: str) -> None:
@@ -82,17 +84,23 @@ class Tokeniser:
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The ids of ``text``; () if it is empty or the ids are not known."""
-        if text and self._local is not None:
+        ids = self._remote(text) if text and self._url else ()
+        if text and not ids and self._local is not None:
             return tuple(self._local.encode(text, add_special_tokens=False).ids)
-        return self._remote(text) if text and self._url else ()
+        return ids
+
+    @cached_property
+    def _client(self) -> Any:
+        import httpx2
+
+        return httpx2.Client(trust_env=False, timeout=30, verify=certificates())
 
     def _remote(self, text: str) -> tuple[int, ...]:
         import httpx2
 
         try:
-            with httpx2.Client(trust_env=False, timeout=30, verify=certificates()) as client:
-                reply = client.post(f"{self._url}/tokenize", json={"content": text})
-                ids = reply.json()["tokens"] if reply.status_code == 200 else None
+            reply = self._client.post(f"{self._url}/tokenize", json={"content": text})
+            ids = reply.json()["tokens"] if reply.status_code == 200 else None
         except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             ids = None
         if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):

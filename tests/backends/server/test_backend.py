@@ -53,6 +53,7 @@ def usage(count):
 def scripted():
     """``scripted(chunks)``: a backend at a server that streams these and records ``requests``."""
     script = {"chunks": [], "status": 200, "body": b"", "models": ["toy"], "truncated": False}
+    script["tokens"] = []
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,7 +77,9 @@ def scripted():
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             requests.append((self.path, body))
             if self.path == "/tokenize":
-                return self._send(404, "application/json", b"{}")
+                status = 200 if script["tokens"] else 404
+                reply = json.dumps({"tokens": script["tokens"]}).encode()
+                return self._send(status, "application/json", reply)
             if script["status"] != 200 or not body.get("stream"):
                 return self._send(script["status"], "application/json", script["body"])
             lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in script["chunks"]]
@@ -106,6 +109,7 @@ def scripted():
 
     loaded.requests = requests
     loaded.script = script
+    loaded.url = url
     yield loaded
     server.shutdown()
     server.server_close()
@@ -270,6 +274,16 @@ def test_ids_come_from_the_models_own_tokeniser():
     pytest.importorskip("tokenizers")
     assert len(Tokeniser(CANARY, "").ids(" black triangle")) == 2
     assert Tokeniser(None, "").ids("black") == ()
+
+
+def test_a_servers_own_tokeniser_comes_before_the_folders(scripted):
+    """A GGUF file has its own: Moondream2's numbers are not those of the folder's file."""
+    pytest.importorskip("tokenizers")
+    scripted.script["tokens"] = [342]
+    assert Tokeniser(CANARY, scripted.url).ids("black") == (342,)
+    scripted.script["tokens"] = []
+    assert Tokeniser(CANARY, scripted.url).ids("black") == Tokeniser(CANARY, "").ids("black")
+    assert [path for path, _ in scripted.requests] == ["/tokenize"] * 2
 
 
 @pytest.mark.slow
