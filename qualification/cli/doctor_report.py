@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from qualification.core.declarations import Tier
 from qualification.core.extensions import BrokenExtension, broken, used
-from qualification.core.format import installed_memory_text, rate_text
+from qualification.core.format import bytes_text, installed_memory_text, rate_text
 from qualification.core.protocol import to_json
 from qualification.core.results import SCHEMA_VERSION, Condition, Environment, Machine
-from qualification.machine.probe import explain_no_match
 from qualification.machine.readiness import BackendReadiness
+from qualification.machine.tiers import explain_tier, tier_of
+from qualification.models.memory_fit import machine_allowance
 from qualification.servers.programs import ServerReadiness
 
 if TYPE_CHECKING:
@@ -29,18 +30,21 @@ def doctor_report(
 ) -> dict[str, Any]:
     """The whole report as plain JSON types: sizes in bytes, rates in bytes/s.
 
-    ``tiers`` are the declared ones: for the title of the machine's tier, or to explain why it has
-    none. ``fit`` is whether every condition allows measurements now.
+    ``tiers`` are the declared ones. ``allowance`` is what a model may take here, and which limit is
+    the least. ``fit`` is whether every condition allows measurements now.
     """
-    title = next((tier.title for tier in tiers if tier.name == machine.tier), "")
+    tier = tier_of(machine, tiers)
     return {
         "schema_version": SCHEMA_VERSION,
         "machine": to_json(machine),
         "tier": {
             "name": machine.tier,
-            "title": title,
-            "explanation": "" if machine.tier else f"this is {explain_no_match(machine, tiers)}",
+            "title": tier.title if tier else "",
+            "derived": bool(tier) and tier not in tiers,
+            "budget": to_json(tier.budget) if tier else None,
+            "explanation": "" if tier in tiers else f"this is {explain_tier(machine, tiers)}",
         },
+        "allowance": to_json(machine_allowance(machine, tier)) if machine.memory_bytes else None,
         "environment": to_json(environment),
         "conditions": [to_json(condition) for condition in conditions],
         "fit": all(condition.fit for condition in conditions),
@@ -87,6 +91,7 @@ def _machine(report: dict[str, Any]) -> Table:
         ("python", report["environment"]["python"]),
         ("identifier", machine["identifier"]),
         ("tier", _tier(tier)),
+        ("for a model", _allowed(report["allowance"])),
     ):
         _row(table, name, value)
     return table
@@ -95,7 +100,16 @@ def _machine(report: dict[str, Any]) -> Table:
 def _tier(tier: dict[str, Any]) -> str:
     if not tier["name"]:
         return f"none: {tier['explanation']}"
-    return f"{tier['name']}: {tier['title']}" if tier["title"] else tier["name"]
+    text = f"{tier['name']}: {tier['title']}" if tier["title"] else tier["name"]
+    return f"{text} ({tier['explanation']})" if tier["derived"] else text
+
+
+def _allowed(allowance: dict[str, Any] | None) -> str:
+    if allowance is None:
+        return "unknown"
+    why = allowance["limited_by"] or "what system and server leave, under the critical threshold"
+    budget = bytes_text(allowance["budget_bytes"])
+    return f"{bytes_text(allowance['limit_bytes'])} ({why}); {budget} beside applications"
 
 
 def _backends(report: dict[str, Any]) -> Table:

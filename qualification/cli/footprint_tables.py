@@ -14,9 +14,10 @@ from qualification.core.declarations import BackendMemory, Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.format import bytes_text, number
 from qualification.machine.probe import probe
+from qualification.machine.tiers import tier_of
 from qualification.models.footprint import Footprint, together
 from qualification.models.footprint_fit import Observation, predicted_bytes
-from qualification.models.memory_fit import Allowance, allowance, tier_allowances
+from qualification.models.memory_fit import Allowance, machine_allowance, tier_allowances
 from qualification.models.registry import Registry
 
 _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
@@ -66,8 +67,8 @@ def machines(registry: Registry, tier_names: Sequence[str]) -> list[Allowance]:
     tiers = tiers or [tier for tier in registry.tiers if tier.vision]
     allowances = [size for tier in tiers for size in tier_allowances(tier)]
     if machine.memory_bytes and (not tier_names or machine.tier in tier_names):
-        tier = registry.tier(machine.tier) if machine.tier else None
-        allowances.append(allowance("this machine", tier, machine.memory_bytes))
+        tier = tier_of(machine, registry.tiers)
+        allowances.append(machine_allowance(machine, tier))
     if not allowances:
         raise SelectionError(
             f"{', '.join(tier_names)} is for machines of any size, and this machine does not belong"

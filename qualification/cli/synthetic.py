@@ -49,13 +49,14 @@ def synthetic_make(*, deployments: tuple[str, ...], any_size: bool, project: Pro
     For example: qwen2.5-vl-3b-Q4_K_M-synthetic@llamacpp
     """
     from qualification.machine.probe import probe
+    from qualification.machine.tiers import tier_of
     from qualification.models.memory_fit import critical_memory_bytes
     from qualification.models.synthetic.cache import ready
 
     registry = declared(project).with_weights("synthetic")
     chosen = [registry.deployment(name) for name in deployments]
     machine = probe(registry.chips, registry.tiers)
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = tier_of(machine, registry.tiers)
     limit = critical_memory_bytes(machine, tier)
     if any_size or not limit:
         limit = float("inf")

@@ -167,13 +167,14 @@ def watch(**options: Any) -> None:
 
 def _run(console: Console, request: WatchRequest) -> Summary:
     from qualification.machine.probe import probe
+    from qualification.machine.tiers import tier_of
     from qualification.watch.log import Log
     from qualification.watch.progress import Screen
     from qualification.watch.run import Settings, SoakTest
 
     registry = declared(request.project)
     machine = probe(registry.chips, registry.tiers)
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = tier_of(machine, registry.tiers)
     deployment = _deployment(registry, request.deployment) if request.deployment else None
     critical_bytes = request.critical_bytes
     with contextlib.ExitStack() as stack:
@@ -248,7 +249,7 @@ def _header(
     deployment: Deployment | None,
     critical_bytes: float,
 ) -> Header:
-    from qualification.machine.probe import describe
+    from qualification.machine.names import describe
     from qualification.watch.records import Header
     from qualification.watch.thresholds import thresholds_for
 

@@ -33,8 +33,23 @@ class Accelerator:
 
 
 @dataclass(frozen=True)
+class MemoryLimit:
+    """Bytes that processes may hold for a model, by one rule of the machine; ``name`` says which.
+
+    ``changed``: a user has set it; the machine is another one then.
+    """
+
+    name: str
+    bytes: int
+    changed: bool = False
+
+
+@dataclass(frozen=True)
 class Machine:
-    """This host as probed. ``tier`` is '' if none matches; sizes in bytes, rates in bytes/s."""
+    """This host as probed; sizes in bytes, rates in bytes/s.
+
+    ``tier`` is '' where the memory is not known. The least of the ``limits`` is what holds.
+    """
 
     system: str
     os_version: str
@@ -48,6 +63,7 @@ class Machine:
     bandwidth: float | None = None
     tier: str = ""
     identifier: str = ""
+    limits: tuple[MemoryLimit, ...] = ()
 
 
 @dataclass(frozen=True)

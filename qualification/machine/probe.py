@@ -12,16 +12,19 @@ import hmac
 import json
 import platform
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from qualification.core.declarations import Chip, Tier
-from qualification.core.format import installed_memory_text
 from qualification.core.libraries import library_versions
-from qualification.core.results import Accelerator, Environment, Machine
+from qualification.core.memory_limits import metal_default
+from qualification.core.results import Accelerator, Environment, Machine, MemoryLimit
 from qualification.machine.host import Host, LocalHost, first_count
+from qualification.machine.names import plain_name
 from qualification.machine.nvidia import nvidia_gpus
+from qualification.machine.tiers import tier_name
 
 _SYSCTL = (
     "hw.model",
@@ -32,9 +35,16 @@ _SYSCTL = (
     "hw.physicalcpu",
 )
 
+_WIRED_LIMIT = "iogpu.wired_limit_mb"
+_WORKING_SETS = {
+    "MLX": "import mlx.core as mx; "
+    "print(int(mx.device_info()['max_recommended_working_set_size']))",
+    "torch": "import torch; print(int(torch.mps.recommended_max_memory()))",
+}
+
 
 def probe(chips: Sequence[Chip], tiers: Sequence[Tier], host: Host | None = None) -> Machine:
-    """This host, with its tier ('' if none matches) and its memory bandwidth (None: unknown).
+    """This host, with its tier and its memory bandwidth (None: unknown).
 
     On macOS this runs ``sysctl``, ``sw_vers``, ``ioreg`` and ``system_profiler`` (the slow one,
     about a second); on Linux it reads ``/proc`` and asks NVML or ``nvidia-smi`` for GPUs.
@@ -46,7 +56,7 @@ def probe(chips: Sequence[Chip], tiers: Sequence[Tier], host: Host | None = None
         machine, machine_id = _probe_linux(host)
     machine = replace(machine, bandwidth=bandwidth_of(machine, chips))
     machine = replace(machine, identifier=_identifier(machine, machine_id))
-    return replace(machine, tier=match_tier(machine, tiers))
+    return replace(machine, tier=tier_name(machine, tiers))
 
 
 def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
@@ -57,8 +67,8 @@ def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
     is unknown.
     """
     cuda = [device.name for device in machine.accelerators if device.kind == "cuda"]
-    name = _plain(cuda[0] if cuda else machine.chip)
-    variants = [chip for chip in chips if _plain(chip.name) == name]
+    name = plain_name(cuda[0] if cuda else machine.chip)
+    variants = [chip for chip in chips if plain_name(chip.name) == name]
     if not cuda and len(variants) > 1:
         cores = machine.gpu_cores
         variants = [c for c in variants if c.gpu_cores_min <= cores <= c.gpu_cores_max]
@@ -66,86 +76,10 @@ def bandwidth_of(machine: Machine, chips: Sequence[Chip]) -> float | None:
     return rates.pop() if len(rates) == 1 else None
 
 
-def match_tier(machine: Machine, tiers: Sequence[Tier]) -> str:
-    """The name of the most specific tier that this machine belongs to; '' if there is none.
-
-    Every limit that a tier declares must hold: system, accelerator, chip, product, memory. A tier
-    with more declared limits is more specific, then one with a narrower span of memory, then the
-    earlier one. The span of memory is compared without tolerance: a "32 GB" machine has 32 GiB, and
-    Linux shows less than is installed, so declarations have to include a tolerance.
-    """
-    matching = [tier for tier in tiers if not _mismatches(machine, tier)]
-    if not matching:
-        return ""
-    best = min(
-        matching,
-        key=lambda tier: (
-            -(bool(tier.chips) + bool(tier.products)),
-            tier.memory_max - tier.memory_min,
-        ),
-    )
-    return best.name
-
-
-def explain_no_match(machine: Machine, tiers: Sequence[Tier]) -> str:
-    """This machine and its differences from the nearest tier: a phrase to follow "this is".
-
-    For a machine that does match, the phrase names its tier.
-    """
-    if matched := match_tier(machine, tiers):
-        return f"{describe(machine)}, which belongs to {matched}"
-    if not tiers:
-        return f"{describe(machine)}, and no tier is declared"
-    nearest = min(tiers, key=lambda tier: (_distance(machine, tier), tier.memory_min))
-    reasons = " and ".join(text for _, text in _mismatches(machine, nearest))
-    why = f"the nearest, {nearest.name}, is {reasons}"
-    return f"{describe(machine)}, which belongs to no tier ({why})"
-
-
-def describe(machine: Machine) -> str:
-    """The machine in one line, for sentences: product, chip, GPU cores, memory."""
-    cuda = [device.name for device in machine.accelerators if device.kind == "cuda"]
-    cores = f" with {machine.gpu_cores} GPU cores" if machine.gpu_cores and not cuda else ""
-    names = [machine.product, f"{machine.chip}{cores}", *cuda]
-    if machine.memory_bytes:
-        names.append(installed_memory_text(machine.memory_bytes))
-    return ", ".join(name for name in names if name) or f"unknown {machine.system} computer"
-
-
-def _distance(machine: Machine, tier: Tier) -> int:
-    return sum(weight for weight, _ in _mismatches(machine, tier))
-
-
-def _mismatches(machine: Machine, tier: Tier) -> list[tuple[int, str]]:
-    """The tier's limits that this machine misses, each with a weight for "nearest"."""
-    mismatches = []
-    kinds = {device.kind for device in machine.accelerators}
-    if machine.system != tier.system:
-        mismatches.append((64, f"for {tier.system}"))
-    if tier.accelerator == "none" and kinds:
-        mismatches.append((32, "for machines without an accelerator"))
-    elif tier.accelerator != "none" and tier.accelerator not in kinds:
-        mismatches.append((32, f"for a {tier.accelerator} accelerator"))
-    if tier.chips and _plain(machine.chip) not in map(_plain, tier.chips):
-        mismatches.append((8, f"for the chip {' or '.join(tier.chips)}"))
-    if tier.products and _plain(machine.product) not in map(_plain, tier.products):
-        mismatches.append((4, f"for a {' or '.join(tier.products)}"))
-    if not tier.memory_min <= machine.memory_bytes <= tier.memory_max:
-        span = installed_memory_text(tier.memory_min)
-        if tier.memory_max > tier.memory_min:
-            span = f"{span} to {installed_memory_text(tier.memory_max)}"
-        mismatches.append((2, f"for {span} of memory"))
-    return mismatches
-
-
-def _plain(name: str) -> str:
-    """A chip's or product's name for comparison: "Apple M4 Max" and "m4 max" are the same."""
-    words = re.sub(r"\((?:R|TM)\)", "", name, flags=re.IGNORECASE).casefold().split()
-    return " ".join(word for word in words if word not in {"apple", "nvidia"})
-
-
 def _identifier(machine: Machine, machine_id: str) -> str:
     """Twelve hexadecimal digits, stable across releases of the system and of our libraries.
+
+    A limit that a user has changed makes another machine of it.
 
     The machine id enters through a keyed hash, as its manual page demands of applications.
     """
@@ -157,6 +91,7 @@ def _identifier(machine: Machine, machine_id: str) -> str:
         str(round(machine.memory_bytes / 2**30)),
         str(machine.gpu_cores),
         *(device.name for device in machine.accelerators),
+        *(f"{limit.name} {limit.bytes}" for limit in machine.limits if limit.changed),
         token,
     )
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
@@ -183,6 +118,7 @@ def _probe_macos(host: Host) -> tuple[Machine, str]:
         name = str(gpu.get("sppci_model") or chip)
         accelerators = (Accelerator("metal", name, memory_bytes=memory, cores=gpu_cores),)
     version, build = versions.get("ProductVersion", ""), versions.get("BuildVersion", "")
+    limits = (_metal_limit(host, memory),) if accelerators and memory else ()
     machine = Machine(
         system="macos",
         os_version=f"macOS {version} ({build})" if version else "macOS",
@@ -193,12 +129,27 @@ def _probe_macos(host: Host) -> tuple[Machine, str]:
         gpu_cores=gpu_cores,
         memory_bytes=memory,
         accelerators=accelerators,
+        limits=limits,
     )
     platform_id = re.search(
         r'"IOPlatformUUID" = "([^"]+)"',
         host.run("ioreg", "-rd1", "-c", "IOPlatformExpertDevice") or "",
     )
     return machine, platform_id.group(1) if platform_id else ""
+
+
+def _metal_limit(host: Host, memory: int) -> MemoryLimit:
+    """What Metal wires for the GPU: as a user has set it, as MLX or torch report it, or as usual.
+
+    A library is asked in a process of its own, because none is imported here.
+    """
+    wired = first_count(_pairs(host.run("sysctl", _WIRED_LIMIT)).get(_WIRED_LIMIT))
+    if wired:
+        return MemoryLimit(_WIRED_LIMIT, wired * 2**20, changed=True)
+    for library, question in _WORKING_SETS.items():
+        if reported := first_count(host.run(sys.executable, "-I", "-c", question)):
+            return MemoryLimit(f"Metal's working set, as {library} reports it", reported)
+    return metal_default(memory)
 
 
 def _pairs(text: str | None) -> dict[str, str]:
@@ -235,7 +186,11 @@ def _probe_linux(host: Host) -> tuple[Machine, str]:
     kernel = (host.read("/proc/sys/kernel/osrelease") or "").strip()
     named = release.get("PRETTY_NAME", "").strip("\"'") or host.system
     memory = 1024 * first_count(_pairs(host.read("/proc/meminfo")).get("MemTotal"))
-    gpus = nvidia_gpus(host)
+    gpus, groups = nvidia_gpus(host), _cgroup_limits(host)
+    limits = [MemoryLimit("the limit of this container or cgroup", least) for least in groups]
+    free = [gpu.free_bytes for gpu in gpus if gpu.memory_bytes and gpu.free_bytes is not None]
+    if free:
+        limits.append(MemoryLimit("free on the NVIDIA GPU", sum(free)))
     machine = Machine(
         system=host.system,
         os_version=f"{named}, kernel {kernel}" if kernel else named,
@@ -244,8 +199,9 @@ def _probe_linux(host: Host) -> tuple[Machine, str]:
         architecture=host.architecture,
         cpu_cores=host.cpu_cores,
         gpu_cores=0,
-        memory_bytes=min([memory, *_cgroup_limits(host)]) if memory else 0,
+        memory_bytes=min([memory, *groups]) if memory else 0,
         accelerators=tuple(Accelerator("cuda", gpu.name, gpu.memory_bytes) for gpu in gpus),
+        limits=tuple(limit for limit in limits if limit.bytes < memory),
     )
     return machine, host.read("/etc/machine-id") or ""
 

@@ -13,7 +13,8 @@ from typing import Literal
 from qualification.core.declarations import Deployment, MemoryBudget, Tier
 from qualification.core.errors import DeclarationError
 from qualification.core.format import bytes_text
-from qualification.core.results import Machine
+from qualification.core.memory_limits import metal_default
+from qualification.core.results import Machine, MemoryLimit
 from qualification.models import layouts
 from qualification.models.footprint import DEFAULT_IMAGE_SIZE, Footprint, footprint, together
 from qualification.models.registry import Registry
@@ -30,13 +31,14 @@ class Allowance:
     """Memory that models may take on one machine, or on a tier's machines of one size.
 
     ``limit_bytes`` is the most, every application closed; up to ``budget_bytes`` applications keep
-    their share.
+    their share. ``limited_by`` names the machine's own limit where that is the least.
     """
 
     name: str
     memory_bytes: float
     limit_bytes: float
     budget_bytes: float
+    limited_by: str = ""
 
     def answer(self, need: float) -> Answer:
         """``tight``: it fits, but only if applications give up some of their share."""
@@ -57,7 +59,8 @@ class Allowance:
             terms = " + ".join(f"{f.deployment} {bytes_text(f.total_bytes)}" for f in footprints)
             total = f"{bytes_text(need)} = {terms}"
         text = f"predicted {total}; a model may take {bytes_text(self.limit_bytes)} of"
-        text += f" {bytes_text(self.memory_bytes)}: "
+        because = f" ({self.limited_by})" if self.limited_by else ""
+        text += f" {bytes_text(self.memory_bytes)}{because}: "
         headroom, answer = self.headroom_bytes(need), self.answer(need)
         if answer == "does not fit":
             return f"{text}{bytes_text(-headroom)} too much"
@@ -68,13 +71,27 @@ class Allowance:
         return text
 
 
-def allowance(name: str, tier: Tier | None, memory_bytes: float) -> Allowance:
-    """The allowance on a machine of ``memory_bytes`` under a tier's budget, or the default one."""
+def allowance(
+    name: str, tier: Tier | None, memory_bytes: float, limits: Sequence[MemoryLimit] = ()
+) -> Allowance:
+    """The allowance on a machine of ``memory_bytes`` under a tier's budget, or the default one.
+
+    ``limits`` are the machine's own; the least of all is the limit.
+    """
     budget = _budget(tier)
     available = memory_bytes - budget.system - budget.server
     limit = min(available, critical_bytes(tier, memory_bytes))
-    budgeted = min(available - budget.applications, budget.warning_share * memory_bytes)
-    return Allowance(name, memory_bytes, max(0.0, limit), max(0.0, budgeted))
+    least = min(limits, key=lambda rule: rule.bytes, default=None)
+    limited_by = ""
+    if least is not None and least.bytes < limit:
+        limit, limited_by = float(least.bytes), least.name
+    budgeted = min(available - budget.applications, budget.warning_share * memory_bytes, limit)
+    return Allowance(name, memory_bytes, max(0.0, limit), max(0.0, budgeted), limited_by)
+
+
+def machine_allowance(machine: Machine, tier: Tier | None) -> Allowance:
+    """The allowance on this machine, under its tier's budget and its own limits."""
+    return allowance("this machine", tier, machine.memory_bytes, machine.limits)
 
 
 def tier_allowances(tier: Tier) -> tuple[Allowance, ...]:
@@ -86,9 +103,13 @@ def tier_allowances(tier: Tier) -> tuple[Allowance, ...]:
     if tier.memory_min <= 0 or smallest > largest:
         return ()
     return tuple(
-        allowance(f"{tier.name} {size / 2**30:.0f} GiB", tier, size)
+        allowance(f"{tier.name} {size / 2**30:.0f} GiB", tier, size, _usual_limits(tier, size))
         for size in dict.fromkeys((smallest, largest))
     )
+
+
+def _usual_limits(tier: Tier, memory_bytes: float) -> tuple[MemoryLimit, ...]:
+    return (metal_default(memory_bytes),) if tier.accelerator == "metal" else ()
 
 
 def predict(
@@ -118,7 +139,7 @@ def does_not_fit(predicted: Footprint, machine: Machine, tier: Tier | None) -> s
     """
     if machine.memory_bytes <= 0:
         return ""
-    allowed = allowance("this machine", tier, machine.memory_bytes)
+    allowed = machine_allowance(machine, tier)
     fits = allowed.answer(predicted.total_bytes) != "does not fit"
     return "" if fits else allowed.sentence([predicted])
 

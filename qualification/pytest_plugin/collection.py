@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,12 +141,8 @@ class Collection:
             return
         selected = marker_expression_names(self._config.option.markexpr)
         if "here" in selected and not self._state.machine.tier:
-            raise pytest.UsageError(
-                "no tier matches this machine, so nothing is declared for it: this is "
-                f"{self._explain_machine()}; to run a tier's models all the same, name it and add "
-                "--any-machine: results are filed under this machine"
-            )
-        foreign: set[str] = set()
+            raise pytest.UsageError(f"-m here selects nothing: this is {self._explain_machine()}")
+        foreign = {name for name in self._derived_names if name != self._state.machine.tier}
         for item in session.items:
             if CASE in item.stash:
                 tiers = selected.intersection(item.stash[CASE][0].source.tiers)
@@ -183,8 +180,9 @@ class Collection:
         from qualification.models.known_bugs import must_fail
         from qualification.pytest_plugin.expected_failures import xfail_reason
 
-        if self._here and self._here in deployment.source.tiers:
+        if self._own_tier and self._is_meant(deployment):
             item.add_marker(pytest.mark.here)
+            item.add_marker(getattr(pytest.mark, self._own_tier))
         test, suite = test_name(item, deployment), suite_of(item)
         bugs = self._known_bugs(deployment, test)
         item.stash[CASE] = (deployment, bugs)
@@ -224,25 +222,63 @@ class Collection:
         return self._state.machine.tier if depends else ""
 
     @cached_property
-    def _here(self) -> str:
-        """This machine's tier; it is not probed unless ``-m`` selects ``here``."""
-        is_selected = "here" in marker_expression_names(self._config.option.markexpr)
-        return self._state.machine.tier if is_selected else ""
+    def _derived_names(self) -> frozenset[str]:
+        """The names in ``-m`` that only a derived tier can have, of this machine or another one."""
+        from qualification.machine.tiers import is_derived_name
+
+        names = marker_expression_names(self._config.option.markexpr)
+        markers = {re.split(r"[:(]", line)[0].strip() for line in self._config.getini("markers")}
+        return frozenset(name for name in names - markers if is_derived_name(name))
+
+    @cached_property
+    def _own_tier(self) -> str:
+        """This machine's tier; not probed unless ``-m`` selects ``here`` or a derived tier."""
+        names = marker_expression_names(self._config.option.markexpr)
+        return self._state.machine.tier if "here" in names or self._derived_names else ""
+
+    def _is_meant(self, deployment: Deployment) -> bool:
+        """Whether a deployment of real weights is meant for this machine."""
+        is_real = deployment.source.weights != "canary"
+        return is_real and self._state.suitability(deployment).meant
 
     def _explain_machine(self) -> str:
-        from qualification.machine.probe import explain_no_match
+        from qualification.machine.tiers import explain_tier
 
-        return explain_no_match(self._state.machine, self._state.registry.tiers)
+        return explain_tier(self._state.machine, self._state.registry.tiers)
+
+    @pytest.hookimpl
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Where ``-m`` selects this machine's tier: what is meant for it and what not, and why."""
+        if not self._own_tier or self._state.tier is None:
+            return []
+        suited = [
+            self._state.suitability(deployment)
+            for deployment in self._state.registry.deployments()
+            if deployment.source.weights != "canary"
+        ]
+        tier, meant = self._state.tier, sum(answer.meant for answer in suited)
+        lines = [
+            f"tier {tier.name} ({tier.title}): {meant} of {len(suited)} models are meant for it"
+        ]
+        if not tier.vision:
+            lines.append(f"{tier.name} is text-only by its policy: no model that sees is run")
+        for answer in sorted(suited, key=lambda answer: not answer.meant):
+            word = "" if answer.meant else "not meant, "
+            lines.append(f"  {answer.deployment}: {word}{answer.why}")
+        return lines
 
     def _deselect_other_tiers(self, items: list[pytest.Item]) -> None:
-        """Deselect real models of other machines, unless ``-m`` names one of their tiers."""
+        """Deselect models that are not meant for this machine, unless ``-m`` names their tier."""
         if self._config.option.collectonly or self._config.option.any_machine:
             return
         selected = marker_expression_names(self._config.option.markexpr)
         deselected = []
         for item in items:
-            tiers = item.stash[CASE][0].source.tiers if CASE in item.stash else ()
-            if tiers and not selected.intersection(tiers) and self._state.machine.tier not in tiers:
+            deployment = item.stash[CASE][0] if CASE in item.stash else None
+            tiers = deployment.source.tiers if deployment else ()
+            if not tiers or selected.intersection(tiers) or self._state.machine.tier in tiers:
+                continue  # one that is declared for this tier and does not fit has a verdict
+            if deployment and not self._is_meant(deployment):
                 deselected.append(item)
         if deselected:
             self._config.hook.pytest_deselected(items=deselected)

@@ -129,16 +129,18 @@ def _state(config: pytest.Config) -> RunState:
 
 
 def _selectors(config: pytest.Config) -> set[str]:
-    """The names in ``-m`` that select deployments by their weights or by a tier that ships."""
+    """The names in ``-m`` that select deployments: by weights, or a tier, shipped or derived."""
     names = marker_expression_names(config.option.markexpr) - _own_markers(config)
     selectors = names & {*SOURCES, "here", "first_verdict"}
     if names - selectors:
         import tomllib
 
         from qualification.core.paths import DECLARATIONS
+        from qualification.machine.tiers import is_derived_name
 
         tiers = tomllib.loads((DECLARATIONS / "tiers.toml").read_text(encoding="utf-8"))
         selectors |= names & {tier["name"] for tier in tiers["tiers"]}
+        selectors |= set(filter(is_derived_name, names))
     return selectors
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qualification.core.project import Project
     from qualification.core.results import Machine
     from qualification.models.registry import Registry
+    from qualification.models.suitability import Suitability
     from qualification.pytest_plugin.collection import Collection
     from qualification.session.session import QualificationSession
     from qualification.upgrade.environments.cache import Built
@@ -27,6 +28,7 @@ class RunState:
         self.session: QualificationSession | None = None
         self.parts: list[str] = []  # the packed runs of pytest-xdist's processes
         self._collection: Collection | None = None
+        self._suited: dict[str, Suitability] = {}
 
     def activate(self) -> Collection:
         """Read the declarations, and register what only a qualification needs; once.
@@ -114,8 +116,19 @@ class RunState:
 
     @cached_property
     def tier(self) -> Tier | None:
-        """The tier that this machine matches."""
-        return self.registry.tier(self.machine.tier) if self.machine.tier else None
+        """The tier of this machine, declared or derived."""
+        from qualification.machine.tiers import tier_of
+
+        return tier_of(self.machine, self.registry.tiers)
+
+    def suitability(self, deployment: Deployment) -> Suitability:
+        """Whether a deployment is meant for this machine."""
+        from qualification.models.suitability import suitability
+
+        if deployment.identifier not in self._suited:
+            suited = suitability(deployment, self.machine, self.tier, self.registry)
+            self._suited[deployment.identifier] = suited
+        return self._suited[deployment.identifier]
 
     @cached_property
     def versions(self) -> dict[str, str]:

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 
 from qualification.core.errors import SelectionError
 from qualification.core.results import Machine
+from qualification.machine.tiers import tier_of
 from qualification.models.footprint import Footprint, Term
-from qualification.models.memory_fit import Allowance, Answer, allowance, predict, tier_allowances
+from qualification.models.memory_fit import (
+    Allowance,
+    Answer,
+    machine_allowance,
+    predict,
+    tier_allowances,
+)
 from qualification.models.projection import Projection, project
 from qualification.models.registry import Registry
 from qualification.results.rows import Row
@@ -27,8 +34,8 @@ def machine_allowances(registry: Registry, machine: Machine) -> tuple[Allowance,
     """This machine, and the smallest and largest one of each tier that is meant for images."""
     allowances = []
     if machine.memory_bytes > 0:
-        tier = next((tier for tier in registry.tiers if tier.name == machine.tier), None)
-        allowances.append(allowance("this machine", tier, machine.memory_bytes))
+        tier = tier_of(machine, registry.tiers)
+        allowances.append(machine_allowance(machine, tier))
     for tier in registry.tiers:
         if tier.vision:
             allowances += tier_allowances(tier)

@@ -24,8 +24,10 @@ from qualification.core.format import (
 )
 from qualification.core.results import Results
 from qualification.judging.stats.estimators import median
+from qualification.machine.tiers import tier_of
 from qualification.models.known_bugs import how_to_end, in_range
 from qualification.models.registry import Registry
+from qualification.models.suitability import suitability
 from qualification.results.capability_table import matrices
 from qualification.results.conformance_table import conformance
 from qualification.results.fit_tables import fits, machine_allowances, projections
@@ -70,6 +72,7 @@ def _context(results: Results, registry: Registry) -> dict[str, Any]:
     """The values that the templates show, by their name there."""
     table = rows(results, registry)
     machine = results.session.machine
+    tier = tier_of(machine, registry.tiers)
     measured = {row.identifier for row in table}
     allowances = machine_allowances(registry, machine)
     single, combined = fits(registry, allowances)
@@ -77,12 +80,14 @@ def _context(results: Results, registry: Registry) -> dict[str, Any]:
         "results": results,
         "session": results.session,
         "machine": machine,
-        "tier": next((tier for tier in registry.tiers if tier.name == machine.tier), None),
+        "tier": tier,
         "rows": table,
         "untested": [
             deployment
             for deployment in registry.deployments()
-            if machine.tier in deployment.source.tiers and deployment.identifier not in measured
+            if deployment.source.weights == "hub"
+            and deployment.identifier not in measured
+            and suitability(deployment, machine, tier, registry).meant
         ],
         "allowances": allowances,
         "fits": single,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qualification.core.results import Check, Condition, Machine, Verdict
 from qualification.core.text import disarm
-from qualification.machine.probe import describe
+from qualification.machine.names import describe
 from qualification.session.session import NOT_LOADED
 
 if TYPE_CHECKING:

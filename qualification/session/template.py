@@ -1,7 +1,8 @@
 """Workers forked from a process that has imported the libraries: no import is repeated.
 
-The worker's side is ``backends/template.py``. Only canaries of a run whose figures do not count
-(``-n``) are loaded in this way, on Linux without an accelerator; see docs/measuring.md.
+The worker's side is ``backends/template.py``. Only canaries whose figures do not count (a run under
+``-n``, the behaviour that a gate observes) are loaded in this way, on Linux without an accelerator;
+see docs/measuring.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,8 @@ from qualification.session.child_environment import child_environment
 MAIN = PACKAGE / "backends/worker_main.py"
 _START_DEADLINE_S = 600.0
 _MESSAGE_BYTES = 1 << 18
+_TURN_S = 0.05
+"""A thread that waits for the end of its process leaves the socket to another one so often."""
 
 
 def can_fork(machine: Machine) -> bool:
@@ -34,12 +38,16 @@ def can_fork(machine: Machine) -> bool:
 
 
 class Template:
-    """One process with a backend's libraries imported, under one interpreter and environment."""
+    """One process with a backend's libraries imported, under one interpreter and environment.
+
+    Several threads may fork from it.
+    """
 
     def __init__(self, python: str, backend: str, environment: Mapping[str, str]) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="qualify-template-"))
         self._log = self.scratch / "template.log"
         self._ended: dict[int, int] = {}
+        self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -76,12 +84,13 @@ class Template:
         }
         try:
             files = [channel.fileno(), log.fileno()]
-            self._control.settimeout(_START_DEADLINE_S)
-            socket.send_fds(self._control, [json.dumps(request).encode()], files)
-            while (answer := self._answer(_START_DEADLINE_S)) is not None:
-                if "status" not in answer:
-                    self._ended.pop(answer["pid"], None)  # of an earlier process
-                    return ForkedProcess(self, answer["pid"])
+            with self._lock:
+                self._control.settimeout(_START_DEADLINE_S)
+                socket.send_fds(self._control, [json.dumps(request).encode()], files)
+                while (answer := self._answer(_START_DEADLINE_S)) is not None:
+                    if "status" not in answer:
+                        self._ended.pop(answer["pid"], None)  # of an earlier process
+                        return ForkedProcess(self, answer["pid"])
         except OSError:
             pass
         self.close()
@@ -94,11 +103,14 @@ class Template:
         """
         end = None if timeout is None else time.monotonic() + timeout
         while pid not in self._ended:
-            remaining_s = None if end is None else max(0.0, end - time.monotonic())
+            remaining_s = _TURN_S if end is None else max(0.0, end - time.monotonic())
             try:
-                answer = self._answer(remaining_s)
+                with self._lock:
+                    answer = self._answer(min(remaining_s, _TURN_S))
             except TimeoutError:
-                return None
+                if end is not None and time.monotonic() >= end:
+                    return None
+                continue
             if answer is None:  # the template is gone, and its processes go with it
                 _kill(pid)
                 return int(signal.SIGKILL)
@@ -159,14 +171,16 @@ class Templates:
 
     def __init__(self) -> None:
         self._templates: dict[tuple[str, str, tuple[tuple[str, str], ...]], Template] = {}
+        self._lock = threading.Lock()
 
     def of(self, python: str, backend: str, environment: Mapping[str, str]) -> Template:
         """The template of a backend; a new one where it has ended."""
         key = (python, backend, tuple(sorted(environment.items())))
-        template = self._templates.get(key)
-        if template is None or not template.alive:
-            template = self._templates[key] = Template(python, backend, environment)
-        return template
+        with self._lock:
+            template = self._templates.get(key)
+            if template is None or not template.alive:
+                template = self._templates[key] = Template(python, backend, environment)
+            return template
 
     def close(self) -> None:
         """End all of them."""

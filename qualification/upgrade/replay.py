@@ -25,6 +25,7 @@ from qualification.core.errors import EnvironmentFailed, SelectionError
 from qualification.core.paths import DECLARATIONS
 from qualification.core.results import Machine
 from qualification.machine.probe import probe
+from qualification.machine.tiers import tier_of
 from qualification.models.known_bugs import remedy
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
@@ -250,7 +251,7 @@ def _through_the_gate(
     deployments = [registry.deployment(name) for name in regression.deployments]
     request = GateRequest(metrics="none", seed=regression.row)
     plan = make_plan(sides, deployments, machine, request)
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = tier_of(machine, registry.tiers)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="qualify-replay-") as scratch:
         folder = Path(scratch) / "gate"

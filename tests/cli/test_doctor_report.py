@@ -44,7 +44,10 @@ def test_the_report_is_plain_json_with_units_in_bytes() -> None:
     air = report("air_m4_32gb")
     assert json.loads(json.dumps(air, allow_nan=False)) == json.loads(json.dumps(air))
     assert air["machine"]["memory_bytes"] == 34359738368  # type: ignore[index]
-    assert air["tier"] == {"name": "air_m4", "title": "MacBook Air M4", "explanation": ""}
+    assert air["tier"]["name"] == "air_m4"  # type: ignore[index]
+    assert air["tier"]["title"] == "MacBook Air M4"  # type: ignore[index]
+    assert air["tier"]["derived"] is False  # type: ignore[index]
+    assert air["allowance"]["limit_bytes"] > 0  # type: ignore[index]
     assert air["fit"] is True
 
 
@@ -66,10 +69,18 @@ def test_a_person_reads_machine_tier_backends_and_state() -> None:
     assert len(text.splitlines()) < 50
 
 
-def test_a_machine_without_a_tier_is_told_why() -> None:
-    """In the same place where the tier would be."""
-    assert "belongs to no tier" in " ".join(rendered("mini_m4_16gb").split())
-    assert report("mini_m4_16gb")["tier"]["name"] == ""  # type: ignore[index]
+def test_a_derived_tier_is_explained() -> None:
+    """In the same place, with the nearest declared one."""
+    text = " ".join(rendered("mini_m4_16gb").split())
+    assert "mac_mini_m4_16gb: Mac mini, Apple M4" in text
+    assert "the nearest declared one, air_m4, is for" in text
+    assert report("mini_m4_16gb")["tier"]["derived"] is True  # type: ignore[index]
+
+
+def test_the_limit_of_a_model_is_named() -> None:
+    """Metal's usual one here; the least of all that the machine has."""
+    text = " ".join(rendered("air_m4_32gb").split())
+    assert "for a model 22.9 GB (Metal's usual working set)" in text
 
 
 def test_an_unfit_machine_is_told_what_makes_it_unfit() -> None:

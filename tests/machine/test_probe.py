@@ -16,14 +16,9 @@ from qualification.core.libraries import LIBRARIES, library_versions
 from qualification.core.protocol import to_json
 from qualification.core.results import Accelerator, Machine
 from qualification.machine.host import LocalHost
-from qualification.machine.probe import (
-    bandwidth_of,
-    describe,
-    environment,
-    explain_no_match,
-    match_tier,
-    probe,
-)
+from qualification.machine.names import describe
+from qualification.machine.probe import bandwidth_of, environment, probe
+from qualification.machine.tiers import explain_tier, match_tier
 from qualification.models.loading import load_registry
 from tests.support.recorded_host import RecordedHost
 
@@ -58,6 +53,8 @@ TIERS = (
 )
 STRICT = TIERS[1:]
 
+DERIVED = "macbook_pro_m3_max_36gb"
+
 RECORDED = (
     "air_m4_32gb",
     "mini_m4_16gb",
@@ -75,7 +72,7 @@ RECORDED = (
         ("air_m4_32gb", "Apple M4", "MacBook Air", 10, 10, 32, 120e9, "air_m4"),
         ("mini_m4_16gb", "Apple M4", "Mac mini", 10, 10, 16, 120e9, "mini_m4"),
         ("studio_m4_max_128gb", "Apple M4 Max", "Mac Studio", 16, 40, 128, 546e9, "studio"),
-        ("pro_m3_max_30_cores_36gb", "Apple M3 Max", "MacBook Pro", 14, 30, 36, 300e9, ""),
+        ("pro_m3_max_30_cores_36gb", "Apple M3 Max", "MacBook Pro", 14, 30, 36, 300e9, DERIVED),
     ],
 )
 def test_a_recorded_mac_is_told_with_its_tier_and_bandwidth(
@@ -88,7 +85,7 @@ def test_a_recorded_mac_is_told_with_its_tier_and_bandwidth(
     bandwidth: float,
     matched: str,
 ) -> None:
-    """Chip, product, cores and memory as recorded; bandwidth by GPU cores; the tier or ''."""
+    """Chip, product, cores and memory as recorded; bandwidth by GPU cores; the tier."""
     machine = probe(CHIPS, STRICT, RecordedHost(name))
     assert (machine.chip, machine.product) == (chip, product)
     assert (machine.cpu_cores, machine.gpu_cores) == (cores, gpu_cores)
@@ -220,30 +217,32 @@ def test_the_most_specific_tier_wins_whatever_the_order() -> None:
 
 
 @pytest.mark.parametrize("gib", [16, 24])
-def test_an_air_m4_with_less_memory_is_no_air_m4_and_is_told_why(gib: int) -> None:
-    """No tier, and one phrase that names the machine, the nearest tier and the difference."""
+def test_an_air_m4_with_less_memory_has_a_derived_tier_and_is_told_why(gib: int) -> None:
+    """One phrase that names the machine, its tier, the nearest declared one and the difference."""
     machine = bare(memory_bytes=gib * 2**30, tier="")
     assert match_tier(machine, STRICT) == ""
-    assert explain_no_match(machine, STRICT) == (
-        f"MacBook Air, Apple M4 with 10 GPU cores, {gib} GiB, which belongs to no tier"
-        " (the nearest, air_m4, is for 32 GiB of memory)"
+    assert explain_tier(machine, STRICT) == (
+        f"MacBook Air, Apple M4 with 10 GPU cores, {gib} GiB, which belongs to "
+        f"macbook_air_m4_{gib}gb (derived; the nearest declared one, air_m4, is for 32 GiB of "
+        "memory)"
     )
 
 
 def test_a_machine_that_matches_is_explained_with_its_tier() -> None:
     """The plugin says it to who asks for another machine's tier."""
-    assert explain_no_match(bare(), STRICT).endswith("32 GiB, which belongs to air_m4")
+    assert explain_tier(bare(), STRICT).endswith("32 GiB, which belongs to air_m4")
 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_explanation_is_one_phrase_for_every_machine(name: str) -> None:
-    """Also where no tier is declared at all."""
+    """Also where no tier is declared at all, or the memory is not known."""
     machine = probe(CHIPS, (), RecordedHost(name))
     for tiers in ((), STRICT[:1], STRICT[-1:]):
-        phrase = explain_no_match(machine, tiers)
+        phrase = explain_tier(machine, tiers)
         assert phrase.startswith(describe(machine))
-        assert "tier" in phrase or "belongs to" in phrase
+        assert "which belongs to" in phrase
         assert "\n" not in phrase
+    assert "has no tier" in explain_tier(replace(machine, memory_bytes=0), ())
 
 
 def test_a_machine_with_a_gpu_is_not_in_the_tier_without_one() -> None:
@@ -264,7 +263,7 @@ def test_memory_is_held_to_the_declared_span(gib: int, name: str) -> None:
         ("air_m4_32gb", "air_m4"),
         ("mini_m4_16gb", "mini_m4"),
         ("studio_m4_max_128gb", "studio"),
-        ("pro_m3_max_30_cores_36gb", ""),
+        ("pro_m3_max_30_cores_36gb", DERIVED),
         ("linux_2_cores_24gb", "linux_cpu"),
         ("linux_cuda_busy", "cuda"),
     ],
@@ -332,3 +331,47 @@ def test_processor_time_only_grows() -> None:
     assert after.total >= before.total
     tick = 0.011  # sums of hundredths of a second, and idle time may be counted late
     assert after.busy + after.stolen >= before.busy + before.stolen - tick
+
+
+# ------------------------------------------------------------------- limits
+
+
+def test_what_metal_wires_is_the_users_setting_then_a_librarys_report_then_the_usual() -> None:
+    """By sysctl, by MLX in a process of its own, else 2/3 of 32 GiB; a setting is part of the id."""
+    host = RecordedHost("air_m4_32gb")
+    (usual,) = probe((), (), host).limits
+    assert (usual.name, usual.bytes) == ("Metal's usual working set", 32 * 2**30 * 2 // 3)
+    question = next(line for line in host.asked if "max_recommended_working_set_size" in line)
+    host.commands[question.removeprefix("$ ")] = "24051816858\n"
+    (reported,) = probe((), (), host).limits
+    assert (reported.name, reported.bytes) == (
+        "Metal's working set, as MLX reports it",
+        24051816858,
+    )
+    default = probe((), (), host)
+    host.commands["sysctl iogpu.wired_limit_mb"] = "iogpu.wired_limit_mb: 28000\n"
+    changed = probe((), (), host)
+    (limit,) = changed.limits
+    assert (limit.name, limit.bytes) == ("iogpu.wired_limit_mb", 28000 * 2**20)
+    assert changed.identifier != default.identifier
+    host.commands["sysctl iogpu.wired_limit_mb"] = "iogpu.wired_limit_mb: 0\n"
+    assert probe((), (), host).identifier == default.identifier
+
+
+@pytest.mark.parametrize("text", ["", "sysctl: unknown oid\n", "iogpu.wired_limit_mb: -\n", "\0"])
+def test_a_limit_that_cannot_be_read_is_the_usual_one(text: str) -> None:
+    """Whatever a release of macOS prints."""
+    host = RecordedHost("air_m4_32gb")
+    host.commands["sysctl iogpu.wired_limit_mb"] = text
+    (limit,) = probe((), (), host).limits
+    assert limit.name == "Metal's usual working set"
+
+
+def test_a_container_and_what_is_free_on_the_gpu_are_limits() -> None:
+    """Both H200 have 185,771 MiB free together; the group allows 128 GiB."""
+    machine = probe(CHIPS, TIERS, RecordedHost("linux_cuda_busy"))
+    names = {limit.name: limit.bytes for limit in machine.limits}
+    assert names == {
+        "the limit of this container or cgroup": 128 * 2**30,
+        "free on the NVIDIA GPU": 185771 * 2**20,
+    }

@@ -104,12 +104,39 @@ def test_other_tiers_models_are_left_out_unless_asked_for(toy_project):
     toy_project.run("--any-machine", tiers=["air_m4"]).assert_outcomes(passed=2)
 
 
-def test_a_machine_of_no_tier_is_told_so(toy_project):
-    """-m here without a matching tier is one sentence, not an empty run."""
+def test_a_machine_of_no_declared_tier_has_a_derived_one(toy_project):
+    """-m here and -m NAME run what is meant for it by size; the sum is printed with each model."""
     tiers = TIERS.replace("100000 GB", "0.1 GB")
     result = toy_project.run("-m", "here", tiers_toml=tiers)
+    result.assert_outcomes(passed=2)
+    ((record,),) = toy_project.query("select record from sessions")
+    name = json.loads(record)["machine"]["tier"]
+    assert re.fullmatch(r"\w+_[0-9]+gb", name)
+    result.stdout.fnmatch_lines(
+        [f"tier {name} (*): 1 of 1 models are meant for it", "*@fake: predicted * of headroom*"]
+    )
+    toy_project.run("-m", f"{name} and state", tiers_toml=tiers).assert_outcomes(
+        passed=1, deselected=1
+    )
+    toy_project.run(tiers_toml=tiers).assert_outcomes(passed=2)
+
+
+def test_what_is_not_meant_for_this_machine_is_left_out_with_its_sum(toy_project):
+    """-m here, by size and by the policy of the tier."""
+    result = toy_project.run("-m", "here", parameters=10**12)
+    result.assert_outcomes(deselected=2)
+    result.stdout.fnmatch_lines(["*@fake: not meant, predicted * too much*"])
+    blind = TIERS.replace('name = "linux_cpu"', 'name = "linux_cpu"\nvision = false', 1)
+    result = toy_project.run("-m", "here", tiers_toml=blind, tiers=[])
+    result.stdout.fnmatch_lines(["linux_cpu is text-only by its policy: *"])
+
+
+def test_the_derived_tier_of_another_machine_is_refused(toy_project):
+    """As a declared one is; never an empty run."""
+    result = toy_project.run("-m", "macbook_air_m2_24gb")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "no tier matches this machine" in "".join(result.errlines)
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert line.startswith("ERROR: macbook_air_m2_24gb is not this machine: this is ")
 
 
 def test_a_wrong_declaration_is_one_usage_error(toy_project):

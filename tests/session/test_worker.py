@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -82,6 +83,20 @@ def test_a_forked_worker_has_a_group_and_a_log_of_its_own(templates):
         elder.close()
         assert younger.alive
         assert not elder.alive
+
+
+def test_threads_share_a_template(templates):
+    """As a gate's do: while one waits for the end of its process another one starts its own."""
+
+    def ask(number):
+        template = templates.of(sys.executable, "fake", {})
+        with Worker(template=template) as worker:
+            assert worker.is_forked
+            worker.load(fake(default_answer=str(number)), deadline_s=30)
+            return worker.generate(HELLO, deadline_s=30).text
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(12))) == [str(number) for number in range(12)]
 
 
 def test_a_worker_starts_afresh_where_its_template_has_ended():

@@ -20,6 +20,7 @@ from qualification.judging.baselines.storage import (
     read_baseline,
 )
 from qualification.judging.library_versions import engine_of, principal_libraries
+from qualification.machine.tiers import is_derived_name
 
 Kind = Literal["deployment", "tier", "age", "versions", "metric", "unreadable"]
 
@@ -81,7 +82,7 @@ def stale(
     """Why a file no longer serves; empty where it does.
 
     ``engines`` maps each declared deployment to its ``Source.engine``, ``tiers`` are those
-    declared. ``versions`` are those of the libraries in use; a library without one is not compared.
+    declared; a derived one is always there. ``versions`` are those of the libraries in use; a library without one is not compared.
     ``now`` has a time zone.
     """
     baseline = stored.baseline
@@ -93,7 +94,7 @@ def stale(
     reasons = []
     if baseline.deployment not in engines:
         reasons.append(Reason("deployment", "its deployment is no longer declared"))
-    if baseline.tier not in tiers:
+    if baseline.tier not in tiers and not is_derived_name(baseline.tier):
         reasons.append(Reason("tier", "its tier is no longer declared"))
     if not baseline.sessions:
         return (*reasons, Reason("age", "it has no session"))

@@ -14,6 +14,7 @@ from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.protocol import WeightsSource
 from qualification.machine.probe import probe
+from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
 from qualification.session.context import RunContext
 from qualification.upgrade.bisect.judges import behaviour_judge, speed_judge
@@ -97,7 +98,7 @@ def answer(
 
 def _judge(question: BisectQuestion, registry: Registry, good: Built, scratch: Path) -> Judge:
     machine = probe(registry.chips, registry.tiers)
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = tier_of(machine, registry.tiers)
     context = RunContext(machine, tier, scratch)
     if question.check in CHECKS:
         return behaviour_judge(

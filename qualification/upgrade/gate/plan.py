@@ -27,6 +27,7 @@ from qualification.machine.conditions import preconditions
 from qualification.machine.readiness import backends_absent_from
 from qualification.models.memory_fit import does_not_fit, predict
 from qualification.models.registry import Registry
+from qualification.models.suitability import suitability
 from qualification.servers.programs import missing
 from qualification.tasks.agreement import precision
 from qualification.upgrade.environments.cache import Built
@@ -178,8 +179,9 @@ def choose_deployments(
             )
             if source.backend in absent or _has_no_program(source, installed)
         ]
-        if not request.models and source.tiers and machine.tier not in source.tiers:
-            reasons.add(f"{name} is for other tiers; name it with --models")
+        suited = suitability(deployment, machine, tier, registry) if source.tiers else None
+        if not request.models and suited and not suited.meant:
+            reasons.add(f"{name} is not meant for this machine ({suited.why}); name it by --models")
         elif not source.is_its_own_engine:
             reasons.add("a server is gated by its library: gate the backend that does its work")
         elif lacking:

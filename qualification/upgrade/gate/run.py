@@ -22,6 +22,7 @@ import psutil
 
 from qualification.core.declarations import Deployment
 from qualification.session.context import RunContext
+from qualification.session.template import Templates, can_fork
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.gate.compare import to_confirm
 from qualification.upgrade.gate.decide import decide, pairs_of, wanted_pairs
@@ -38,7 +39,7 @@ from qualification.upgrade.gate.records import (
     ProcessSample,
     Side,
 )
-from qualification.upgrade.gate.timed import sample
+from qualification.upgrade.gate.timed import MEMORY, sample
 
 
 class Watcher(Protocol):
@@ -62,8 +63,8 @@ class _NoWatcher:
 class Gate:
     """One gate on its journal; a context manager that closes the journal.
 
-    ``environments`` are baseline and candidate. ``jobs`` canaries are asked at the same time;
-    nothing is ever timed at the same time.
+    ``environments`` are baseline and candidate. ``jobs`` canaries are asked at the same time, and
+    both sides measured if only their memory is; nothing is ever timed at the same time.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Gate:
             side: dataclasses.replace(context, python=str(built.python))
             for side, built in zip(SIDES, environments, strict=True)
         }
-        self._scratch = context.scratch
+        self._scratch, self._machine = context.scratch, context.machine
         # Other weights are too large for two processes at once.
         self._jobs = jobs if recorded.plan.weights == "canary" else 1
         self._watcher: Watcher = _NoWatcher()
@@ -110,7 +111,8 @@ class Gate:
         """Continue until everything is decided or the budget is spent."""
         self._watcher = watcher or self._watcher
         with self.scratch(), _interrupted_by_sigterm():
-            self._observe_all()
+            with contextlib.closing(Templates()) as templates:
+                self._observe_all(templates if can_fork(self._machine) else None)
             for identifier in self.plan.timed:
                 self._time(self._deployments[identifier])
         return decide(self.plan, self._observations, self._pairs, wall_s=self._elapsed_s())
@@ -125,8 +127,12 @@ class Gate:
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _observe_all(self) -> None:
+    def _observe_all(self, templates: Templates | None) -> None:
         """Observe every deployment on both sides, and again where they differ."""
+        contexts = {
+            side: dataclasses.replace(context, templates=templates)
+            for side, context in self._contexts.items()
+        }
         with ThreadPoolExecutor(self._jobs) as pool:
             pending: dict[Future[Behaviour | None], DeploymentRef] = {}
 
@@ -134,7 +140,9 @@ class Gate:
                 ref: DeploymentRef, attempt: int, checks: Collection[str] | None = None
             ) -> None:
                 for side in SIDES:
-                    future = pool.submit(self._observed, ref.identifier, side, attempt, checks)
+                    future = pool.submit(
+                        self._observed, ref.identifier, side, attempt, contexts[side], checks
+                    )
                     pending[future] = ref
 
             for ref in self.plan.deployments:
@@ -168,7 +176,12 @@ class Gate:
         return to_confirm(ref, by_side["a"], by_side["b"], self.plan.warnings)
 
     def _observed(
-        self, identifier: str, side: Side, attempt: int, checks: Collection[str] | None
+        self,
+        identifier: str,
+        side: Side,
+        attempt: int,
+        context: RunContext,
+        checks: Collection[str] | None,
     ) -> Behaviour | None:
         """From the journal, or observed now; None once the gate is stopped."""
         key = (identifier, side, attempt)
@@ -179,13 +192,8 @@ class Gate:
             return None
         again = " again" if attempt else ""
         self._watcher.doing(f"{identifier}: behaviour of the {SIDE_NAMES[side]}{again}")
-        behaviour = observe(
-            self._deployments[identifier],
-            side,
-            attempt,
-            context=self._contexts[side],
-            checks=checks,
-        )
+        deployment = self._deployments[identifier]
+        behaviour = observe(deployment, side, attempt, context=context, checks=checks)
         with self._lock:
             if self._stop.is_set():
                 return None
@@ -211,9 +219,8 @@ class Gate:
             if total <= len(pairs) or self._is_budget_spent():
                 return
             if not is_warm:  # fills each side's caches of files and compiled kernels
-                for side in SIDES:
-                    self._watcher.doing(f"{name}: warm-up of the {SIDE_NAMES[side]}")
-                    self._sample(deployment, side, 0)
+                self._watcher.doing(f"{name}: warm-up of both sides")
+                self._samples(deployment, SIDES, 0)
                 is_warm = True
             self._watcher.doing(f"{name}: pair {len(pairs) + 1} of {total}")
             pair = self.pair(deployment, len(pairs))
@@ -226,8 +233,25 @@ class Gate:
         coin = random.Random(f"{self.plan.seed}:{deployment.identifier}:{number}")  # noqa: S311
         leader: Side = "a" if coin.random() < 0.5 else "b"
         order = SIDES if leader == "a" else SIDES[::-1]
-        samples = {side: self._sample(deployment, side, number) for side in order}
+        samples = self._samples(deployment, order, number)
         return Pair(deployment.identifier, number, leader, samples["a"], samples["b"])
+
+    def _samples(
+        self, deployment: Deployment, order: Sequence[Side], number: int
+    ) -> dict[Side, ProcessSample]:
+        """A sample of each side: one after the other, unless only their memory is measured.
+
+        Two processes at once slow each other down, but neither takes more memory.
+        """
+        if self._jobs == 1 or not set(self.plan.metrics) <= MEMORY:
+            return {side: self._sample(deployment, side, number) for side in order}
+        with ThreadPoolExecutor(len(order)) as pool:
+            try:
+                taken = pool.map(lambda side: self._sample(deployment, side, number), order)
+                return dict(zip(order, taken, strict=True))
+            except BaseException:
+                _end_children()  # the threads wait for them
+                raise
 
     def _sample(self, deployment: Deployment, side: Side, number: int) -> ProcessSample:
         return sample(

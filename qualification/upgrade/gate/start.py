@@ -8,6 +8,7 @@ from pathlib import Path
 from qualification.core.declarations import Deployment
 from qualification.core.errors import GateError
 from qualification.machine.probe import probe
+from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built, ready
@@ -27,7 +28,7 @@ def open_gate(request: GateRequest, registry: Registry, say: Say) -> Gate:
     built.
     """
     machine = probe(registry.chips, registry.tiers)
-    tier = registry.tier(machine.tier) if machine.tier else None
+    tier = tier_of(machine, registry.tiers)
     if request.resume is not None:
         recorded = read(request.resume)
         environments = _built_again(request.resume, recorded, say)

@@ -19,6 +19,9 @@ from qualification.upgrade.gate.side import deployed
 METRICS = tuple(GATE_LIMITS)
 """The metrics of a process; peak_device_bytes only where the driver reports it."""
 
+MEMORY = frozenset({"peak_memory_bytes", "peak_device_bytes"})
+"""Those that other work on the machine does not change."""
+
 PROMPTS, PHASED = 5, 2
 """Prompts of a process, and requests whose phases are timed for the prefill speed."""
 
@@ -76,7 +79,7 @@ def _measured(
         if "prefill_tps" in metrics:
             phased = [ask(1 + number, count=2, phases=True) for number in range(PHASED)]
             raw["prefill_tps"] = _finite(phased, lambda generation: generation.prefill_tps)
-    elif {"peak_memory_bytes", "peak_device_bytes"} & set(metrics):
+    elif MEMORY & set(metrics):
         prompt, images = _prompts(loaded.deployment, seed)[0]
         loaded.generate(prompt, *images, max_tokens=8, fixed_length=True)
     report = loaded.memory()
