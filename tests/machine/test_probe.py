@@ -337,7 +337,7 @@ def test_processor_time_only_grows() -> None:
 
 
 def test_what_metal_wires_is_the_users_setting_then_a_librarys_report_then_the_usual() -> None:
-    """By sysctl, by MLX in a process of its own, else 2/3 of 32 GiB; a setting is part of the id."""
+    """By sysctl, by MLX in its own process, else 2/3 of 32 GiB; a setting is part of the id."""
     host = RecordedHost("air_m4_32gb")
     (usual,) = probe((), (), host).limits
     assert (usual.name, usual.bytes) == ("Metal's usual working set", 32 * 2**30 * 2 // 3)

@@ -82,8 +82,8 @@ def stale(
     """Why a file no longer serves; empty where it does.
 
     ``engines`` maps each declared deployment to its ``Source.engine``, ``tiers`` are those
-    declared; a derived one is always there. ``versions`` are those of the libraries in use; a library without one is not compared.
-    ``now`` has a time zone.
+    declared; a derived one is always there. ``versions`` are those of the libraries in use; a
+    library without one is not compared. ``now`` has a time zone.
     """
     baseline = stored.baseline
     if baseline is None:

@@ -247,8 +247,8 @@ class Gate:
             return {side: self._sample(deployment, side, number) for side in order}
         with ThreadPoolExecutor(len(order)) as pool:
             try:
-                taken = pool.map(lambda side: self._sample(deployment, side, number), order)
-                return dict(zip(order, taken, strict=True))
+                samples = pool.map(lambda side: self._sample(deployment, side, number), order)
+                return dict(zip(order, samples, strict=True))
             except BaseException:
                 _end_children()  # the threads wait for them
                 raise

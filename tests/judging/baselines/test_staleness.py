@@ -51,6 +51,12 @@ def test_a_baseline_is_stale_for_reasons_that_are_told_apart(
     assert reasons(tmp_path, **changes) == kinds
 
 
+def test_a_derived_tier_is_never_undeclared(tmp_path: Path) -> None:
+    """Its machine is what declares it."""
+    accept(tmp_path, session("s", tier="macbook_air_m2_24gb"), figures())
+    assert reasons(tmp_path) == []
+
+
 def test_one_session_with_the_versions_in_use_is_enough(tmp_path: Path) -> None:
     """All in one session, not each in another."""
     accept(tmp_path, session("old"), figures())
