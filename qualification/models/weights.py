@@ -21,6 +21,7 @@ from qualification.core.errors import QualificationError, WeightsError, WeightsU
 from qualification.core.paths import how_to_restore, hub_cache
 from qualification.core.protocol import LoadRequest
 from qualification.models.decoding import decode_bytes
+from qualification.models.named_code import refuse_code
 from qualification.models.tensor_headers import TensorInfo, read_file, read_folder
 
 
@@ -67,10 +68,23 @@ def check_files(request: LoadRequest) -> None:
     elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
         return
     elif any(folder.glob("*.safetensors")):
+        _check_configurations(folder, request.remote_code)
         read_folder(folder)
-        _check_json(folder / "config.json")
     else:
         raise _absent(request, folder, "holds no .safetensors file")
+
+
+def check_fetched(source: Source) -> None:
+    """Raise WeightsError where the hub's files in the local cache name code that may not run."""
+    folder = cached_folder(source)
+    if folder is not None and not source.model_file:
+        _check_configurations(folder, source.remote_code)
+
+
+def _check_configurations(folder: Path, remote_code: bool) -> None:
+    _check_json(folder / "config.json")
+    if not remote_code:
+        refuse_code(folder)
 
 
 def _absent(request: LoadRequest, place: Path, problem: str) -> QualificationError:

@@ -4,8 +4,10 @@
 A worker declares torchvision's missing operators before it imports a library
 (``backends/shims/torchvision.py``). A server is another process and needs the same. In it
 transformers lets torchvision decode images, whose decoder is missing too; Pillow replaces it.
-llama.cpp's broken AMX tiles are avoided as in a worker (``backends/shims/amx_tiles.py``). Each of
-these is printed; where none is needed, this behaves as ``-m`` does.
+A model's own code is kept from running unless the command line allows it, because mlx-vlm asks
+transformers to run it in some places (``backends/shims/remote_code.py``).
+llama.cpp's broken AMX tiles are avoided as in a worker (``backends/shims/amx_tiles.py``). What
+is mended is printed; where nothing is, this behaves as ``-m`` does.
 """
 
 from __future__ import annotations
@@ -30,12 +32,20 @@ def main() -> None:
     if sys.argv[0].startswith("llama_cpp."):
         for note in _shim("amx_tiles").avoid_if_broken():
             print(note, file=sys.stderr, flush=True)
-    elif _shim("torchvision").install_if_needed():
+    else:
+        _mend_transformers()
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _mend_transformers() -> None:
+    """Declare torchvision's operators if they are missing; keep a model's own code from running."""
+    if _shim("torchvision").install_if_needed():
         print(DECLARED, file=sys.stderr, flush=True)
         if sys.argv[0].startswith("transformers."):
             importlib.import_module("torchvision.io").decode_image = _decode_image  # type: ignore[attr-defined]
             print(DECODED, file=sys.stderr, flush=True)
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    if "--trust-remote-code" not in sys.argv:
+        _shim("remote_code").forbid()
 
 
 def _shim(name: str) -> Any:

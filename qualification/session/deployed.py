@@ -26,7 +26,7 @@ from qualification.core.protocol import (
     Part,
 )
 from qualification.core.results import Trial
-from qualification.models.weights import decode_bytes_here
+from qualification.models.weights import check_fetched, decode_bytes_here
 from qualification.session.context import RunContext
 from qualification.session.journal import Journal
 from qualification.session.loading import start_worker
@@ -254,6 +254,7 @@ class Deployed:
         try:
             if not request.path and request.repository and self.is_managed:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
+                check_fetched(self.deployment.source)
             report = self._worker.load(request, deadline_s=self._context.load_deadline_s)
             if self._worker.is_forked:
                 notes = (*report.notes, "the libraries were imported before this process began")

@@ -220,12 +220,12 @@ def test_asking_an_ended_worker_is_refused(worker):
         worker.generate(HELLO, deadline_s=30)
 
 
-def test_an_interpreter_that_does_not_exist_is_one_error():
+def test_an_interpreter_that_does_not_exist_is_one_error(monkeypatch, tmp_path):
     """A wrong environment is said, and its folder is removed."""
-    before = set(Path(tempfile.gettempdir()).glob("qualify-worker-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(WorkerError, match="cannot be started"):
         Worker(python="/nonexistent/python")
-    assert set(Path(tempfile.gettempdir()).glob("qualify-worker-*")) == before
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_parent_that_is_killed_leaves_nothing():

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from qualification.core.errors import BackendFailed
-
 
 def forbid() -> None:
     """Use only the library's own classes from now on; a model's code is never imported.
@@ -30,8 +28,13 @@ def forbid() -> None:
 
 
 def _refuse(class_name: str, module_path: Any, **_options: Any) -> NoReturn:
-    raise BackendFailed(
+    message = (
         f"the model's files want to run their own code ({class_name} in {module_path}), which is "
         "off; if you have reviewed it, declare remote_code = true with that commit as revision "
         "and run with --allow-remote-code"
     )
+    try:
+        from qualification.core.errors import BackendFailed
+    except ImportError:  # a server's process, in an environment without this project
+        raise RuntimeError(message) from None
+    raise BackendFailed(message)
