@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +94,29 @@ class Registry:
         capabilities: tuple[Capability, ...] = ("vision", "text_only", "multi_image", "multi_turn")
         served = Model(name, "unknown", 0, "unknown", capabilities, (source,))
         return replace(self, models=(served,))
+
+    def with_models(self, described: Sequence[tuple[Model, str]]) -> Registry:
+        """These models alone, each with a note on where it comes from."""
+        models = tuple(model for model, _ in described)
+        return replace(self, models=models, notes=tuple(note for _, note in described))
+
+    def matching(self, patterns: Sequence[str]) -> Registry:
+        """The deployments whose identifier matches one of the shell patterns.
+
+        SelectionError for a pattern that matches none.
+        """
+        chosen: set[str] = set()
+        for pattern in patterns:
+            matches = fnmatch.filter(self._deployments, pattern)
+            if not matches:
+                _named(self._deployments, pattern, "deployment")
+            chosen.update(matches)
+        models = []
+        for model in self.models:
+            sources = tuple(s for s in model.sources if Deployment(model, s).identifier in chosen)
+            if sources:
+                models.append(replace(model, sources=sources))
+        return replace(self, models=tuple(models))
 
     def backend(self, name: str) -> BackendMemory:
         """Return the memory that a backend takes besides a model.

@@ -11,7 +11,9 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -44,7 +46,7 @@ def read_file(file: Path) -> tuple[TensorInfo, ...]:
     """Return the tensors of one safetensors or GGUF file, in its order; WeightsError if damaged."""
     try:
         size = file.stat().st_size
-        tensors = (_gguf if file.suffix == ".gguf" else _safetensors)(file, size)
+        tensors = (_gguf if is_gguf(file) else _safetensors)(file, size)
     except OSError as error:
         _refuse(file, error.strerror or str(error))
     if not tensors:
@@ -70,6 +72,37 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
                 _refuse(file, f"tensor {_quoted(tensor.name)} is in another shard too")
             tensors[tensor.name] = tensor
     return tuple(tensors.values())
+
+
+def is_gguf(file: Path) -> bool:
+    """Whether a file is GGUF: by its name, or by its first bytes (Ollama's have no extension)."""
+    if file.suffix in (".gguf", ".safetensors"):
+        return file.suffix == ".gguf"
+    with file.open("rb") as stream:
+        return stream.read(4) == b"GGUF"
+
+
+def gguf_parts(file: Path) -> tuple[Path, ...]:
+    """All files of a GGUF in parts as llama.cpp splits it, there or not; else the file itself."""
+    match = re.fullmatch(r"(.+)-\d{5}-of-(\d{5})\.gguf", file.name)
+    if match is None or not 0 < int(match[2]) <= _MOST_PARTS:
+        return (file,)
+    count = range(1, int(match[2]) + 1)
+    return tuple(file.with_name(f"{match[1]}-{number:05}-of-{match[2]}.gguf") for number in count)
+
+
+def read_keys(file: Path) -> dict[str, int | float | str]:
+    """The metadata of a GGUF file: numbers, flags as 0 and 1, texts, and the lengths of arrays.
+
+    A text that is longer than 64 KB is left out. WeightsError if the file is damaged.
+    """
+    try:
+        with file.open("rb", buffering=2**18) as stream:
+            walk = _Walk(file, stream, file.stat().st_size)
+            _, key_count = _begin(walk)
+            return dict(_keys(walk, key_count))
+    except OSError as error:
+        _refuse(file, error.strerror or str(error))
 
 
 def _refuse(file: Path, why: str) -> NoReturn:
@@ -145,9 +178,23 @@ def _shards(folder: Path) -> tuple[str, ...]:
 
 # Types of values: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_NUMBERS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _LEAST_KEY, _LEAST_TENSOR, _MOST_DIMENSIONS = 13, 32, 4
 _LONGEST_NAME = 65_535
+_MOST_PARTS = 1000
 _MOST_STEPS = 1_500_000  # about two seconds; the largest vocabularies take 800,000
 
 
@@ -202,7 +249,9 @@ class _Walk:
         except UnicodeDecodeError:
             _refuse(self.file, f"a name before byte {self.place:,} is not UTF-8")
 
-    def skip_value(self, kind: int) -> None:
+    def skip_value(self, kind: int) -> int:
+        """Go behind a value; the number of its elements."""
+        count = 1
         if kind in _FIXED_BYTES:
             self.skip(_FIXED_BYTES[kind])
         elif kind == _STRING:
@@ -218,20 +267,13 @@ class _Walk:
                 _refuse(self.file, f"it has an array of the unknown type {inner}")
         else:
             _refuse(self.file, f"it has a value of the unknown type {kind}")
+        return count
 
 
 def _gguf(file: Path, size: int) -> tuple[TensorInfo, ...]:
     with file.open("rb", buffering=2**18) as stream:
         walk = _Walk(file, stream, size)
-        if walk.take(4) != b"GGUF":
-            _refuse(file, "it does not begin with GGUF")
-        version = walk.number("I")
-        if version not in (2, 3):
-            _refuse(
-                file, f"version {version} is not supported: only 2 and 3, little-endian, are read"
-            )
-        tensor_count, key_count = walk.number("Q"), walk.number("Q")
-        walk.require(tensor_count, _LEAST_TENSOR)
+        tensor_count, key_count = _begin(walk)
         alignment = 32
         for _ in range(walk.require(key_count, _LEAST_KEY)):
             key, kind = walk.text(), walk.number("I")
@@ -245,6 +287,37 @@ def _gguf(file: Path, size: int) -> tuple[TensorInfo, ...]:
         data = -(-walk.place // alignment) * alignment
     _check_ranges(file, tensors, alignment, max(0, size - data))
     return tuple(tensor for tensor, _ in tensors)
+
+
+def _begin(walk: _Walk) -> tuple[int, int]:
+    """The counts of tensors and of keys."""
+    if walk.take(4) != b"GGUF":
+        _refuse(walk.file, "it does not begin with GGUF")
+    version = walk.number("I")
+    if version not in (2, 3):
+        _refuse(
+            walk.file, f"version {version} is not supported: only 2 and 3, little-endian, are read"
+        )
+    tensor_count, key_count = walk.number("Q"), walk.number("Q")
+    walk.require(tensor_count, _LEAST_TENSOR)
+    return tensor_count, key_count
+
+
+def _keys(walk: _Walk, count: int) -> Iterator[tuple[str, int | float | str]]:
+    for _ in range(walk.require(count, _LEAST_KEY)):
+        key, kind = walk.text(), walk.number("I")
+        if kind in _NUMBERS:
+            form = _NUMBERS[kind]
+            (value,) = struct.unpack(f"<{form}", walk.take(_FIXED_BYTES[kind]))
+            yield key, value
+        elif kind == _STRING:
+            length = walk.number("Q")
+            if length <= _LONGEST_NAME:
+                yield key, walk.take(length).decode("utf-8", errors="replace")
+            else:
+                walk.skip(length)
+        else:
+            yield key, walk.skip_value(kind)
 
 
 def _gguf_tensor(walk: _Walk) -> tuple[TensorInfo, int]:

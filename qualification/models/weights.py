@@ -22,7 +22,7 @@ from qualification.core.paths import how_to_restore, hub_cache
 from qualification.core.protocol import LoadRequest
 from qualification.models.decoding import decode_bytes
 from qualification.models.named_code import refuse_code
-from qualification.models.tensor_headers import TensorInfo, read_file, read_folder
+from qualification.models.tensor_headers import TensorInfo, gguf_parts, read_file, read_folder
 
 
 def load_request(deployment: Deployment) -> LoadRequest:
@@ -60,16 +60,19 @@ def check_files(request: LoadRequest) -> None:
     folder = Path(request.path)
     if request.model_file:
         for name in filter(None, (request.model_file, request.mmproj_file)):
-            if not (folder / name).is_file():
-                raise _absent(request, folder / name, "no such file of weights")
-            read_file(folder / name)
+            for file in gguf_parts(folder / name):
+                if not file.is_file():
+                    raise _absent(request, file, "no such file of weights")
+                read_file(file)
     elif not folder.is_dir():
         raise _absent(request, folder, "no such folder of weights")
     elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
         return
     elif any(folder.glob("*.safetensors")):
-        _check_configurations(folder, request.remote_code)
+        if not request.remote_code:
+            refuse_code(folder)
         read_folder(folder)
+        _check_json(folder / "config.json")
     else:
         raise _absent(request, folder, "holds no .safetensors file")
 
@@ -77,13 +80,7 @@ def check_files(request: LoadRequest) -> None:
 def check_fetched(source: Source) -> None:
     """Raise WeightsError where the hub's files in the local cache name code that may not run."""
     folder = cached_folder(source)
-    if folder is not None and not source.model_file:
-        _check_configurations(folder, source.remote_code)
-
-
-def _check_configurations(folder: Path, remote_code: bool) -> None:
-    _check_json(folder / "config.json")
-    if not remote_code:
+    if folder is not None and not source.model_file and not source.remote_code:
         refuse_code(folder)
 
 
@@ -107,7 +104,8 @@ def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
         return read_folder(folder) if present else ()
     if ENGINES[source.engine].weight_files == "other":
         return ()
-    files = [folder / name for name in (source.model_file, source.mmproj_file) if name]
+    names = filter(None, (source.model_file, source.mmproj_file))
+    files = [file for name in names for file in gguf_parts(folder / name)]
     if not all(file.is_file() for file in files):
         return ()
     return tuple(tensor for file in files for tensor in read_file(file))

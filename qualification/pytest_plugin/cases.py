@@ -70,6 +70,14 @@ def deployment_of(item: pytest.Item) -> Deployment | None:
     return value if isinstance(value, Deployment) else None
 
 
+def has_no_deployment(item: pytest.Item) -> bool:
+    """Whether a shipped test asks what no chosen deployment declares; pytest would skip it."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "deployed" not in callspec.params or item.path.parent != SHIPPED_SUITES:
+        return False
+    return deployment_of(item) is None
+
+
 def asks_another_skill(item: pytest.Item) -> bool:
     """Whether a test is parametrised by a skill that its model is not declared for."""
     deployment = deployment_of(item)

@@ -17,6 +17,7 @@ from qualification.pytest_plugin.cases import (
     SUITES,
     asks_another_skill,
     deployment_of,
+    has_no_deployment,
     lacks_its_option,
     suite_marker,
     suite_of,
@@ -108,7 +109,11 @@ class Collection:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark what is for this machine and what is known to fail, before ``-m`` selects."""
         items[:] = [
-            item for item in items if not asks_another_skill(item) and not lacks_its_option(item)
+            item
+            for item in items
+            if not asks_another_skill(item)
+            and not lacks_its_option(item)
+            and not has_no_deployment(item)
         ]
         for item in items:
             if (deployment := deployment_of(item)) is not None:
@@ -268,10 +273,11 @@ class Collection:
         return lines
 
     def _deselect_other_tiers(self, items: list[pytest.Item]) -> None:
-        """Deselect models that are not meant for this machine, unless ``-m`` names their tier."""
-        if self._config.option.collectonly or self._config.option.any_machine:
+        """Deselect what is not meant for this machine, unless it or its tier is named."""
+        options = self._config.option
+        if options.collectonly or options.any_machine or options.deployment:
             return
-        selected = marker_expression_names(self._config.option.markexpr)
+        selected = marker_expression_names(options.markexpr)
         deselected = []
         for item in items:
             deployment = item.stash[CASE][0] if CASE in item.stash else None

@@ -16,7 +16,12 @@ import pytest
 
 from qualification.pytest_plugin import fixtures
 from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES, WORKER_OUTPUT
-from qualification.pytest_plugin.options import SOURCES, changed_options, marker_expression_names
+from qualification.pytest_plugin.options import (
+    SOURCES,
+    changed_options,
+    marker_expression_names,
+    refuse_moved_root,
+)
 
 if TYPE_CHECKING:
     from qualification.pytest_plugin.distribution import ByModel
@@ -46,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.pluginmanager.register(fixtures, "qualification-fixtures")
     if is_asked_for(config) or config.option.markers:
+        refuse_moved_root(config)
         state = _state(config)
         state.activate()
         _check_options(config)
@@ -155,14 +161,14 @@ def _own_markers(config: pytest.Config) -> set[str]:
 def _takes_shipped_suites(config: pytest.Config, state: RunState) -> bool:
     """Whether the suites that ship are collected beside the project's own tests.
 
-    They are where no path is given and ``-m`` (or ``--weights``, ``--server-url``) chooses
-    deployments; in a project with settings or declarations of its own any marker of a deployment or
-    suite chooses.
+    They are where no path is given and ``-m`` (or ``--weights``, ``--server-url``, ``--model``,
+    ``--deployment``) chooses deployments; in a project with settings or declarations of its own any
+    marker of a deployment or suite chooses.
     """
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         return False
     changed = changed_options(config)
-    if _selectors(config) or changed & {"--weights", "--server-url"}:
+    if _selectors(config) or changed & {"--weights", "--server-url", "--model", "--deployment"}:
         return True
     if not (_has_settings(config) or "--declarations" in changed):
         return False

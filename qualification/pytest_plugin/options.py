@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +56,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DATE",
         "default": "",
         "help": "the day of all packages that --candidate does not name: 2026-03-31",
+    },
+    "--model": {
+        "action": "append",
+        "metavar": "TARGET",
+        "help": "try a model that is not declared, and nothing else: a folder, a .gguf, a hub id "
+        "in the local cache, or a model of Ollama; may be repeated",
+    },
+    "--deployment": {
+        "action": "append",
+        "metavar": "PATTERN",
+        "help": "only the deployments whose name matches, with shell wildcards: 'qwen*@mlx'; may "
+        "be repeated",
     },
     "--server-url": {
         "metavar": "URL",
@@ -132,9 +146,42 @@ def changed_options(config: pytest.Config) -> set[str]:
     }
 
 
+def refuse_moved_root(config: pytest.Config) -> None:
+    """Raise UsageError where pytest took the path of an option of ours for one of its own.
+
+    Before it knows our options, pytest looks for its rootdir at every path on the command line, so
+    ``--model DIR`` moves it there, and results with it; ``--model=DIR`` does not.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    if root == here or (config.inipath is not None and root in here.parents):
+        return
+    for option, value in pairwise(config.invocation_params.args):
+        if option in _OPTIONS and not str(value).startswith("-") and (here / str(value)).exists():
+            raise pytest.UsageError(
+                f"pytest takes {value} for a place of its own tests and {root} for its rootdir; "
+                f"write {option}={shlex.quote(str(value))}"
+            )
+
+
 def marker_expression_names(expression: str) -> set[str]:
     """The marker names in a ``-m`` expression."""
     return set(re.findall(r"\w+", expression or ""))
+
+
+def with_choice(config: pytest.Config, registry: Registry) -> Registry:
+    """The registry with the models of ``--model`` alone, and what ``--deployment`` matches."""
+    from qualification.core.errors import QualificationError
+
+    targets, patterns = config.getoption("--model"), config.getoption("--deployment")
+    try:
+        if targets:
+            from qualification.models.own.inference import described
+            from qualification.models.own.targets import find
+
+            registry = registry.with_models([described(find(target)) for target in targets])
+        return registry.matching(patterns) if patterns else registry
+    except QualificationError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def with_server_option(config: pytest.Config, registry: Registry) -> Registry:

@@ -83,7 +83,7 @@ class RunState:
         import shutil
 
         from qualification.models.loading import load_registry
-        from qualification.pytest_plugin.options import with_server_option
+        from qualification.pytest_plugin.options import with_choice, with_server_option
 
         try:
             registry = load_registry(self.project.declarations)
@@ -91,7 +91,7 @@ class RunState:
             raise pytest.UsageError(str(error)) from error
         if weights := self.config.getoption("--weights"):
             registry = registry.with_weights(weights)
-        registry = with_server_option(self.config, registry)
+        registry = with_choice(self.config, with_server_option(self.config, registry))
         bugs = tuple(
             bug
             for bug in registry.bugs

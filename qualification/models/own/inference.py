@@ -1,0 +1,290 @@
+"""What a model's own files say of it, as a declaration: nothing is loaded, no code is run.
+
+What cannot be told keeps the default of a declaration and is said in the note.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qualification.core.declarations import Capability, Model, Shape, Source
+from qualification.core.errors import WeightsError
+from qualification.core.format import count_text
+from qualification.core.protocol import BackendName
+from qualification.models.own.targets import Target
+from qualification.models.tensor_headers import (
+    TensorInfo,
+    gguf_parts,
+    read_file,
+    read_folder,
+    read_keys,
+)
+
+LONGEST_CONTEXT = 4096
+"""Tokens of context that an undeclared model is loaded with, as a declaration without ``context``:
+llama.cpp allocates the whole cache, and models claim up to a million."""
+
+_PACKED = {"U32": 32, "I32": 32}
+"""Types in which MLX, AWQ and GPTQ pack several quantised weights, and their bits."""
+
+_QUANTISED = re.compile(r"[-_.]((?:UD-)?I?Q\d\w*|BF16|F16|F32|MXFP4\w*)$", re.IGNORECASE)
+"""The quantisation at the end of a GGUF file's name, by which people know it."""
+
+_TORCH_FORMATS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+
+def described(target: Target) -> tuple[Model, str]:
+    """The model with a source on every engine that takes such files, and a note on what was read.
+
+    WeightsError where the files are damaged.
+    """
+    if target.model_file:
+        return _of_gguf(target)
+    return _of_folder(target)
+
+
+# --------------------------------------------------------------------------- config.json
+
+
+def _of_folder(target: Target) -> tuple[Model, str]:
+    config = _read(target.folder / "config.json")
+    text = _part(config, "text_config", "llm_config", "language_config") or config
+    tensors = read_folder(target.folder)
+    mlx, packed = _part(config, "quantization"), _part(config, "quantization_config")
+    quantisation, bits, backends = _quantisation(config, text, mlx, packed, tensors)
+    capabilities = _capabilities(target.folder, config)
+    parameters = _parameters(tensors, bits)
+    context = _count(text, "max_position_embeddings", "seq_length", "max_sequence_length")
+    model = Model(
+        name=_name(target.name, quantisation),
+        family=_slug(str(config.get("model_type") or "unknown")).replace("-", "_"),
+        parameters=parameters,
+        licence="unknown",
+        capabilities=capabilities,
+        sources=tuple(
+            Source(backend=backend, quantisation=quantisation, path=str(target.folder))
+            for backend in backends
+        ),
+        shape=_shape(text),
+        context=min(context or LONGEST_CONTEXT, LONGEST_CONTEXT),
+    )
+    return model, _note(model, context)
+
+
+def _quantisation(
+    config: Mapping[str, Any],
+    text: Mapping[str, Any],
+    mlx: Mapping[str, Any],
+    packed: Mapping[str, Any],
+    tensors: Sequence[TensorInfo],
+) -> tuple[str, int, tuple[BackendName, ...]]:
+    """Name, bits of a packed weight, and the backends that read it."""
+    bits = _count(mlx, "bits")
+    if bits and any(tensor.name.endswith(".scales") for tensor in tensors):
+        mode = str(mlx.get("mode") or "affine")
+        return (f"{bits}bit" if mode == "affine" else _slug(mode)), bits, ("mlx",)
+    if method := str(packed.get("quant_method") or ""):
+        bits = _count(packed, "bits", "num_bits")
+        name = f"{_slug(method)}-{bits}bit" if bits else _slug(method)
+        return name, bits or 4, ("torch",)
+    dtypes = Counter[str]()
+    for tensor in tensors:
+        dtypes[tensor.dtype.casefold()] += tensor.bytes
+    declared = str(
+        config.get("torch_dtype") or config.get("dtype") or text.get("torch_dtype") or ""
+    )
+    (common, _), *_ = dtypes.most_common(1)
+    name = (
+        common if re.fullmatch(r"b?f\d+", common) else _TORCH_FORMATS.get(declared, _slug(common))
+    )
+    return name, 0, ("mlx", "torch")
+
+
+def _capabilities(folder: Path, config: Mapping[str, Any]) -> tuple[Capability, ...]:
+    """Vision by a tower, a token or a processor of images; video by a token or the template."""
+    has_tower = any(key in config for key in ("vision_config", "vision_tower", "mm_vision_tower"))
+    has_token = any("image_token" in key for key in config)
+    processors = [folder / "preprocessor_config.json", folder / "processor_config.json"]
+    has_processor = any(
+        "image" in json.dumps(_read(file)).casefold() for file in processors if file.is_file()
+    )
+    if not (has_tower or has_token or has_processor):
+        return ("text_only", "multi_turn")
+    several: tuple[Capability, ...] = ("multi_image",) if has_token else ()
+    video: tuple[Capability, ...] = ()
+    if any("video_token" in key for key in config) or "video" in _chat_template(folder):
+        video = ("video",)
+    return ("vision", "text_only", *several, *video, "multi_turn")
+
+
+def _chat_template(folder: Path) -> str:
+    """The chat template as text, wherever it is; '' without one."""
+    if (file := folder / "chat_template.jinja").is_file():
+        return file.read_text(encoding="utf-8", errors="replace")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        if (file := folder / name).is_file() and (template := _read(file).get("chat_template")):
+            return json.dumps(template)
+    return ""
+
+
+def _shape(text: Mapping[str, Any]) -> Shape | None:
+    """The dimensions of the language model; None where one is missing."""
+    heads = _count(text, "num_attention_heads", "n_heads")
+    hidden = _count(text, "hidden_size", "dim")
+    experts = _count(text, "num_experts_per_tok", "num_experts_per_token", "top_k_experts")
+    width = _count(text, "intermediate_size", "ff_dim")
+    if experts and (of_expert := _count(text, "moe_intermediate_size")):
+        width = experts * of_expert
+    counts = {
+        "layers": _count(text, "num_hidden_layers", "n_layers"),
+        "hidden_size": hidden,
+        "intermediate_size": width,
+        "heads": heads,
+        "kv_heads": _count(text, "num_key_value_heads") or heads,
+        "head_dim": _count(text, "head_dim") or (hidden // heads if heads else 0),
+        "vocab_size": _count(text, "vocab_size"),
+    }
+    return Shape(**counts) if all(counts.values()) else None
+
+
+# --------------------------------------------------------------------------- GGUF
+
+
+def _of_gguf(target: Target) -> tuple[Model, str]:
+    keys = read_keys(target.folder / target.model_file)
+    tensors = _tensors(target.folder / target.model_file)
+    architecture = str(keys.get("general.architecture", ""))
+    own = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in keys.items()
+        if key.startswith(f"{architecture}.")
+    }
+    projector = _tensors(target.folder / target.mmproj_file) if target.mmproj_file else ()
+    context = _count(own, "context_length")
+    named = _QUANTISED.search(target.name)
+    quantisation = named[1] if named else _common(tensors)
+    sources = [
+        Source(
+            backend=backend,
+            server=server,
+            quantisation=quantisation,
+            path=str(target.folder),
+            model_file=target.model_file,
+            mmproj_file=target.mmproj_file,
+        )
+        for backend, server in (("llamacpp", ""), ("server", "llama.cpp"))
+    ]
+    capabilities: tuple[Capability, ...] = ("text_only", "multi_turn")
+    if projector:
+        capabilities = ("vision", "text_only", "multi_image", "multi_turn")
+    model = Model(
+        name=_name(target.name, quantisation),
+        family=_slug(architecture or "unknown").replace("-", "_"),
+        parameters=_parameters((*tensors, *projector), 0),
+        licence="unknown",
+        capabilities=capabilities,
+        sources=tuple(sources),
+        shape=_gguf_shape(own, _count(keys, "tokenizer.ggml.tokens")),
+        context=min(context or LONGEST_CONTEXT, LONGEST_CONTEXT),
+    )
+    return model, _note(model, context)
+
+
+def _tensors(file: Path) -> tuple[TensorInfo, ...]:
+    return tuple(tensor for part in gguf_parts(file) for tensor in read_file(part))
+
+
+def _common(tensors: Sequence[TensorInfo]) -> str:
+    """The format of most bytes."""
+    sizes = Counter[str]()
+    for tensor in tensors:
+        sizes[tensor.dtype] += tensor.bytes
+    (name, _), *_ = sizes.most_common(1)
+    return name.casefold() if name in ("F32", "F16", "BF16") else name
+
+
+def _gguf_shape(own: Mapping[str, Any], words: int) -> Shape | None:
+    heads = _count(own, "attention.head_count")
+    hidden = _count(own, "embedding_length")
+    width = _count(own, "feed_forward_length")
+    if experts := _count(own, "expert_used_count"):
+        width = experts * (_count(own, "expert_feed_forward_length") or width)
+    counts = {
+        "layers": _count(own, "block_count"),
+        "hidden_size": hidden,
+        "intermediate_size": width,
+        "heads": heads,
+        "kv_heads": _count(own, "attention.head_count_kv") or heads,
+        "head_dim": _count(own, "attention.key_length") or (hidden // heads if heads else 0),
+        "vocab_size": words or _count(own, "vocab_size"),
+    }
+    return Shape(**counts) if all(counts.values()) else None
+
+
+# --------------------------------------------------------------------------- both
+
+
+def _parameters(tensors: Sequence[TensorInfo], bits: int) -> int:
+    """All weights, those packed into wider numbers unpacked; scales count too, which is 3 %."""
+    return sum(
+        math.prod(tensor.shape) * (_PACKED.get(tensor.dtype, bits) // bits if bits else 1)
+        for tensor in tensors
+    )
+
+
+def _note(model: Model, context: int) -> str:
+    """One line on what was read, and what could not be."""
+    sees = "sees images" if "vision" in model.capabilities else "text only"
+    if "video" in model.capabilities:
+        sees += " and clips"
+    places = ", ".join(
+        f"{model.name}-{source.quantisation}@{source.place}" for source in model.sources
+    )
+    text = f"{model.name}: family {model.family}, {count_text(model.parameters)} parameters, {sees}"
+    text += f", context {model.context:,}"
+    if context > model.context:
+        text += f" of {context:,}"
+    if model.shape is None:
+        text += ", no roofline and no key/value cache (its shape cannot be told)"
+    return f"{text}; read from its files; deployments: {places}"
+
+
+def _name(name: str, quantisation: str) -> str:
+    """The model's name without the quantisation, which a deployment's identifier repeats."""
+    return _slug(re.sub(rf"[-_.]{re.escape(quantisation)}$", "", name, flags=re.IGNORECASE))
+
+
+def _slug(name: str) -> str:
+    """A name for a declaration: letters, digits, dots and hyphens."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.casefold()).strip("-.")[:80] or "model"
+
+
+def _part(config: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        if isinstance(part := config.get(key), dict):
+            return part
+    return {}
+
+
+def _count(config: Mapping[str, Any], *keys: str) -> int:
+    """The first positive whole number under these keys, 0 without one."""
+    values = (config.get(key) for key in keys)
+    return next(
+        (v for v in values if isinstance(v, int) and not isinstance(v, bool) and 0 < v < 2**53), 0
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: cannot be read as JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise WeightsError(f"{file}: is no JSON object")
+    return document
