@@ -16,6 +16,7 @@ from qualification.cli.environments import environments
 from qualification.cli.errors import Commands
 from qualification.cli.footprint import footprint
 from qualification.cli.gate import gate
+from qualification.cli.models import models
 from qualification.cli.project import project_speeds
 from qualification.cli.published import lint_published
 from qualification.cli.replay import replay
@@ -32,6 +33,7 @@ def main() -> None:
     \b
     pytest -m canary      does the software work here? (a few minutes, nothing to download)
     pytest -m here        qualify this machine with the models of its tier
+    qualify models        what lies on this disk, what of it fits, and how to try it
     qualify report        render the results
     qualify gate          may we move to another release of the libraries?
     qualify watch         soak test: minutes to days on one deployment or server
@@ -47,6 +49,7 @@ for _command in (
     footprint,
     gate,
     lint_published,
+    models,
     project_speeds,
     replay,
     report,

@@ -91,16 +91,17 @@ def gguf_parts(file: Path) -> tuple[Path, ...]:
     return tuple(file.with_name(f"{match[1]}-{number:05}-of-{match[2]}.gguf") for number in count)
 
 
-def read_keys(file: Path) -> dict[str, int | float | str]:
+def read_keys(file: Path, *, until: str = "") -> dict[str, int | float | str]:
     """The metadata of a GGUF file: numbers, flags as 0 and 1, texts, and the lengths of arrays.
 
-    A text that is longer than 64 KB is left out. WeightsError if the file is damaged.
+    A text that is longer than 64 KB is left out. Nothing behind the key ``until`` is read: a
+    vocabulary takes longer than all else. WeightsError if the file is damaged.
     """
     try:
         with file.open("rb", buffering=2**18) as stream:
             walk = _Walk(file, stream, file.stat().st_size)
             _, key_count = _begin(walk)
-            return dict(_keys(walk, key_count))
+            return dict(_keys(walk, key_count, until))
     except OSError as error:
         _refuse(file, error.strerror or str(error))
 
@@ -303,9 +304,13 @@ def _begin(walk: _Walk) -> tuple[int, int]:
     return tensor_count, key_count
 
 
-def _keys(walk: _Walk, count: int) -> Iterator[tuple[str, int | float | str]]:
+def _keys(walk: _Walk, count: int, until: str) -> Iterator[tuple[str, int | float | str]]:
     for _ in range(walk.require(count, _LEAST_KEY)):
         key, kind = walk.text(), walk.number("I")
+        if key == until and kind == _ARRAY:
+            walk.number("I")
+            yield key, walk.number("Q")
+            return
         if kind in _NUMBERS:
             form = _NUMBERS[kind]
             (value,) = struct.unpack(f"<{form}", walk.take(_FIXED_BYTES[kind]))

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.declarations import Capability, Model, Shape, Source
-from qualification.core.errors import WeightsError
+from qualification.core.errors import DeclarationError, WeightsError
 from qualification.core.format import count_text
 from qualification.core.protocol import BackendName
 from qualification.models.own.targets import Target
+from qualification.models.quantisations import bytes_per_weight
 from qualification.models.tensor_headers import (
     TensorInfo,
     gguf_parts,
@@ -33,19 +34,22 @@ llama.cpp allocates the whole cache, and models claim up to a million."""
 _PACKED = {"U32": 32, "I32": 32}
 """Types in which MLX, AWQ and GPTQ pack several quantised weights, and their bits."""
 
+_VOCABULARY = "tokenizer.ggml.tokens"
+
 _QUANTISED = re.compile(r"[-_.]((?:UD-)?I?Q\d\w*|BF16|F16|F32|MXFP4\w*)$", re.IGNORECASE)
 """The quantisation at the end of a GGUF file's name, by which people know it."""
 
 _TORCH_FORMATS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
-def described(target: Target) -> tuple[Model, str]:
+def described(target: Target, *, quick: bool = False) -> tuple[Model, str]:
     """The model with a source on every engine that takes such files, and a note on what was read.
 
-    WeightsError where the files are damaged.
+    ``quick``: of a GGUF file neither vocabulary nor tensors, so the number of weights is estimated
+    from its size. WeightsError where the files are damaged.
     """
     if target.model_file:
-        return _of_gguf(target)
+        return _of_gguf(target, quick)
     return _of_folder(target)
 
 
@@ -156,19 +160,23 @@ def _shape(text: Mapping[str, Any]) -> Shape | None:
 # --------------------------------------------------------------------------- GGUF
 
 
-def _of_gguf(target: Target) -> tuple[Model, str]:
-    keys = read_keys(target.folder / target.model_file)
-    tensors = _tensors(target.folder / target.model_file)
+def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
+    file = target.folder / target.model_file
+    keys = read_keys(file, until=_VOCABULARY if quick else "")
+    named = _QUANTISED.search(target.name)
+    tensors = _by_size(file, named[1] if named else "", keys) if quick else _tensors(file)
     architecture = str(keys.get("general.architecture", ""))
     own = {
         key.removeprefix(f"{architecture}."): value
         for key, value in keys.items()
         if key.startswith(f"{architecture}.")
     }
-    projector = _tensors(target.folder / target.mmproj_file) if target.mmproj_file else ()
+    mmproj = target.folder / target.mmproj_file
+    projector: tuple[TensorInfo, ...] = ()
+    if target.mmproj_file:
+        projector = _by_size(mmproj, "F16", {}) if quick else _tensors(mmproj)
     context = _count(own, "context_length")
-    named = _QUANTISED.search(target.name)
-    quantisation = named[1] if named else _common(tensors)
+    quantisation = _plain_format(named[1]) if named else _common(tensors)
     sources = [
         Source(
             backend=backend,
@@ -190,7 +198,7 @@ def _of_gguf(target: Target) -> tuple[Model, str]:
         licence="unknown",
         capabilities=capabilities,
         sources=tuple(sources),
-        shape=_gguf_shape(own, _count(keys, "tokenizer.ggml.tokens")),
+        shape=_gguf_shape(own, _count(keys, _VOCABULARY)),
         context=min(context or LONGEST_CONTEXT, LONGEST_CONTEXT),
     )
     return model, _note(model, context)
@@ -200,13 +208,40 @@ def _tensors(file: Path) -> tuple[TensorInfo, ...]:
     return tuple(tensor for part in gguf_parts(file) for tensor in read_file(part))
 
 
+def _by_size(file: Path, quantisation: str, keys: Mapping[str, Any]) -> tuple[TensorInfo, ...]:
+    """All tensors of a GGUF as one of the files' size."""
+    size = sum(part.stat().st_size for part in gguf_parts(file))
+    name = quantisation or _file_type(keys)
+    try:
+        count = int(size / bytes_per_weight(name))
+    except DeclarationError:
+        count = size
+    return (TensorInfo("all", (count,), name, size),)
+
+
+def _file_type(keys: Mapping[str, Any]) -> str:
+    """The name of ``general.file_type``: Q4_K_M; F16 where it is unknown."""
+    from gguf import LlamaFileType
+
+    try:
+        name = str(LlamaFileType(_count(keys, "general.file_type")).name)
+        return re.sub("^(MOSTLY|ALL)_", "", name)
+    except ValueError:
+        return "F16"
+
+
 def _common(tensors: Sequence[TensorInfo]) -> str:
     """The format of most bytes."""
     sizes = Counter[str]()
     for tensor in tensors:
         sizes[tensor.dtype] += tensor.bytes
     (name, _), *_ = sizes.most_common(1)
-    return name.casefold() if name in ("F32", "F16", "BF16") else name
+    return _plain_format(name)
+
+
+def _plain_format(name: str) -> str:
+    """``f16`` and ``Q4_K_M``, as declarations write them."""
+    return name.casefold() if name.upper() in ("F32", "F16", "BF16") else name.upper()
 
 
 def _gguf_shape(own: Mapping[str, Any], words: int) -> Shape | None:

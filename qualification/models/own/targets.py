@@ -59,6 +59,11 @@ def find(text: str) -> Target:
     )
 
 
+def ollama_store() -> Path:
+    """Where Ollama keeps manifests and blobs."""
+    return Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama/models")
+
+
 def _named(name: str, target: Target) -> Target:
     return Target(name, target.folder, target.model_file, target.mmproj_file)
 
@@ -70,7 +75,7 @@ def _folder(text: str, folder: Path) -> Target:
                 f"--model {text}: has weights and no config.json, which says what they are"
             )
         return Target(folder.name, folder)
-    models, projectors = _gguf_files(folder)
+    models, projectors = gguf_models(folder)
     if len(models) == 1:
         return _gguf(text, folder, models[0], projectors)
     if models:
@@ -89,7 +94,7 @@ def _folder(text: str, folder: Path) -> Target:
 def _file(text: str, file: Path) -> Target:
     if not is_gguf(file):
         raise SelectionError(f"--model {text}: is no GGUF file; name a folder, or a .gguf")
-    _, projectors = _gguf_files(file.parent)
+    _, projectors = gguf_models(file.parent)
     return _gguf(text, file.parent, file.name, projectors)
 
 
@@ -110,14 +115,14 @@ def _gguf(text: str, folder: Path, name: str, projectors: Sequence[str]) -> Targ
         )
     plain = re.sub(r"(-\d{5}-of-\d{5})?(\.gguf)?$", "", name)
     return Target(
-        folder.name if plain == "model" else plain,
+        re.sub(r"^model(?=[-_.]|$)", folder.name, plain),
         folder,
         parts[0].name,
         projectors[0] if projectors else "",
     )
 
 
-def _gguf_files(folder: Path) -> tuple[list[str], list[str]]:
+def gguf_models(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the models (of one in parts the first) and of the projectors in a folder."""
     names = sorted(file.name for file in folder.glob("*.gguf") if file.is_file())
     projectors = [name for name in names if "mmproj" in name.casefold()]
@@ -141,7 +146,7 @@ def _ollama(text: str) -> Target | None:
     if match is None:
         return None
     owner, name, tag = match.groups()
-    root = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama/models")
+    root = ollama_store()
     manifest = (
         root / "manifests/registry.ollama.ai" / (owner or "library") / name / (tag or "latest")
     )
