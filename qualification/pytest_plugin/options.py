@@ -61,7 +61,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append",
         "metavar": "TARGET",
         "help": "try a model that is not declared, and nothing else: a folder, a .gguf, a hub id "
-        "in the local cache, or a model of Ollama; may be repeated",
+        "in the local cache, a model of Ollama, or a server's URL; may be repeated",
     },
     "--deployment": {
         "action": "append",
@@ -173,8 +173,13 @@ def with_choice(config: pytest.Config, registry: Registry) -> Registry:
     from qualification.core.errors import QualificationError
 
     targets, patterns = config.getoption("--model"), config.getoption("--deployment")
+    urls = [target for target in targets or () if "://" in target]
+    if urls and len(targets) > 1:
+        raise pytest.UsageError(f"--model {urls[0]} is a server: ask it in a run of its own")
     try:
-        if targets:
+        if urls:
+            registry = registry.with_server(urls[0], config.getoption("--server-model"))
+        elif targets:
             from qualification.models.own.inference import described
             from qualification.models.own.targets import find
 

@@ -66,6 +66,14 @@ def test_what_is_no_model_is_one_usage_error(project):
     assert line.endswith("to have it on this disk: hf download owner/name")
 
 
+def test_a_url_is_a_server_and_stands_alone(project):
+    """As --server-url takes it."""
+    result = project.runpytest_subprocess("--model", "http://127.0.0.1:1/v1", "--co", "-q")
+    assert collected(result) == {"model-as-served"}
+    result = project.runpytest_subprocess("--model", "http://127.0.0.1:1/v1", "--model", "a/b")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
 def test_deployments_are_chosen_by_name_with_wildcards(project):
     """-k cannot take an @."""
     words = ["--deployment", "smolvlm-canary-*@mlx", "--deployment", "qwen2-vl-canary-f32@torch"]
