@@ -45,8 +45,11 @@ def models(*, folders: tuple[Path, ...], as_json: bool, project: Project) -> Non
     from rich.console import Console
 
     if not records:
-        where = ", ".join(map(str, folders or places().values())) or "no cache of a known tool"
-        click.echo(f"no model was found in {where}")
+        if where := ", ".join(map(str, folders or places().values())):
+            click.echo(f"no model was found in {where}")
+        else:
+            tools = "the hub, LM Studio, Ollama or llama.cpp"
+            click.echo(f"no cache of {tools} is here; name a folder: qualify models FOLDER")
         return
     Console().print(_table(records))
 

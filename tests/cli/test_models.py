@@ -52,3 +52,13 @@ def test_json_has_the_sum_and_the_deployments(folder):
 def test_a_folder_without_models_is_said(tmp_path):
     """With the folder's name."""
     assert run(tmp_path).strip() == f"no model was found in {tmp_path}"
+
+
+def test_a_machine_without_a_cache_is_told_to_name_a_folder(tmp_path, monkeypatch):
+    """And which tools' caches were looked for."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("OLLAMA_MODELS", "LLAMA_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "gone"))
+    assert run().startswith("no cache of the hub, LM Studio, Ollama or llama.cpp is here; name a")
