@@ -113,7 +113,7 @@ def test_an_intel_mac_and_a_virtual_one_have_short_names() -> None:
         tier = derived_tier(odd)
         assert tier is not None
         assert is_derived_name(tier.name)
-        assert len(tier.name) <= 33
+        assert len(tier.name) <= 32
     assert derived_tier(intel).name == "macbook_air_intel_32gb"
 
 
