@@ -51,7 +51,7 @@ def models(*, folders: tuple[Path, ...], as_json: bool, project: Project) -> Non
             tools = "the hub, LM Studio, Ollama or llama.cpp"
             click.echo(f"no cache of {tools} is here; name a folder: qualify models FOLDER")
         return
-    Console().print(_table(records))
+    Console().print(_table(records), soft_wrap=True)  # a command must be copied whole
 
 
 def _record(listed: DiskModel, machine: Machine, registry: Registry) -> dict[str, Any]:

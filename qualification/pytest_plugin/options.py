@@ -147,7 +147,7 @@ def changed_options(config: pytest.Config) -> set[str]:
 
 
 def refuse_moved_root(config: pytest.Config) -> None:
-    """Raise UsageError where pytest took the path of an option of ours for one of its own.
+    """Raise UsageError where pytest took the model of ``--model`` for a place of its own tests.
 
     Before it knows our options, pytest looks for its rootdir at every path on the command line, so
     ``--model DIR`` moves it there, and results with it; ``--model=DIR`` does not.
@@ -156,10 +156,10 @@ def refuse_moved_root(config: pytest.Config) -> None:
     if root == here or (config.inipath is not None and root in here.parents):
         return
     for option, value in pairwise(config.invocation_params.args):
-        if option in _OPTIONS and not str(value).startswith("-") and (here / str(value)).exists():
+        if option == "--model" and (here / str(value)).exists():
             raise pytest.UsageError(
                 f"pytest takes {value} for a place of its own tests and {root} for its rootdir; "
-                f"write {option}={shlex.quote(str(value))}"
+                f"write --model={shlex.quote(str(value))}"
             )
 
 

@@ -10,6 +10,7 @@ parameters differently, and the ones that it does not have are left at its defau
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import signal
 import sys
@@ -31,8 +32,9 @@ def main() -> None:
         # The server ends with this object.
         server = xllamacpp.Server(_parameters(xllamacpp, words))
     except (RuntimeError, ValueError) as error:
-        sys.exit(f"llama.cpp cannot serve {words.model}: {error}")
-    print(f"listening on {server.listening_address}", file=sys.stderr, flush=True)
+        _say(f"llama.cpp cannot serve {words.model}: {error}")
+        sys.exit(1)
+    _say(f"listening on {server.listening_address}")
     while True:
         signal.pause()
 
@@ -87,7 +89,12 @@ def _avoid_broken_tiles(xllamacpp: Any, parameters: Any) -> None:
     libraries = Path(xllamacpp.__file__).parent.glob("*.so")
     if any(shim["no_repack"](library) for library in libraries):
         parameters.no_extra_bufts = True
-        print(shim["NOT_REPACKED"], file=sys.stderr, flush=True)
+        _say(shim["NOT_REPACKED"])
+
+
+def _say(text: str) -> None:
+    """Write a line of its own: the library's log has a thread, which may be within a line."""
+    os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -72,6 +72,7 @@ def test_it_serves_until_a_signal_and_leaves_in_good_order():
         for line in process.stderr:
             if line.startswith("listening on"):
                 break
+        assert process.poll() is None
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=30) as reply:
             models = json.loads(reply.read())["data"]
         process.send_signal(signal.SIGTERM)
