@@ -79,6 +79,7 @@ def test_code_that_a_configuration_names_is_refused_before_any_library_is_asked(
     assert not trap.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("way", [way for way in WAYS if way not in REFUSED])
 def test_code_that_transformers_would_ask_about_is_answered_no(way, place, model, tmp_path):
