@@ -45,7 +45,7 @@ def outcomes(place, folder, *options):
 
 @pytest.mark.parametrize("project", PROJECTS)
 def test_a_projects_own_tests_pass_as_without_the_plugin(tmp_path, wheel, project):
-    """Same tests, same outcomes."""
+    """Same tests, same outcomes; one of theirs may fail by chance, as of a live server does."""
     requirements, options = PROJECTS[project]
     place = Place(tmp_path / "place")
     place.install(f"qualification @ {wheel.as_uri()}", project, *requirements)
@@ -55,6 +55,9 @@ def test_a_projects_own_tests_pass_as_without_the_plugin(tmp_path, wheel, projec
     with tarfile.open(archive) as sources:
         sources.extractall(tmp_path / "sources", filter="data")
     (folder,) = (tmp_path / "sources").iterdir()
-    without = outcomes(place, folder, *options, "-p", "no:qualification")
-    assert outcomes(place, folder, *options) == without
+    for _ in range(3):
+        without = outcomes(place, folder, *options, "-p", "no:qualification")
+        if (observed := outcomes(place, folder, *options)) == without:
+            break
+    assert observed == without
     assert not (folder / "reports").exists()
