@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.errors import WeightsError
+from qualification.models.tensor_headers import shards
 
 HARMLESS = frozenset(
     {
@@ -66,7 +67,6 @@ DECIDED = frozenset({"auto_map"})
 """Keys that transformers asks about before it runs anything; a worker and launch.py answer no."""
 
 _FILES = "*config*.json", "*generation*.json", "model_index.json"
-_INDEX = "*.index.json"
 _CODE = re.compile(
     r"""[^\s]+\.(?:py[cdow]?|so|dylib|dll|pkl|pickle|ipynb|sh|pth?|bin)  # a file of code or pickles
     | [\w./~-]*--[\w.]+                                                   # repository--module.Class
@@ -94,15 +94,7 @@ def refuse_code(folder: Path) -> None:
                     "remote_code = true with that commit as revision and run with "
                     "--allow-remote-code"
                 )
-    for file in sorted(folder.glob(_INDEX)):
-        index = _read(file)
-        shards = index.get("weight_map", {}) if isinstance(index, dict) else {}
-        for name in set(map(str, shards.values())) if isinstance(shards, dict) else ():
-            if not name.endswith(".safetensors") or Path(name).name != name:
-                raise WeightsError(
-                    f"{file}: weight_map names {name[:80]!r}, no safetensors file of this "
-                    "folder: pickled weights can run code; convert them to safetensors"
-                )
+    shards(folder)  # a pickle that an index names runs code when it is opened
 
 
 def _named(value: Any, path: tuple[str, ...], file: Path) -> Iterator[tuple[tuple[str, ...], str]]:

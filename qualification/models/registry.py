@@ -96,8 +96,14 @@ class Registry:
         return replace(self, models=(served,))
 
     def with_models(self, described: Sequence[tuple[Model, str]]) -> Registry:
-        """These models alone, each with a note on where it comes from."""
+        """These models alone, each with a note on where it comes from.
+
+        SelectionError where two would have the same name.
+        """
         models = tuple(model for model, _ in described)
+        names = [model.name for model in models]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise SelectionError(f"two models would be called {twice[0]!r}: try each by itself")
         return replace(self, models=models, notes=tuple(note for _, note in described))
 
     def matching(self, patterns: Sequence[str]) -> Registry:

@@ -59,7 +59,7 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
 
     Raises WeightsError where a shard is missing or damaged, or a tensor is there twice.
     """
-    named = _shards(folder)
+    named = shards(folder)
     files = [folder / name for name in named] or sorted(folder.glob("*.safetensors"))
     if not files:
         raise WeightsError(f"{folder}: holds no .safetensors file; {how_to_restore(folder)}")
@@ -155,7 +155,8 @@ def _safetensors(file: Path, size: int) -> tuple[TensorInfo, ...]:
     return tuple(tensors)
 
 
-def _shards(folder: Path) -> tuple[str, ...]:
+def shards(folder: Path) -> tuple[str, ...]:
+    """The files that the index of a folder names, () without one; WeightsError for any other."""
     index = folder / _INDEX
     if not index.is_file():
         return ()

@@ -17,6 +17,13 @@ from qualification.machine.process_memory import (
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
+def printed(script):
+    """The numbers that a script prints in a process of its own."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return list(map(int, done.stdout.split()))
+
+
 def test_the_peak_contains_memory_that_was_given_back():
     """200 MB that are freed again stay in the peak."""
     script = (
@@ -26,10 +33,7 @@ def test_the_peak_contains_memory_that_was_given_back():
         "del block\n"
         "print(before, peak_memory().peak_memory_bytes)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    before, after = map(int, done.stdout.split())
+    before, after = printed(script)
     assert after - before == pytest.approx(200_000_000, rel=0.02)
 
 
@@ -42,10 +46,8 @@ def test_a_child_does_not_inherit_its_parents_peak():
         "print(peak_memory().peak_memory_bytes)'\n"
         "print(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 100_000_000
+    (peak,) = printed(script)
+    assert peak < 100_000_000
 
 
 @linux_only
@@ -56,10 +58,7 @@ def test_the_peak_is_the_kernels_high_water_mark():
         "status = open('/proc/self/status').read()\n"
         "print(status.partition('VmHWM:')[2].split()[0], peak_memory().peak_memory_bytes)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    kibibytes, peak = map(int, done.stdout.split())
+    kibibytes, peak = printed(script)
     assert peak == pytest.approx(kibibytes * 1024, rel=0.01)
 
 

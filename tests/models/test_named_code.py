@@ -87,8 +87,14 @@ def test_an_index_may_name_safetensors_of_its_folder_only(tmp_path, name):
     """A pickle runs code when it is opened."""
     index = {"weight_map": {"lm_head.weight": name}}
     folder = folder_with(tmp_path, index, "model.safetensors.index.json")
-    with pytest.raises(WeightsError, match="pickled weights can run code"):
+    with pytest.raises(WeightsError, match=r"names no \.safetensors files of this folder"):
         refuse_code(folder)
+
+
+def test_pickles_beside_safetensors_are_not_opened_and_not_refused(tmp_path):
+    """Older repositories have both; no library takes the pickles then."""
+    index = {"weight_map": {"lm_head.weight": "pytorch_model-00001-of-00002.bin"}}
+    refuse_code(folder_with(tmp_path, index, "pytorch_model.bin.index.json"))
 
 
 def test_reviewed_code_is_not_refused(tmp_path):

@@ -68,6 +68,14 @@ def test_what_is_no_model_is_one_usage_error(project):
     assert line.endswith("to have it on this disk: hf download owner/name")
 
 
+def test_two_models_of_one_name_are_refused(project):
+    """Their results could not be told apart."""
+    words = ["--model=my models/tiny vl"] * 2
+    result = project.runpytest_subprocess(*words, "--co")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "two models would be called 'tiny-vl'" in "".join(result.errlines)
+
+
 def test_a_url_is_a_server_and_stands_alone(project):
     """As --server-url takes it."""
     result = project.runpytest_subprocess("--model", "http://127.0.0.1:1/v1", "--co", "-q")
