@@ -53,6 +53,9 @@ def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.
         if not message:
             shutil.rmtree(scratch, ignore_errors=True)
             os._exit(0)
+        request = json.loads(message)
+        # Before the answer: who has the process has the log of its imports.
+        os.write(files[1], Path(request["imports_log"]).read_bytes())
         with warnings.catch_warnings():  # threads of a library's pool, which it starts again
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
@@ -61,7 +64,7 @@ def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in (signals, written, control.detach()):
                 os.close(number)
-            return _become(json.loads(message), *files)
+            return _become(request, *files)
         for number in files:
             os.close(number)
         with contextlib.suppress(OSError):  # it has done so itself
@@ -86,6 +89,5 @@ def _become(request: dict[str, object], channel: int, log: int) -> tuple[socket.
     random.seed()
     for number in (1, 2):
         os.dup2(log, number)
-    os.write(log, Path(str(request["imports_log"])).read_bytes())
     os.close(log)
     return socket.socket(fileno=channel), Path(str(request["scratch"]))
