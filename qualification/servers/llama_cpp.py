@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).resolve().parent
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def main() -> None:
     words = _options().parse_args()
     import xllamacpp
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+    # Held back until sigwait takes it: one that came just before a pause would be slept through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         # The server ends with this object.
         server = xllamacpp.Server(_parameters(xllamacpp, words))
@@ -35,8 +36,7 @@ def main() -> None:
         _say(f"llama.cpp cannot serve {words.model}: {error}")
         sys.exit(1)
     _say(f"listening on {server.listening_address}")
-    while True:
-        signal.pause()
+    signal.sigwait(_ENDING)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -95,10 +95,6 @@ def _avoid_broken_tiles(xllamacpp: Any, parameters: Any) -> None:
 def _say(text: str) -> None:
     """Write a line of its own: the library's log has a thread, which may be within a line."""
     os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
-
-
-def _end(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

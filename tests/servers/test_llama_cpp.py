@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,13 +56,18 @@ def test_each_release_is_given_the_parameters_that_it_knows(tmp_path, attributes
     assert parameters.n_gpu_layers == -1
 
 
+@contextmanager
 def served(port, folder=FOLDER):
-    """The script as a process."""
+    """The script as a process, which does not outlive the test."""
     words = ["--model", folder / "model.gguf", "--mmproj", folder / "mmproj.gguf"]
     words += ["--alias", "canary", "--port", port, "--ctx-size", 512, "--threads", 1]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-I", SCRIPT, *map(str, words)], stderr=subprocess.PIPE, text=True
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_it_serves_until_a_signal_and_leaves_in_good_order():
@@ -79,6 +85,21 @@ def test_it_serves_until_a_signal_and_leaves_in_good_order():
         process.communicate(timeout=30)
     assert [model["id"] for model in models] == ["canary"]
     assert process.returncode == 0
+
+
+def test_a_signal_just_before_the_wait_is_not_slept_through():
+    """It came after Python had looked for signals and before the process paused, and was lost."""
+    pytest.importorskip("xllamacpp")
+    words = ["--model", FOLDER / "model.gguf", "--port", free_port(), "--ctx-size", 64]
+    code = (
+        "import os, runpy, signal, sys\n"
+        "wait = signal.sigwait\n"
+        "signal.sigwait = lambda signals: (os.kill(os.getpid(), signal.SIGTERM), wait(signals))\n"
+        f"sys.argv[1:] = {list(map(str, words))}\n"
+        f"runpy.run_path({SCRIPT!r}, run_name='__main__')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert ended.returncode == 0
 
 
 def test_a_model_that_cannot_be_loaded_is_one_sentence_and_exit_1(tmp_path):
