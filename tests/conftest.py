@@ -1,5 +1,6 @@
 """What the tests of the harness share."""
 
+import numpy  # noqa: F401 - pytester forgets what a test imports, and numpy loads only once
 import pytest
 from hypothesis import settings
 

@@ -74,10 +74,14 @@ def _mlx_stats(folder: Path) -> Speed:
 def _torch(folder: Path) -> Speed:
     torchvision_shim.install_if_needed()
     import torch
-    from transformers import AutoModelForImageTextToText, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto")
+    auto, file = AutoModelForImageTextToText, next(folder.glob("*.gguf"), None)
+    options = {}
+    if file is not None:
+        auto, options = AutoModelForCausalLM, {"gguf_file": file.name}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    model = auto.from_pretrained(folder, dtype="auto", **options)
     model.eval()
 
     class Times(list[float]):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from qualification.core.declarations import Deployment
+from qualification.core.declarations import Deployment, answers_at_random
 from qualification.core.protocol import GenerateRequest, Generation, Message, Part
 from qualification.models.loading import load_registry
 from qualification.models.synthetic.cache import ready
@@ -30,7 +31,8 @@ class Ours:
 
     def __init__(self, chosen: str | Deployment, *, python: str = "", context: int = 0) -> None:
         self.deployment = deployment(chosen) if isinstance(chosen, str) else chosen
-        self.folder = ready(self.deployment)
+        random = answers_at_random(self.deployment)
+        self.folder = ready(self.deployment) if random else Path(self.deployment.source.path)
         request = replace(load_request(self.deployment), path=str(self.folder))
         request = replace(request, context=context or request.context)
         self.worker = Worker(**({"python": python} if python else {}))

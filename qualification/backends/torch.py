@@ -1,4 +1,8 @@
-"""transformers on torch: cuda, mps or cpu, through ``AutoModelForImageTextToText``."""
+"""transformers on torch: cuda, mps or cpu.
+
+A model that sees is loaded through ``AutoModelForImageTextToText``, one of text alone through
+``AutoModelForCausalLM``, which also reads a GGUF (and turns its weights into float32).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
-from qualification.servers.chat import as_chat, data_url, of_kind
+from qualification.servers.chat import as_chat, as_text, data_url, of_kind
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
@@ -44,11 +48,12 @@ def import_libraries(*, remote_code_allowed: bool = False) -> tuple[str, ...]:
 
 
 class Backend:
-    """Holds one model and its processor."""
+    """Holds one model and its processor; of a model of text alone that is its tokenizer."""
 
     def __init__(self) -> None:
         self._model: Any = None
         self._processor: Any = None
+        self._tokenizer: Any = None
         self._device = "cpu"
         self._template: str | None = None
         self._folder = Path()
@@ -59,7 +64,6 @@ class Backend:
         notes = import_libraries(remote_code_allowed=request.remote_code)
         import torch
         import transformers
-        from transformers import AutoModelForImageTextToText, AutoProcessor
 
         import_s = clock() - start
         folder, revision = resolve(request)
@@ -71,12 +75,17 @@ class Backend:
         pages = page_cache(files)
         self._device = request.device or _best_device(torch)
         start = clock()
-        options = {"trust_remote_code": request.remote_code, "local_files_only": True}
+        options: dict[str, Any] = {
+            "trust_remote_code": request.remote_code,
+            "local_files_only": True,
+        }
+        if request.model_file:
+            options["gguf_file"] = request.model_file
         settings = {_dtype_name(transformers.__version__): "auto", **request.options, **options}
-        self._processor = AutoProcessor.from_pretrained(folder, **options)
-        self._model = (
-            AutoModelForImageTextToText.from_pretrained(folder, **settings).to(self._device).eval()
-        )
+        model_class, processor_class = _classes(transformers, folder, options)
+        self._processor = processor_class.from_pretrained(folder, **options)
+        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        self._model = model_class.from_pretrained(folder, **settings).to(self._device).eval()
         returned_s = clock() - start
         self.generate(_WARM_UP)
         return LoadReport(
@@ -130,7 +139,7 @@ class Backend:
         names = ("image_token_id", "video_token_id")
         placeholders = {getattr(config, name, None) for name in names} - {None}
         return Generation(
-            text=self._processor.tokenizer.decode(ids, skip_special_tokens=True),
+            text=self._tokenizer.decode(ids, skip_special_tokens=True),
             token_times_s=tuple(tokens.times_s[: len(ids)]),
             e2e_s=e2e_s,
             prompt_tokens=int(prompt_ids.shape[1]),
@@ -148,7 +157,7 @@ class Backend:
 
     def unload(self) -> None:
         """See :class:`qualification.backends.Backend`."""
-        self._model = self._processor = None
+        self._model = self._processor = self._tokenizer = None
         self.clean_up()
 
     def memory(self) -> dict[str, int]:
@@ -177,6 +186,8 @@ class Backend:
             torch.mps.empty_cache()
 
     def _inputs(self, request: GenerateRequest) -> Any:
+        if self._processor is self._tokenizer:
+            return self._text_inputs(request)
         images = [_opened(part) for part in of_kind(request.messages, "image")]
         clips = [
             video_frames.decoded(Path(part.value)) for part in of_kind(request.messages, "video")
@@ -193,6 +204,15 @@ class Backend:
             **video_frames.for_transformers(clips),
         )
         return inputs.to(self._device, dtype=self._model.dtype)
+
+    def _text_inputs(self, request: GenerateRequest) -> Any:
+        chat = [as_text(message) for message in request.messages]
+        prompt = self._tokenizer.apply_chat_template(
+            chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
+        )
+        # The template has written the special tokens.
+        inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+        return inputs.to(self._device)
 
     def _stop_ids(self) -> set[int]:
         declared = self._model.generation_config.eos_token_id
@@ -265,6 +285,20 @@ def _spanned(original: Any, phases: PhaseClock) -> Any:
             return original(*args, **kwargs)
 
     return spanned
+
+
+def _classes(transformers: Any, folder: Path, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The classes of the model and of what makes its prompts: a processor or a tokenizer.
+
+    A class of the model's own code sees: it is declared for that.
+    """
+    sees = True
+    if not options["trust_remote_code"]:
+        config = transformers.AutoConfig.from_pretrained(folder, **options)
+        sees = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    if sees:
+        return transformers.AutoModelForImageTextToText, transformers.AutoProcessor
+    return transformers.AutoModelForCausalLM, transformers.AutoTokenizer
 
 
 def _opened(part: Part) -> Any:

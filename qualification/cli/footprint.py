@@ -55,8 +55,9 @@ def footprint(
 ) -> None:
     """Predict peak memory: which model fits which tier.
 
-    MODEL is a deployment, a model's name or a combination of memory.toml; without MODEL, every
-    deployment of real weights. A single deployment, or several with --together, are shown as a sum.
+    MODEL is a deployment, a model's name, a combination of memory.toml, or a folder, a GGUF file, a
+    hub id or an Ollama name, as pytest --model takes it; without MODEL, every deployment of real
+    weights. A single deployment, or several with --together, are shown as a sum.
     """
     from rich.console import Console
 

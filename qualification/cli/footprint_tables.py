@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -18,6 +19,8 @@ from qualification.machine.tiers import tier_of
 from qualification.models.footprint import Footprint, together
 from qualification.models.footprint_fit import Observation, predicted_bytes
 from qualification.models.memory_fit import Allowance, machine_allowance, tier_allowances
+from qualification.models.own.inference import described
+from qualification.models.own.targets import find
 from qualification.models.registry import Registry
 
 _STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red"}
@@ -36,8 +39,9 @@ def image_size(text: str) -> tuple[int, int]:
 def chosen(registry: Registry, names: Sequence[str]) -> tuple[list[Deployment], bool]:
     """The deployments that the names mean, and whether a declared combination is among them.
 
-    A name is a deployment's, a model's (all its deployments) or a combination's. Without names,
-    every deployment of real weights. SelectionError for an unknown name.
+    A name is a deployment's, a model's (all its deployments), a combination's, or what ``pytest
+    --model`` takes. Without names, every deployment of real weights. SelectionError for an unknown
+    name.
     """
     declared = registry.deployments()
     if not names:
@@ -47,13 +51,24 @@ def chosen(registry: Registry, names: Sequence[str]) -> tuple[list[Deployment], 
     deployments: list[Deployment] = []
     has_combination = False
     for name in names:
-        of_model = [deployment for deployment in declared if deployment.model.name == name]
+        meant = [d for d in declared if name in (d.model.name, d.identifier)]
         if name in combinations:
             deployments += map(registry.deployment, combinations[name].deployments)
             has_combination = True
         else:
-            deployments += of_model or [registry.deployment(name)]
+            deployments += meant or _undeclared(name) or [registry.deployment(name)]
     return deployments, has_combination
+
+
+def _undeclared(name: str) -> list[Deployment]:
+    """The deployments of a model on this disk that nobody declared; none where it is not there."""
+    try:
+        model, _ = described(find(name))
+    except SelectionError:
+        if Path(name).exists():
+            raise
+        return []
+    return [Deployment(model, source) for source in model.sources]
 
 
 def machines(registry: Registry, tier_names: Sequence[str]) -> list[Allowance]:

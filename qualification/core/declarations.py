@@ -33,6 +33,23 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class ImageBudget:
+    """How many tokens an image becomes: at least ``least``, at most ``most``.
+
+    Between the two one for every ``pixels`` pixels; 0: it is ``most`` whatever its size.
+    """
+
+    most: int
+    pixels: int = 0
+    least: int = 0
+
+    def tokens(self, width: int, height: int) -> int:
+        """Tokens of an image of this size in pixels."""
+        by_size = -(-width * height // self.pixels) if self.pixels > 0 else self.most
+        return min(self.most, max(self.least, by_size))
+
+
+@dataclass(frozen=True)
 class GenerationSettings:
     """How a request to this model is made unless a suite says otherwise."""
 
@@ -97,8 +114,9 @@ class Model:
 
     ``chat_template`` (Jinja) replaces that of the files if theirs takes no images. ``skills`` are
     the kinds of generated questions that it is asked; none means all that its capabilities imply.
-    ``config`` is a file with the architecture part of its published ``config.json``; the loader
-    fills in the ``configs/NAME.json`` beside the declaring file, if there is one.
+    ``image_budget`` says what an image costs where the family is not known. ``config`` is a file
+    with the architecture part of its published ``config.json``; the loader fills in the
+    ``configs/NAME.json`` beside the declaring file, if there is one.
     """
 
     name: str
@@ -108,6 +126,7 @@ class Model:
     capabilities: tuple[Capability, ...]
     sources: tuple[Source, ...]
     shape: Shape | None = None
+    image_budget: ImageBudget | None = None
     context: int = 4096
     chat_template: str = ""
     skills: tuple[str, ...] = ()

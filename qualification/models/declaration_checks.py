@@ -309,7 +309,8 @@ def _check_bugs(files: _Files, registry: Registry, *, patterns_match: bool) -> N
             files.refuse(
                 entry, "failure", f"is no regular expression ({error.msg}): correct the pattern"
             )
-        for key, patterns in (("deployments", bug.deployments), ("tests", bug.tests)):
+        tests = bug.tests or bug.may_fail
+        for key, patterns in (("deployments", bug.deployments), ("tests", tests)):
             files.require(bool(patterns), entry, key, "is empty: write at least one pattern")
         for pattern in bug.deployments:
             files.require(

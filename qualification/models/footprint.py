@@ -167,11 +167,14 @@ def _weights(
 
 def _activations(model: Model, backend: BackendMemory, image: tuple[int, int]) -> Term:
     family = FAMILIES.get(model.family)
-    if family is None or family.image_tokens is None:
+    if family is not None and family.image_tokens is not None:
+        tokens = image_tokens(model.family, *image)
+    elif model.image_budget is not None:
+        tokens = model.image_budget.tokens(*image)
+    else:
         return Term("activations", 0.0, f"left out: image tokens of {model.family} are not known")
-    tokens = image_tokens(model.family, *image)
     how = f"{tokens:,} image tokens of {image[0]} x {image[1]} px"
-    if backend.tile_by_tile and family.tile_patches:
+    if backend.tile_by_tile and family is not None and family.tile_patches:
         patches = family.tile_patches
         tokens = patches // _PATCHES_PER_TOKEN
         how += f", encoded {patches:,} patches at a time, as many as of {tokens:,} tokens"

@@ -98,12 +98,22 @@ class Registry:
     def with_models(self, described: Sequence[tuple[Model, str]]) -> Registry:
         """These models alone, each with a note on where it comes from.
 
-        SelectionError where two would have the same name.
+        Two quantisations of one model are its deployments. SelectionError where two models, or two
+        deployments, would have the same name.
         """
-        models = tuple(model for model, _ in described)
-        names = [model.name for model in models]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise SelectionError(f"two models would be called {twice[0]!r}: try each by itself")
+        by_name: dict[str, Model] = {}
+        for model, _ in described:
+            first = by_name.setdefault(model.name, model)
+            if first is model:
+                continue
+            merged = replace(first, sources=(*first.sources, *model.sources))
+            names = [Deployment(merged, source).identifier for source in merged.sources]
+            if len(set(names)) < len(names) or first.family != model.family:
+                raise SelectionError(
+                    f"two models would be called {model.name!r}: try each by itself"
+                )
+            by_name[model.name] = merged
+        models = tuple(by_name.values())
         return replace(self, models=models, notes=tuple(note for _, note in described))
 
     def matching(self, patterns: Sequence[str]) -> Registry:

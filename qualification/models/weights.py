@@ -20,9 +20,16 @@ from qualification.core.declarations import Deployment, Source
 from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
 from qualification.core.paths import how_to_restore, hub_cache
 from qualification.core.protocol import LoadRequest
+from qualification.models.chat_templates import refuse_template, templates_in
 from qualification.models.decoding import decode_bytes
 from qualification.models.named_code import refuse_code
-from qualification.models.tensor_headers import TensorInfo, gguf_parts, read_file, read_folder
+from qualification.models.tensor_headers import (
+    TensorInfo,
+    gguf_parts,
+    read_file,
+    read_folder,
+    read_keys,
+)
 
 
 def load_request(deployment: Deployment) -> LoadRequest:
@@ -64,6 +71,9 @@ def check_files(request: LoadRequest) -> None:
                 if not file.is_file():
                     raise _absent(request, file, "no such file of weights")
                 read_file(file)
+        if request.weights != "canary":
+            template = read_keys(folder / request.model_file).get("tokenizer.chat_template")
+            refuse_template(folder / request.model_file, str(template or ""))
     elif not folder.is_dir():
         raise _absent(request, folder, "no such folder of weights")
     elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
@@ -71,6 +81,8 @@ def check_files(request: LoadRequest) -> None:
     elif any(folder.glob("*.safetensors")):
         if not request.remote_code:
             refuse_code(folder)
+        if request.weights != "canary":
+            _refuse_templates(folder)
         read_folder(folder)
         _check_json(folder / "config.json")
     else:
@@ -78,10 +90,16 @@ def check_files(request: LoadRequest) -> None:
 
 
 def check_fetched(source: Source) -> None:
-    """Raise WeightsError where the hub's files in the local cache name code that may not run."""
+    """Raise WeightsError where files in the hub's local cache name code that may not run."""
     folder = cached_folder(source)
     if folder is not None and not source.model_file and not source.remote_code:
         refuse_code(folder)
+        _refuse_templates(folder)
+
+
+def _refuse_templates(folder: Path) -> None:
+    for file, template in templates_in(folder).items():
+        refuse_template(file, template)
 
 
 def _absent(request: LoadRequest, place: Path, problem: str) -> QualificationError:
@@ -100,6 +118,8 @@ def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
     if folder is None or not folder.is_dir():
         return ()
     if ENGINES[source.engine].weight_files == "folder":
+        if source.model_file:  # a GGUF for transformers, which turns the weights into float32
+            return ()
         present = any(folder.glob("*.safetensors"))
         return read_folder(folder) if present else ()
     if ENGINES[source.engine].weight_files == "other":

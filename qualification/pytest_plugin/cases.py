@@ -79,12 +79,14 @@ def has_no_deployment(item: pytest.Item) -> bool:
 
 
 def asks_another_skill(item: pytest.Item) -> bool:
-    """Whether a test is parametrised by a skill that its model is not declared for."""
+    """Whether its parameter is a skill that the model does not declare, or about an image."""
     deployment = deployment_of(item)
-    if deployment is None or not deployment.model.skills:
+    if deployment is None:
         return False
-    parameters = cast(pytest.Function, item).callspec.params
-    return "skill" in parameters and parameters["skill"] not in deployment.model.skills
+    model, parameters = deployment.model, cast(pytest.Function, item).callspec.params
+    if getattr(parameters.get("case"), "has_image", False):
+        return "vision" not in model.capabilities
+    return "skill" in parameters and bool(model.skills) and parameters["skill"] not in model.skills
 
 
 def lacks_its_option(item: pytest.Item) -> bool:

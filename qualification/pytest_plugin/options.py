@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qualification.core.declarations import Model
     from qualification.models.registry import Registry
     from qualification.upgrade.environments.cache import Built
 
@@ -180,13 +181,21 @@ def with_choice(config: pytest.Config, registry: Registry) -> Registry:
         if urls:
             registry = registry.with_server(urls[0], config.getoption("--server-model"))
         elif targets:
-            from qualification.models.own.inference import described
-            from qualification.models.own.targets import find
-
-            registry = registry.with_models([described(find(target)) for target in targets])
+            registry = registry.with_models([_described(target) for target in targets])
         return registry.matching(patterns) if patterns else registry
     except QualificationError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _described(text: str) -> tuple[Model, str]:
+    """An undeclared model, and what is said of it: what was read, and what is doubtful."""
+    from qualification.models.own.contradictions import contradictions
+    from qualification.models.own.inference import described
+    from qualification.models.own.targets import find
+
+    target = find(text)
+    model, note = described(target)
+    return model, "; doubtful: ".join((note, *contradictions(target, model)))
 
 
 def with_server_option(config: pytest.Config, registry: Registry) -> Registry:

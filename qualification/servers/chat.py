@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from qualification.core.errors import BackendFailed
 from qualification.core.protocol import Message, Part
 
 
@@ -35,8 +36,15 @@ def as_request(message: Message, url_of: Callable[[Part], str]) -> dict[str, Any
     else, and some servers hand the content on to them as it is.
     """
     if all(part.kind == "text" for part in message.parts):
-        return {"role": message.role, "content": "".join(part.value for part in message.parts)}
+        return as_text(message)
     return as_chat(message, lambda part: image_part(url_of(part)))
+
+
+def as_text(message: Message) -> dict[str, Any]:
+    """A message whose content is one text; BackendFailed if it has an image or a clip."""
+    if any(part.kind != "text" for part in message.parts):
+        raise BackendFailed("this model reads text alone (llama.cpp: declare its mmproj_file)")
+    return {"role": message.role, "content": "".join(part.value for part in message.parts)}
 
 
 def image_part(url: str) -> dict[str, Any]:

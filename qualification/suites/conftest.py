@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 MEMORY_QUESTIONS = 12
 """Memory questions: as many about each shape."""
 
+TIMED_WORDS = 200
+"""Words of a timed prompt without an image: about as many tokens as an image takes."""
+
 SENTINELS = 3
 """Requests of a sentinel run; the run counts by their median."""
 
@@ -86,6 +89,14 @@ def skills(deployed: Deployed) -> tuple[str, ...]:
 
 
 @pytest.fixture
+def plain_skill(deployed: Deployed) -> str:
+    """The skill of a question about nothing in particular; without an image for a text model."""
+    from qualification.tasks.questions import plain_skill
+
+    return plain_skill(deployed.deployment.model)
+
+
+@pytest.fixture
 def ask(deployed: Deployed) -> AskFixture:
     """``ask(question)``: greedy, with the logit margin of each token.
 
@@ -115,10 +126,10 @@ def ask(deployed: Deployed) -> AskFixture:
 @pytest.fixture
 def answers(once: Once, ask: AskFixture, memory_answers: GetPairs) -> GetAnswers:
     """``answers(skill)``: eight held-out questions of a skill, asked once for all suites."""
-    from qualification.tasks.questions import asked_once
+    from qualification.tasks.questions import MEMORY_SKILLS, asked_once
 
     def of_skill(skill: str) -> tuple[AnsweredQuestion, ...]:
-        if skill == "recall":
+        if skill in MEMORY_SKILLS:
             return once(skill, lambda: tuple(answer for answer, _ in memory_answers()))
         return once(skill, lambda: tuple(map(ask, asked_once(skill))))
 
@@ -126,19 +137,30 @@ def answers(once: Once, ask: AskFixture, memory_answers: GetPairs) -> GetAnswers
 
 
 @pytest.fixture
-def memory_answers(once: Once, ask: AskFixture, questions: GetQuestions) -> GetPairs:
-    """``memory_answers()``: memory questions, each asked again at once without its image.
+def memory_answers(
+    once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed
+) -> GetPairs:
+    """``memory_answers()``: memory questions, each asked again at once without what it is about.
 
-    All shapes are equally frequent, so guessing is correct one time in three.
+    That is the image, of a text model the turns before. All answers are equally frequent, so
+    guessing is correct one time in three, about a text one time in eight.
     """
+    from qualification.tasks.questions import memory_skill
+
+    skill = memory_skill(deployed.deployment.model)
+
+    def without(question: Question) -> AnsweredQuestion:
+        if question.scenes:
+            return ask(question, with_images=False)
+        return ask(replace(question, history=()))
 
     def make() -> list[tuple[AnsweredQuestion, AnsweredQuestion]]:
-        by_shape: dict[str, list[Question]] = {}
-        for question in questions(seed=7, count=5 * MEMORY_QUESTIONS, skills=["recall"]):
-            by_shape.setdefault(question.answer, []).append(question)
-        count = MEMORY_QUESTIONS // len(by_shape)
-        balanced = [question for of_shape in by_shape.values() for question in of_shape[:count]]
-        return [(ask(question), ask(question, with_images=False)) for question in balanced]
+        by_answer: dict[str, list[Question]] = {}
+        for question in questions(seed=7, count=5 * MEMORY_QUESTIONS, skills=[skill]):
+            by_answer.setdefault(question.answer, []).append(question)
+        count = MEMORY_QUESTIONS // len(by_answer)
+        balanced = [question for equal in by_answer.values() for question in equal[:count]]
+        return [(ask(question), without(question)) for question in balanced]
 
     return lambda: once("memory questions", make)
 
@@ -158,18 +180,20 @@ def answerable(answers: GetAnswers) -> GetQuestion:
 
 
 @pytest.fixture
-def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed) -> GetSeries:
-    """``series("never")``: requests in a row, images of five sizes in turn.
+def series(
+    once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deployed, plain_skill: str
+) -> GetSeries:
+    """``series("never")``: requests in a row, images of five sizes (or five texts) in turn.
 
     ``series("after_each")`` and ``series("under_pressure")``: eight requests with that policy of
     cleaning up. ``again=True`` runs a new series and does not store it.
     """
 
     def make(policy: str) -> Series:
-        by_size: dict[tuple[int, int], Question] = {}
-        for question in questions(seed=23, count=8 * SIZES, skills=["both"]):
-            scene = question.scenes[0]
-            by_size.setdefault((scene.width, scene.height), question)
+        by_size: dict[object, Question] = {}
+        for question in questions(seed=23, count=8 * SIZES, skills=[plain_skill]):
+            sizes_of = tuple((scene.width, scene.height) for scene in question.scenes)
+            by_size.setdefault(sizes_of or question.prompt, question)
         in_turn = list(by_size.values())[:SIZES]
         answers, sizes = [], []
         length, counted = SERIES, COUNTED
@@ -192,18 +216,23 @@ def series(once: Once, ask: AskFixture, questions: GetQuestions, deployed: Deplo
 
 
 @pytest.fixture
-def timed_request(questions: GetQuestions) -> TimedRequest:
-    """A request to be timed, and a second image to warm up with.
+def timed_request(questions: GetQuestions, deployed: Deployed) -> TimedRequest:
+    """A prompt to be timed, and a second one to warm up with.
 
-    The second image has the same size, so every kernel is compiled and every buffer allocated. It
-    is a different image, so no answer, prompt or encoded image can be reused.
+    The second has the same size, so every kernel is compiled and every buffer allocated. It has a
+    different image, or different words, so no answer, prompt or encoded image can be reused.
     """
+    from qualification.tasks.questions import sees, word_list
+
+    if not sees(deployed.deployment.model):
+        return TimedRequest((word_list(19, TIMED_WORDS),), (word_list(20, TIMED_WORDS),))
     candidates = questions(seed=19, count=40, skills=["both"])
     image = candidates[0].images()[0]
     for candidate in candidates[1:]:
         warm_up = candidate.images()[0]
         if warm_up.size == image.size and warm_up.tobytes() != image.tobytes():
-            return TimedRequest(candidates[0].prompt, warm_up, image)
+            prompt = candidates[0].prompt
+            return TimedRequest((prompt, warm_up), (prompt, image))
     pytest.fail(f"no two of {len(candidates)} images have {image.size} pixels")
 
 
@@ -213,14 +242,12 @@ def sentinel(
 ) -> Callable[[], tuple[float, ...]]:
     """``sentinel()``: decoding speed of the same warmed-up request in tok/s, without bursts."""
 
-    def generate(image: Image.Image) -> Generation:
-        return deployed.generate(
-            timed_request.prompt, image, max_tokens=fixed_length, fixed_length=True
-        )
+    def generate(prompt: str, *images: Image.Image) -> Generation:
+        return deployed.generate(prompt, *images, max_tokens=fixed_length, fixed_length=True)
 
     def run() -> tuple[float, ...]:
-        generate(timed_request.warm_up)
-        runs = [generate(timed_request.image) for _ in range(SENTINELS)]
+        generate(*timed_request.warm_up)
+        runs = [generate(*timed_request.measured) for _ in range(SENTINELS)]
         return tuple(run.decode_tps for run in runs if not run.is_burst)
 
     return run
@@ -257,22 +284,36 @@ def server(deployed: Deployed) -> Iterator[DeployedServer]:
 
 
 @pytest.fixture
-def whole_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> HttpReply:
+def whole_reply(
+    once: Once, server: DeployedServer, answerable: GetQuestion, plain_skill: str
+) -> HttpReply:
     """The answer to an answerable question, not streamed."""
-    reply = once("whole reply", lambda: server.chat(server.turns(answerable("both"))))
+    reply = once("whole reply", lambda: server.chat(server.turns(answerable(plain_skill))))
     if reply.status != 200 or not reply.text.strip():
         pytest.fail(f"a plain question was answered with {reply}")
     return reply
 
 
 @pytest.fixture
-def streamed_reply(once: Once, server: DeployedServer, answerable: GetQuestion) -> HttpReply:
+def streamed_reply(
+    once: Once, server: DeployedServer, answerable: GetQuestion, plain_skill: str
+) -> HttpReply:
     """The answer to the same question, streamed, with its usage."""
     usage = {"include_usage": True}
     return once(
         "streamed reply",
-        lambda: server.stream(server.turns(answerable("both")), stream_options=usage),
+        lambda: server.stream(server.turns(answerable(plain_skill)), stream_options=usage),
     )
+
+
+@pytest.fixture
+def bad_requests(deployed: Deployed) -> tuple[BadRequest, ...]:
+    """The bad requests that concern this model: one of text alone gets none with an image."""
+    from qualification.suites.support.bad_requests import BAD_REQUESTS
+    from qualification.tasks.questions import sees
+
+    with_images = sees(deployed.deployment.model)
+    return tuple(case for case in BAD_REQUESTS if with_images or not case.has_image)
 
 
 @pytest.fixture
@@ -281,13 +322,14 @@ def try_request(
     server: DeployedServer,
     deployed: Deployed,
     answerable: GetQuestion,
+    plain_skill: str,
     tmp_path: Path,
 ) -> Callable[[BadRequest], Outcome]:
     """``try_request(request)``: the outcome of a bad request and of a good one after it."""
     from qualification.suites.support.bad_requests import Outcome
 
     def send(request: BadRequest) -> Outcome:
-        question = answerable("both")
+        question = answerable(plain_skill)
         before = server.peak_memory_bytes()
         reply = request.send(server, tmp_path)
         next_reply = server.ask(question)

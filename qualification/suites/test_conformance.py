@@ -89,10 +89,12 @@ def test_continues_a_conversation(
     _assert_correct(deployed, question, server.ask(question))
 
 
-def test_takes_a_system_message(server: DeployedServer, answerable: GetQuestion) -> None:
+def test_takes_a_system_message(
+    server: DeployedServer, answerable: GetQuestion, plain_skill: str
+) -> None:
     """A conversation that begins with a system message is answered."""
     system = {"role": "system", "content": "You answer questions about pictures."}
-    reply = server.chat([system, *server.turns(answerable("both"))])
+    reply = server.chat([system, *server.turns(answerable(plain_skill))])
     answered = reply.status == 200 and reply.text.strip()
     assert answered, f"after a system message: {reply}"
 
@@ -115,19 +117,21 @@ def test_answer_has_openais_shape(whole_reply: HttpReply) -> None:
     assert not wrong, f"{', '.join(wrong)} of an answer: {whole_reply}"
 
 
-def test_max_tokens_ends_the_answer(server: DeployedServer, answerable: GetQuestion) -> None:
+def test_max_tokens_ends_the_answer(
+    server: DeployedServer, answerable: GetQuestion, plain_skill: str
+) -> None:
     """The answer ends after max_tokens and reports that reason."""
-    reply = server.chat(server.turns(answerable("both")), max_tokens=1)
+    reply = server.chat(server.turns(answerable(plain_skill)), max_tokens=1)
     end = (reply.usage.get("completion_tokens"), reply.finish_reason)
     assert end == (1, "length"), f"with max_tokens 1: {reply}"
 
 
 def test_stop_cuts_the_answer(
-    server: DeployedServer, answerable: GetQuestion, whole_reply: HttpReply
+    server: DeployedServer, answerable: GetQuestion, plain_skill: str, whole_reply: HttpReply
 ) -> None:
     """The answer ends before a text of stop and reports a natural end."""
     word = whole_reply.text.split()[-1]
-    reply = server.chat(server.turns(answerable("both")), stop=[word])
+    reply = server.chat(server.turns(answerable(plain_skill)), stop=[word])
     expected = whole_reply.text.partition(word)[0].strip()
     answer = (reply.status, reply.text.strip(), reply.finish_reason)
     assert answer == (200, expected, "stop"), (
@@ -135,13 +139,15 @@ def test_stop_cuts_the_answer(
     )
 
 
-def test_seed_repeats_the_answer(server: DeployedServer, answerable: GetQuestion) -> None:
+def test_seed_repeats_the_answer(
+    server: DeployedServer, answerable: GetQuestion, plain_skill: str
+) -> None:
     """At a temperature over 0, the same seed gives the same answer."""
     fields = server.fixed_length(SAMPLED_TOKENS, temperature=1.0)
     fields |= {"max_tokens": SAMPLED_TOKENS, "temperature": 1.0}
 
     def answer(seed: int) -> str:
-        return server.chat(server.turns(answerable("both")), **fields | {"seed": seed}).text
+        return server.chat(server.turns(answerable(plain_skill)), **fields | {"seed": seed}).text
 
     twice = {seed: (answer(seed), answer(seed)) for seed in SEEDS}
     changed = [
@@ -157,10 +163,10 @@ def test_seed_repeats_the_answer(server: DeployedServer, answerable: GetQuestion
 
 
 def test_temperature_0_repeats_the_answer(
-    server: DeployedServer, answerable: GetQuestion, whole_reply: HttpReply
+    server: DeployedServer, answerable: GetQuestion, plain_skill: str, whole_reply: HttpReply
 ) -> None:
     """At temperature 0, the same request gives the same answer."""
-    again = [server.chat(server.turns(answerable("both"))).text for _ in range(2)]
+    again = [server.chat(server.turns(answerable(plain_skill))).text for _ in range(2)]
     assert set(again) == {whole_reply.text}, f"{whole_reply.text!r}, then {again}"
 
 
@@ -214,10 +220,10 @@ def test_each_request_has_its_own_image(
 
 
 def test_a_broken_off_stream_harms_nothing(
-    server: DeployedServer, deployed: Deployed, answerable: GetQuestion
+    server: DeployedServer, deployed: Deployed, answerable: GetQuestion, plain_skill: str
 ) -> None:
     """After a client that drops its connection in mid-stream, the next answer is correct."""
-    question = answerable("both")
+    question = answerable(plain_skill)
     fields = server.fixed_length(LONG_ANSWER) | {"max_tokens": LONG_ANSWER}
     events = []
 
@@ -230,6 +236,7 @@ def test_a_broken_off_stream_harms_nothing(
     _assert_correct(deployed, question, server.ask(question))
 
 
+@pytest.mark.needs("vision")
 def test_a_failing_stream_tells_its_failure(
     server: DeployedServer, deployed: Deployed, answerable: GetQuestion
 ) -> None:
@@ -254,9 +261,11 @@ def test_refuses(
         assert growth < GROWTH_LIMIT_BYTES, f"{case.name}: the server grew by {growth / 1e9:.1f} GB"
 
 
-def test_refusals_have_openais_shape(try_request: Callable[[BadRequest], Outcome]) -> None:
+def test_refusals_have_openais_shape(
+    try_request: Callable[[BadRequest], Outcome], bad_requests: tuple[BadRequest, ...]
+) -> None:
     """Every refusal is {"error": {"message": ...}}."""
-    replies = {case.name: try_request(case).reply for case in BAD_REQUESTS}
+    replies = {case.name: try_request(case).reply for case in bad_requests}
     wrong = [
         name
         for name, reply in replies.items()
@@ -265,9 +274,11 @@ def test_refusals_have_openais_shape(try_request: Callable[[BadRequest], Outcome
     assert not wrong, f"refused in another shape: {', '.join(wrong)}; {replies[wrong[0]]}"
 
 
-def test_bad_requests_harm_nothing(try_request: Callable[[BadRequest], Outcome]) -> None:
+def test_bad_requests_harm_nothing(
+    try_request: Callable[[BadRequest], Outcome], bad_requests: tuple[BadRequest, ...]
+) -> None:
     """After each bad request the same process answers the next good one correctly."""
-    harmed = [f"{case.name}: {harm}" for case in BAD_REQUESTS if (harm := try_request(case).harm)]
+    harmed = [f"{case.name}: {harm}" for case in bad_requests if (harm := try_request(case).harm)]
     assert not harmed, f"after a bad request, {'; '.join(harmed)}"
 
 

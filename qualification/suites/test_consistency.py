@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from qualification.core.protocol import Message, Part
+
 if TYPE_CHECKING:
     from qualification.core.protocol import Generation
     from qualification.session.deployed import Deployed
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.suite("consistency", "equal answers and equal speed whe
 REPETITIONS = 3
 WARM, SEEDS = 0.7, 12
 RED, BLUE = (215, 40, 40), (45, 80, 215)
+STORY = "Tell me a short story about a journey."
 BISECTIONS = 7  # of the 170 levels between the two colours
 
 
@@ -30,17 +33,17 @@ class Sampled(Protocol):
         """The answer at temperature 0.7 with a seed."""
 
 
-@pytest.mark.needs("vision")
-def test_greedy_answers_repeat(deployed: Deployed, questions: GetQuestions) -> None:
+def test_greedy_answers_repeat(
+    deployed: Deployed, questions: GetQuestions, plain_skill: str
+) -> None:
     """At temperature 0 the same question gives the same tokens every time."""
-    question = questions(seed=11, count=1, skills=["both"])[0]
+    question = questions(seed=11, count=1, skills=[plain_skill])[0]
     images = question.images()
     runs = [deployed.generate(question.prompt, *images) for _ in range(REPETITIONS)]
     assert len({(run.token_ids, run.text) for run in runs}) == 1, [run.text for run in runs]
 
 
 @pytest.mark.managed
-@pytest.mark.needs("vision")
 def test_greedy_answers_repeat_in_another_process(two_processes: GetPairs) -> None:
     """At temperature 0 a fresh process gives the same text."""
     changed = [
@@ -51,7 +54,6 @@ def test_greedy_answers_repeat_in_another_process(two_processes: GetPairs) -> No
     assert not changed, "; ".join(changed)
 
 
-@pytest.mark.needs("vision")
 def test_a_seed_repeats(sampled: Sampled) -> None:
     """At temperature 0.7 the same seed gives the same tokens."""
     before, after = sampled(1), sampled(1, again=True)
@@ -59,7 +61,6 @@ def test_a_seed_repeats(sampled: Sampled) -> None:
     assert equal, f"seed 1: {before.text!r}, then {after.text!r}"
 
 
-@pytest.mark.needs("vision")
 def test_temperature_has_an_effect(sampled: Sampled) -> None:
     """At temperature 0.7 an uncertain answer differs between seeds."""
     text = sampled(1).text
@@ -69,9 +70,12 @@ def test_temperature_has_an_effect(sampled: Sampled) -> None:
     pytest.fail(f"seeds 1 to {SEEDS} at temperature {WARM} all give {text!r}")
 
 
-@pytest.mark.needs("vision")
 def test_speed_repeats(
-    deployed: Deployed, questions: GetQuestions, fixed_length: int, speed_variation_limit: float
+    deployed: Deployed,
+    questions: GetQuestions,
+    plain_skill: str,
+    fixed_length: int,
+    speed_variation_limit: float,
 ) -> None:
     """The coefficient of variation (CV) of equal requests' decoding speed stays within its limit.
 
@@ -80,7 +84,7 @@ def test_speed_repeats(
     a warning in its verdict and fails no test; its answer must have the length. Answers that come
     in a burst have no speed.
     """
-    question = questions(seed=11, count=1, skills=["both"])[0]
+    question = questions(seed=11, count=1, skills=[plain_skill])[0]
     images = question.images()
 
     def request() -> Generation:
@@ -107,11 +111,12 @@ def sampled(once: Once, ask: AskFixture, deployed: Deployed, questions: GetQuest
     """``sampled(seed, again=)``: an answer at temperature 0.7 to the most uncertain question.
 
     That question is the colour of a shape between red and blue, next to where the greedy answer
-    changes.
+    changes; a model of text alone is asked for a story.
     """
-    question = questions(seed=11, count=1, skills=["colour"])[0]
+    from qualification.tasks.questions import sees
 
     def coloured(share: float) -> Question:
+        question = questions(seed=11, count=1, skills=["colour"])[0]
         scene = question.scenes[0]
         red, green, blue = (
             round(start + share * (end - start)) for start, end in zip(RED, BLUE, strict=True)
@@ -132,11 +137,14 @@ def sampled(once: Once, ask: AskFixture, deployed: Deployed, questions: GetQuest
         with_margin = [step for step in tried if step[0] < float("inf")]
         return coloured(min(with_margin)[1] if with_margin else tried[-1][1])
 
-    def with_seed(seed: int, *, again: bool = False) -> Generation:
-        messages = deployed.messages(once("uncertain question", uncertain))
+    def messages() -> tuple[Message, ...]:
+        if not sees(deployed.deployment.model):
+            return (Message("user", (Part("text", STORY),)),)
+        return deployed.messages(once("uncertain question", uncertain))
 
+    def with_seed(seed: int, *, again: bool = False) -> Generation:
         def make() -> Generation:
-            return deployed.converse(*messages, temperature=WARM, seed=seed)
+            return deployed.converse(*messages(), temperature=WARM, seed=seed)
 
         return make() if again else once(f"seed {seed}", make)
 

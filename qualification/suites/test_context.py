@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetPairs
 
-pytestmark = pytest.mark.suite("context", "what the model retains of an image two turns later")
+pytestmark = pytest.mark.suite(
+    "context", "what the model retains of the first turn two turns later"
+)
 
 
-@pytest.mark.needs("vision", "multi_turn")
+@pytest.mark.needs("multi_turn")
 def test_remembers_the_image_of_the_first_turn(
     deployed: Deployed, memory_answers: GetPairs, context_floor: float
 ) -> None:
-    """With the full history, the retention reaches the floor.
+    """With the full history, the retention reaches the floor; of a text model that of a word.
 
     The questions are a dozen, so it misses the floor only if its whole 95 % interval does.
     """

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.suite("drift", "the same request as fast at the end as at the beginning")
 
 
-@pytest.mark.needs("vision")
 def test_sentinel(
     once: Once, deployed: Deployed, sentinel: Callable[[], tuple[float, ...]]
 ) -> None:

@@ -20,12 +20,11 @@ pytestmark = [
 ]
 
 
-@pytest.mark.needs("vision")
 def test_peak_memory_within_budget(
-    deployed: Deployed, questions: GetQuestions, memory_limit_bytes: float
+    deployed: Deployed, questions: GetQuestions, plain_skill: str, memory_limit_bytes: float
 ) -> None:
-    """The worker's lifetime peak, after an image, stays below the tier's critical threshold."""
-    deployed.answer(questions(seed=17, count=1, skills=["both"])[0])
+    """The worker's lifetime peak, after an answer, stays below the tier's critical threshold."""
+    deployed.answer(questions(seed=17, count=1, skills=[plain_skill])[0])
     report = deployed.memory()
     deployed.record("peak_memory_bytes", report.peak_memory_bytes)
     if report.peak_device_bytes:
@@ -37,7 +36,6 @@ def test_peak_memory_within_budget(
     )
 
 
-@pytest.mark.needs("vision")
 def test_memory_does_not_grow(
     deployed: Deployed, series: GetSeries, growth_limit_bytes: int
 ) -> None:
@@ -45,7 +43,6 @@ def test_memory_does_not_grow(
     _assert_no_growth(deployed, series, "never", "growth_bytes_per_request", growth_limit_bytes)
 
 
-@pytest.mark.needs("vision")
 def test_memory_does_not_grow_when_cleaned_up(
     deployed: Deployed, series: GetSeries, growth_limit_bytes: int
 ) -> None:
@@ -57,7 +54,6 @@ def test_memory_does_not_grow_when_cleaned_up(
     _assert_no_growth(deployed, series, "after_each", metric, growth_limit_bytes)
 
 
-@pytest.mark.needs("vision")
 def test_memory_does_not_grow_when_cleaned_up_under_pressure(
     deployed: Deployed, series: GetSeries, growth_limit_bytes: int
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from qualification.core.backends import BACKENDS
 from qualification.core.errors import BackendFailed
 from qualification.suites.support.hypothesis_settings import FEW
+from qualification.tasks.questions import sees
 
 if TYPE_CHECKING:
     from qualification.core.protocol import Generation
@@ -61,28 +62,27 @@ def test_wording(deployed: Deployed, answerable: GetQuestion, wording: str) -> N
         assert is_correct, f"{question.prompt} -> {text!r}, expected {question.answer!r}"
 
 
-@pytest.mark.needs("vision")
 @pytest.mark.on_backends(*(spec.name for spec in BACKENDS.values() if spec.has_prefill_chunks))
-def test_prefill_in_chunks(deployed: Deployed, answerable: GetQuestion) -> None:
+def test_prefill_in_chunks(deployed: Deployed, answerable: GetQuestion, plain_skill: str) -> None:
     """A prompt that is computed a few tokens at a time, image included, gets the same answer."""
-    messages = deployed.messages(answerable("both"))
+    messages = deployed.messages(answerable(plain_skill))
     by_default = deployed.converse(*messages).text
     chunked = deployed.converse(*messages, prefill_chunk=CHUNK).text
     assert chunked == by_default, f"{CHUNK} tokens at a time {chunked!r}, by default {by_default!r}"
 
 
-@pytest.mark.needs("vision")
 @pytest.mark.parametrize("limit", LIMITS)
-def test_length_limit(once: Once, deployed: Deployed, questions: GetQuestions, limit: int) -> None:
+def test_length_limit(
+    once: Once, deployed: Deployed, questions: GetQuestions, plain_skill: str, limit: int
+) -> None:
     """An answer never exceeds the limit, reports truly why it ended, and is a prefix."""
-    images = questions(seed=37, count=1, skills=["both"])[0].images()
+    images = questions(seed=37, count=1, skills=[plain_skill])[0].images()
+    prompt = "Describe the picture in detail." if images else "Describe a picture in detail."
 
     def description(max_tokens: int) -> Generation:
         return once(
             f"description in {max_tokens}",
-            lambda: deployed.generate(
-                "Describe the picture in detail.", *images, max_tokens=max_tokens
-            ),
+            lambda: deployed.generate(prompt, *images, max_tokens=max_tokens),
         )
 
     limited, longest = description(limit), description(max(LIMITS))
@@ -99,20 +99,16 @@ def test_length_limit(once: Once, deployed: Deployed, questions: GetQuestions, l
     assert is_prefix, texts
 
 
-@pytest.mark.needs("vision")
 @pytest.mark.parametrize("text", OTHER_TEXTS)
-def test_other_text(deployed: Deployed, answerable: GetQuestion, text: str) -> None:
+def test_other_text(deployed: Deployed, question: Question, text: str) -> None:
     """An empty prompt, emoji and right-to-left scripts are answered; the next answer is correct."""
-    question = answerable("colour")
     generation = deployed.generate(OTHER_TEXTS[text], *question.images(), max_tokens=TOKENS)
     assert generation.prompt_tokens != 0
     _assert_next_is_correct(deployed, question, f"after {OTHER_TEXTS[text]!r}")
 
 
-@pytest.mark.needs("vision")
-def test_long_prompt(deployed: Deployed, answerable: GetQuestion) -> None:
+def test_long_prompt(deployed: Deployed, question: Question) -> None:
     """8,000 characters are answered or refused for their length; the next answer is correct."""
-    question = answerable("colour")
     model = deployed.deployment.model
     prompt = ((QUESTION + " ") * LONG)[: LONG - len(QUESTION)] + QUESTION
     images = [] if "text_only" in model.capabilities else question.images()
@@ -126,10 +122,8 @@ def test_long_prompt(deployed: Deployed, answerable: GetQuestion) -> None:
     _assert_next_is_correct(deployed, question, f"after {LONG} characters")
 
 
-@pytest.mark.needs("vision")
-def test_any_text(deployed: Deployed, answerable: GetQuestion) -> None:
-    """Any text beside an image is answered, and the next question correctly."""
-    question = answerable("colour")
+def test_any_text(deployed: Deployed, question: Question) -> None:
+    """Any text, beside an image if it sees, is answered, and the next question correctly."""
     images = question.images()
     anything = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])
     scripts = st.sampled_from("אבגד ابتث 漢字かな ไทย हिन्दी 🎨🔺👩🏽\u200d🚀 ﷽ e\u0301 \u202eabc")
@@ -143,6 +137,12 @@ def test_any_text(deployed: Deployed, answerable: GetQuestion) -> None:
         _assert_next_is_correct(deployed, question, f"after {text!r}")
 
     holds()
+
+
+@pytest.fixture
+def question(deployed: Deployed, answerable: GetQuestion) -> Question:
+    """A question that is answered correctly, about one fact."""
+    return answerable("colour" if sees(deployed.deployment.model) else "text")
 
 
 def _assert_next_is_correct(deployed: Deployed, question: Question, when: str) -> None:

@@ -23,7 +23,6 @@ LAST_S = 60.0
 _Run = TypeVar("_Run")
 
 
-@pytest.mark.needs("vision")
 def test_sustained_speed(
     sustained_minutes: float, deployed: Deployed, timed_request: TimedRequest, fixed_length: int
 ) -> None:
@@ -31,7 +30,7 @@ def test_sustained_speed(
 
     def ask() -> Generation:
         return deployed.generate(
-            timed_request.prompt, timed_request.image, max_tokens=fixed_length, fixed_length=True
+            *timed_request.measured, max_tokens=fixed_length, fixed_length=True
         )
 
     runs = last_minute(ask, 60 * sustained_minutes)

@@ -26,7 +26,6 @@ LARGE = (1600, 1200)
 """Pixels of an image that every limit on pixels must reduce."""
 
 
-@pytest.mark.needs("vision")
 def test_speed(
     once: Once,
     deployed: Deployed,
@@ -36,13 +35,14 @@ def test_speed(
     fixed_length: int,
 ) -> None:
     """Whole requests of fixed length: time to first token and decoding speed of each."""
-    benchmark.group = "one image, fixed length"
-    once("sentinel", sentinel)  # warms up with another image of the same size
+    kind = "one image" if len(timed_request.measured) > 1 else "text alone"
+    benchmark.group = f"{kind}, fixed length"
+    once("sentinel", sentinel)  # warms up with another prompt of the same size
     runs: list[Generation] = []
 
     def request() -> None:
         generation = deployed.generate(
-            timed_request.prompt, timed_request.image, max_tokens=fixed_length, fixed_length=True
+            *timed_request.measured, max_tokens=fixed_length, fixed_length=True
         )
         runs.append(generation)
 
@@ -65,15 +65,14 @@ def test_speed(
     )
 
 
-@pytest.mark.needs("vision")
 def test_phases(deployed: Deployed, timed_request: TimedRequest) -> None:
     """The phases of the time to first token, as far as the backend can be hooked.
 
     They need requests of their own, because separating the phases takes time.
     """
     runs = [
-        deployed.generate(timed_request.prompt, image, max_tokens=2, fixed_length=True, phases=True)
-        for image in (timed_request.warm_up, *[timed_request.image] * PHASED)
+        deployed.generate(*request, max_tokens=2, fixed_length=True, phases=True)
+        for request in (timed_request.warm_up, *[timed_request.measured] * PHASED)
     ][1:]
     for run in runs:
         phases = run.phases
@@ -106,10 +105,10 @@ def test_image_tokens(deployed: Deployed, timed_request: TimedRequest, size: str
 
     An ignored setting would silently make a large image many times as expensive.
     """
-    image = timed_request.image
+    prompt, (image,) = timed_request.measured[0], timed_request.measured[1:]
     if size == "large":
         image = image.resize(LARGE, Image.Resampling.NEAREST)
-    run = deployed.generate(timed_request.prompt, image, max_tokens=1, phases=True)
+    run = deployed.generate(prompt, image, max_tokens=1, phases=True)
     count, expected = run.image_tokens, run.image_tokens_expected
     assert count != 0, "an image was given, and no token of the prompt stands for it"
     assert run.prompt_tokens < 0 or count < run.prompt_tokens, (

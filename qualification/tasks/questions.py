@@ -3,7 +3,8 @@
 A question asks for what one *scene* shows (skills ``colour``, ``shape``, ``both``, ``count``,
 ``position``, ``word``), for the colours of two scenes or which of them shows a word (``pair``,
 ``which``), for the way that a shape moves in a clip (``motion``), for a digit without an image
-(``text``), or, two turns after the image, for what it showed (``recall``: a memory question).
+(``text``), or, in a memory question two turns later, for what an image showed (``recall``) or a
+text said (``remember``).
 
 Everything is a pure function of the seed. :mod:`qualification.tasks.scenes` draws the images and
 keeps the training split apart from the held-out one. The ten text questions are facts without an
@@ -66,6 +67,9 @@ PROMPTS: dict[str, str] = {
     "text": "Which digit is {}?",
     "recall": "Which shape was it?",
 }
+REMEMBER: tuple[str, str, str] = ("Remember this word: {}.", "I will.", "Which word was it?")
+"""The skill ``remember``: its first turn, the reply, and the prompt. Canaries never read them."""
+
 SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
     "colour": ("shape",),
     "shape": ("shape",),
@@ -80,6 +84,7 @@ SCENES_OF: dict[str, tuple[SceneKind, ...]] = {
 """Skill -> the kinds of the scenes that it asks about, in any order."""
 
 TWO_IMAGES: tuple[str, ...] = ("pair", "which")
+MEMORY_SKILLS: tuple[str, ...] = ("recall", "remember")
 SKILLS: tuple[str, ...] = ("colour", "shape", "both", "count", "position", "word", "text")
 """The default skills of a list of questions: at most one image, one turn."""
 
@@ -88,11 +93,14 @@ SKILLS_SHOWING: dict[Capability, tuple[str, ...]] = {
     "text_only": ("text",),
     "multi_image": ("pair", "which"),
     "video": ("motion",),
-    "multi_turn": ("recall",),
+    "multi_turn": MEMORY_SKILLS,
 }
-"""Declared capability -> skills of the generated questions that demonstrate it."""
+"""Declared capability -> skills of the generated questions that demonstrate it.
 
-ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_IMAGES, "recall", "motion")
+A model that sees is asked to ``recall``, one of text alone to ``remember``.
+"""
+
+ALL_SKILLS: tuple[str, ...] = (*SKILLS, *TWO_IMAGES, *MEMORY_SKILLS, "motion")
 SPLITS: tuple[str, ...] = ("train", "heldout")
 
 _RIVALS: tuple[frozenset[str], ...] = tuple(
@@ -196,10 +204,15 @@ def ask(
     digit: int = 0,
 ) -> Question:
     """Return the question of ``skill`` about the given scenes or clip."""
-    prompt, answer = PROMPTS[skill], ""
-    history: tuple[tuple[str, str], ...] = ()
+    about_digit = (PROMPTS["text"].format(DIGITS[digit]), str(digit))
     if skill == "text":
-        return Question(identifier, skill, prompt.format(DIGITS[digit]), str(digit))
+        return Question(identifier, skill, *about_digit)
+    if skill == "remember":
+        word = rng.choice(WORDS)
+        said, reply, prompt = REMEMBER
+        history: tuple[tuple[str, str], ...] = ((said.format(word), reply), about_digit)
+        return Question(identifier, skill, prompt, word, history=history)
+    prompt, answer, history = PROMPTS[skill], "", ()
     if skill == "motion":
         assert clip is not None
         answer = clip.move
@@ -209,10 +222,7 @@ def ask(
         answer = PLACES[[bool(scene.prints) for scene in scenes].index(True)]
     elif skill == "recall":
         answer = scenes[0].fact("shape")
-        history = (
-            (PROMPTS["colour"], scenes[0].fact("colour")),
-            (PROMPTS["text"].format(DIGITS[digit]), str(digit)),
-        )
+        history = ((PROMPTS["colour"], scenes[0].fact("colour")), about_digit)
     else:
         answer = scenes[0].fact(skill)
     before = rng.choice(("", BEFORE))
@@ -221,9 +231,31 @@ def ask(
 
 def skills_of(model: Model) -> tuple[str, ...]:
     """The skills that the model declares, or those of all its capabilities."""
+    skills = (skill for name in model.capabilities for skill in SKILLS_SHOWING[name])
     return model.skills or tuple(
-        skill for name in model.capabilities for skill in SKILLS_SHOWING[name]
+        skill for skill in skills if skill not in MEMORY_SKILLS or skill == memory_skill(model)
     )
+
+
+def sees(model: Model) -> bool:
+    """Whether it may be asked about an image: a model of text alone never is."""
+    return "vision" in model.capabilities
+
+
+def plain_skill(model: Model) -> str:
+    """The skill of a question about nothing in particular, for tests of all but the answer."""
+    return "both" if sees(model) else "text"
+
+
+def memory_skill(model: Model) -> str:
+    """The skill of the memory questions that it can be asked."""
+    return "recall" if sees(model) else "remember"
+
+
+def word_list(seed: int, count: int) -> str:
+    """A prompt of that many short words after one another, the same for the same seed."""
+    rng = random.Random(seed)  # noqa: S311 (a seed, not a secret)
+    return f"Repeat: {' '.join(rng.choices(WORDS, k=count))}"
 
 
 def is_correct(question: Question, text: str) -> bool:

@@ -38,6 +38,27 @@ def test_an_undeclared_model_is_collected_and_what_was_read_is_printed(project):
     assert collected(result) == {"tiny-vl-f32"}
 
 
+def test_a_model_of_text_alone_is_asked_all_but_images(project):
+    """Speed, memory, repetition, retention, state and a server's protocol need none."""
+    for projector in project.path.rglob("mmproj*"):
+        projector.unlink()
+    result = project.runpytest_subprocess("--model=my models/tiny vl", "--collect-only", "-q")
+    names = {line.partition("::")[2] for line in result.outlines if "::" in line}
+    tests = {name.partition("[")[0] for name in names}
+    assert {
+        *("test_speed", "test_phases", "test_memory_does_not_grow", "test_speed_repeats"),
+        *("test_a_seed_repeats", "test_remembers_the_image_of_the_first_turn", "test_sentinel"),
+        *("test_many_requests_in_a_row", "test_text_only_question", "test_long_prompt"),
+        *("test_answer_has_openais_shape", "test_refuses", "test_bad_requests_harm_nothing"),
+    } <= tests
+    assert not tests & {
+        *("test_says_what_it_sees", "test_format", "test_image_tokens", "test_vqa_accuracy"),
+        *("test_sizes_in_turn_change_nothing", "test_each_request_has_its_own_image"),
+        *("test_each_client_is_told_of_its_own_image", "test_a_failing_stream_tells_its_failure"),
+    }
+    assert not [name for name in names if "test_refuses" in name and "image" in name]
+
+
 @pytest.mark.slow
 def test_an_undeclared_model_is_tried(project):
     """Loaded and asked like any other; its record is kept in the project."""
@@ -74,6 +95,16 @@ def test_two_models_of_one_name_are_refused(project):
     result = project.runpytest_subprocess(*words, "--co")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "two models would be called 'tiny-vl'" in "".join(result.errlines)
+
+
+def test_two_quantisations_of_a_model_are_its_deployments(project):
+    """So their answers are compared."""
+    folder = project.path / "my models/tiny vl"
+    quantised = canaries() / "smolvlm/gguf/model-q8_0.gguf"
+    shutil.copy(quantised, folder / "Tiny-VL-Q8_0.gguf")
+    words = [f"--model=my models/tiny vl/Tiny-VL-{name}.gguf" for name in ("F32", "Q8_0")]
+    result = project.runpytest_subprocess(*words, "--co", "-q")
+    assert collected(result) == {"tiny-vl-f32", "tiny-vl-Q8_0"}
 
 
 def test_a_url_is_a_server_and_stands_alone(project):

@@ -4,16 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qualification.core.declarations import Model
 from qualification.tasks.questions import (
     ALL_SKILLS,
     DIGITS,
     Question,
     generate,
     is_correct,
+    memory_skill,
+    plain_skill,
     says_the_answer,
+    sees,
+    skills_of,
+    word_list,
 )
 
-IMAGE_SKILLS = tuple(skill for skill in ALL_SKILLS if skill not in ("text", "motion"))
+IMAGE_SKILLS = tuple(skill for skill in ALL_SKILLS if skill not in ("text", "motion", "remember"))
 
 seeds = st.integers(0, 2**32)
 
@@ -82,6 +88,41 @@ def test_a_memory_question_comes_two_turns_after_the_image():
         assert colour == question.scenes[0].fact("colour")
         assert DIGITS[int(digit)] in prompt
         assert question.answer == question.scenes[0].fact("shape")
+
+
+def test_a_word_is_asked_for_two_turns_after_it_was_said():
+    """The turns between do not repeat it."""
+    for question in generate(3, 20, "heldout", ["remember"]):
+        (said, reply), (prompt, digit) = question.history
+        assert question.answer in said
+        assert question.answer not in reply + prompt + digit + question.prompt
+        assert not question.images()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "plain", "memory"),
+    [
+        (("vision", "text_only", "multi_turn"), "both", "recall"),
+        (("text_only", "multi_turn"), "text", "remember"),
+    ],
+)
+def test_a_model_of_text_alone_is_asked_about_no_image(capabilities, plain, memory):
+    """In place of images it gets texts."""
+    model = Model("x", "x", 1, "", capabilities, ())
+    assert (plain_skill(model), memory_skill(model)) == (plain, memory)
+    asked = skills_of(model)
+    assert memory in asked
+    assert len({"recall", "remember"} & set(asked)) == 1
+    for question in generate(1, 2 * len(asked), "heldout", asked):
+        assert bool(question.images()) <= sees(model)
+
+
+def test_a_list_of_words_has_one_length_and_another_order():
+    """Two prompts of one size have nothing in common from the first word on."""
+    one, other = (word_list(seed, 200) for seed in (19, 20))
+    assert one == word_list(19, 200) != other
+    assert len(one.split()) == len(other.split()) == 201
+    assert one.split()[1] != other.split()[1]
 
 
 def test_the_images_are_those_that_canaries_were_trained_on():

@@ -32,7 +32,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
-from qualification.servers.chat import as_chat, data_url, image_part
+from qualification.servers.chat import as_chat, as_text, data_url, image_part
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
@@ -261,11 +261,7 @@ class Backend:
         """A message as the chat template takes it: one of a text model takes texts, no parts."""
         if not self._is_text_only:
             return as_chat(message, _image)
-        if any(part.kind != "text" for part in message.parts):
-            raise BackendFailed(
-                "llama.cpp takes no images without a projector: declare the model's mmproj_file"
-            )
-        return {"role": message.role, "content": "".join(part.value for part in message.parts)}
+        return as_text(message)
 
     def _endless(self, original: Any) -> Any:
         """Llama's sampler after a bias of −∞ on every token that ends an answer.

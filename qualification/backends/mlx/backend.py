@@ -24,7 +24,7 @@ from qualification.core.protocol import (
     Message,
     Part,
 )
-from qualification.servers.chat import as_chat, data_url, of_kind
+from qualification.servers.chat import as_chat, as_text, data_url, of_kind
 
 _ONE_TEXT = ("phi3_v", "moondream1", "moondream2")
 """Model types whose chat template takes a turn as one text."""
@@ -227,6 +227,8 @@ class Backend:
             chat: list[Any] = [
                 as_chat(message, lambda part: {"type": part.kind}) for message in messages
             ]
+            if _is_text_only(self._model.config):
+                chat = [as_text(message) for message in messages]
             if self._model.config.model_type == phi3_v_chat.MODEL_TYPE:
                 chat = list(phi3_v_chat.as_texts(messages))
             prompt = get_chat_template(
@@ -266,6 +268,12 @@ class _Answer:
     margins: list[float] = field(default_factory=list)
     prompt_tokens: int = 0
     stopped: bool = False
+
+
+def _is_text_only(config: Any) -> bool:
+    """Whether a model of mlx-vlm reads text alone, so that its template takes no parts."""
+    sees = getattr(config, "vision_config", None) is not None
+    return not sees and getattr(config, "model_type", "") not in _ONE_TEXT
 
 
 def _image_tokens(config: Any, ids: list[int], *, with_image: bool) -> int:

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qualification.core.declarations import Capability, Model, Shape, Source
 from qualification.core.errors import DeclarationError, WeightsError
 from qualification.core.format import count_text
 from qualification.core.protocol import BackendName
+from qualification.models.own.image_budget import image_budget
 from qualification.models.own.targets import Target
 from qualification.models.quantisations import bytes_per_weight
 from qualification.models.tensor_headers import (
@@ -33,6 +35,17 @@ llama.cpp allocates the whole cache, and models claim up to a million."""
 
 _PACKED = {"U32": 32, "I32": 32}
 """Types in which MLX, AWQ and GPTQ pack several quantised weights, and their bits."""
+
+_TORCH_READS = frozenset(
+    {
+        *("llama", "mistral", "qwen2", "qwen2moe", "lfm2", "qwen3", "qwen3moe", "falcon", "phi3"),
+        *("bloom", "stablelm", "gpt2", "starcoder2", "mamba", "nemotron", "gemma2", "gemma3"),
+    }
+)
+"""Architectures of GGUF files that transformers reads, text alone and as float32.
+
+https://huggingface.co/docs/transformers/gguf (5.23; 4.57 has them too)
+"""
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
@@ -65,6 +78,7 @@ def _of_folder(target: Target) -> tuple[Model, str]:
     capabilities = _capabilities(target.folder, config)
     parameters = _parameters(tensors, bits)
     context = _count(text, "max_position_embeddings", "seq_length", "max_sequence_length")
+    budget = image_budget(config, _image_settings(target.folder))
     model = Model(
         name=_name(target.name, quantisation),
         family=_slug(str(config.get("model_type") or "unknown")).replace("-", "_"),
@@ -76,9 +90,20 @@ def _of_folder(target: Target) -> tuple[Model, str]:
             for backend in backends
         ),
         shape=_shape(text),
+        image_budget=budget if "vision" in capabilities else None,
         context=min(context or LONGEST_CONTEXT, LONGEST_CONTEXT),
     )
     return model, _note(model, context)
+
+
+def _image_settings(folder: Path) -> dict[str, Any]:
+    """What the image processor's files say, in either of the places where it can be said."""
+    settings: dict[str, Any] = {}
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        if (folder / name).is_file():
+            document = _read(folder / name)
+            settings |= {**document, **_part(document, "image_processor")}
+    return settings
 
 
 def _quantisation(
@@ -122,7 +147,8 @@ def _capabilities(folder: Path, config: Mapping[str, Any]) -> tuple[Capability, 
         return ("text_only", "multi_turn")
     several: tuple[Capability, ...] = ("multi_image",) if has_token else ()
     video: tuple[Capability, ...] = ()
-    if any("video_token" in key for key in config) or "video" in _chat_template(folder):
+    template = _chat_template(folder)
+    if "video" in template if template else any("video_token" in key for key in config):
         video = ("video",)
     return ("vision", "text_only", *several, *video, "multi_turn")
 
@@ -191,6 +217,8 @@ def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
     capabilities: tuple[Capability, ...] = ("text_only", "multi_turn")
     if projector:
         capabilities = ("vision", "text_only", "multi_image", "multi_turn")
+    elif architecture in _TORCH_READS:
+        sources.append(replace(sources[0], backend="torch", quantisation="f32"))
     model = Model(
         name=_name(target.name, quantisation),
         family=_slug(architecture or "unknown").replace("-", "_"),
@@ -275,9 +303,13 @@ def _parameters(tensors: Sequence[TensorInfo], bits: int) -> int:
 
 def _note(model: Model, context: int) -> str:
     """One line on what was read, and what could not be."""
-    sees = "sees images" if "vision" in model.capabilities else "text only"
+    sees = "text alone: nothing with images is asked"
+    if "vision" in model.capabilities:
+        sees = "sees images"
     if "video" in model.capabilities:
         sees += " and clips"
+    if model.image_budget is not None:
+        sees += f", an image up to {model.image_budget.most:,} tokens"
     places = ", ".join(
         f"{model.name}-{source.quantisation}@{source.place}" for source in model.sources
     )

@@ -15,9 +15,10 @@ from pathlib import Path
 from qualification.core.declarations import Model
 from qualification.core.errors import QualificationError
 from qualification.core.paths import hub_cache
+from qualification.models.own.contradictions import contradictions
 from qualification.models.own.inference import described
-from qualification.models.own.targets import Target, find, gguf_models, ollama_store
-from qualification.models.tensor_headers import gguf_parts, read_keys
+from qualification.models.own.targets import find, gguf_models, ollama_store
+from qualification.models.tensor_headers import gguf_parts
 
 _DEEPEST = 8
 _PARTIAL = (".incomplete", ".part", ".partial", ".download", ".downloadInProgress")
@@ -101,22 +102,11 @@ def _listed(place: str, text: str, folder: Path, files: Sequence[str]) -> DiskMo
     try:
         target = find(text)
         model, _ = described(target, quick=True)
-        return DiskModel(place, text, size, model, doubts=tuple(_doubts(target, model)))
+        return DiskModel(
+            place, text, size, model, doubts=tuple(contradictions(target, model, quick=True))
+        )
     except (QualificationError, OSError) as error:
         return DiskModel(place, text, size, problem=str(error).removeprefix(f"--model {text}: "))
-
-
-def _doubts(target: Target, model: Model) -> Iterator[str]:
-    """What the files of a model contradict."""
-    if not target.mmproj_file or model.shape is None:
-        return
-    keys = read_keys(target.folder / target.mmproj_file)
-    width = keys.get("clip.vision.projection_dim")
-    if isinstance(width, int) and width > 0 and width % model.shape.hidden_size:
-        yield (
-            f"{target.mmproj_file} projects to {width:,} numbers, the model reads "
-            f"{model.shape.hidden_size:,}: it belongs to another model"
-        )
 
 
 def _hub_name(folder: Path) -> str:

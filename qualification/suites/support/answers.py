@@ -45,11 +45,13 @@ class Series:
 
 @dataclass(frozen=True)
 class TimedRequest:
-    """A prompt with two images of the same size: to warm up with, and to measure with."""
+    """Two prompts of one size, each the arguments of ``deployed.generate``.
 
-    prompt: str
-    warm_up: Image.Image
-    image: Image.Image
+    Of a model that sees both have an image of as many pixels, of one of text alone as many words.
+    """
+
+    warm_up: tuple[str, *tuple[Image.Image, ...]]
+    measured: tuple[str, *tuple[Image.Image, ...]]
 
 
 @dataclass

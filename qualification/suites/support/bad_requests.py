@@ -63,12 +63,14 @@ class BadRequest:
     """A request that must be refused with a status of 4xx and a sentence, and harm nothing.
 
     ``send(server, folder)`` sends it; ``folder`` is empty and temporary. ``may_answer``: the
-    request is only large and not wrong, so an answer is allowed too.
+    request is only large and not wrong, so an answer is allowed too. ``has_image``: it is about an
+    image, so a model of text alone is not asked.
     """
 
     name: str
     send: Callable[[Server, Path], HttpReply]
     may_answer: bool = False
+    has_image: bool = False
 
 
 _QUESTION = "What colour is the shape?"
@@ -78,8 +80,13 @@ def _post(content: bytes, server: Server) -> HttpReply:
     return server.call("POST", CHAT, content=content, headers={"Content-Type": "application/json"})
 
 
-def _about(url: Callable[[Path], str]) -> Callable[[Server, Path], HttpReply]:
-    return lambda server, folder: server.chat([user(_QUESTION, url(folder))])
+def _about(name: str, url: Callable[[Path], str], *, may_answer: bool = False) -> BadRequest:
+    """A question about the image at a URL."""
+
+    def send(server: Server, folder: Path) -> HttpReply:
+        return server.chat([user(_QUESTION, url(folder))])
+
+    return BadRequest(name, send, may_answer, has_image=True)
 
 
 def _local_file(folder: Path) -> Path:
@@ -116,13 +123,13 @@ BAD_REQUESTS = (
         "negative_max_tokens",
         lambda server, _: server.chat([user(_QUESTION)], max_tokens=-7),
     ),
-    BadRequest("broken_base64", _about(_broken_base64)),
-    BadRequest("no_image", _about(lambda _: data_url(b"this is not a picture"))),
-    BadRequest("unreachable_url", _about(lambda _: "http://127.0.0.1:1/x.png")),
-    BadRequest("file_url", _about(lambda folder: _local_file(folder).as_uri())),
-    BadRequest("file_path", _about(lambda folder: str(_local_file(folder)))),
-    BadRequest("decompression_bomb", _about(lambda _: data_url(bomb_png())), may_answer=True),
-    BadRequest("image_of_50_mb", _about(lambda _: data_url(large_png())), may_answer=True),
+    _about("broken_base64", _broken_base64),
+    _about("no_image", lambda _: data_url(b"this is not a picture")),
+    _about("unreachable_url", lambda _: "http://127.0.0.1:1/x.png"),
+    _about("file_url", lambda folder: _local_file(folder).as_uri()),
+    _about("file_path", lambda folder: str(_local_file(folder))),
+    _about("decompression_bomb", lambda _: data_url(bomb_png()), may_answer=True),
+    _about("image_of_50_mb", lambda _: data_url(large_png()), may_answer=True),
     BadRequest("1001_messages", lambda server, _: server.chat(_many(MESSAGES)), may_answer=True),
     BadRequest("unknown_path", lambda server, _: server.call("POST", "/no-such-path", json={})),
     BadRequest("wrong_method", lambda server, _: server.call("GET", CHAT)),
