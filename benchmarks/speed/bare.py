@@ -1,4 +1,4 @@
-"""Each library's own loop, bare: ``python -m benchmarks.speed.bare BACKEND FOLDER``.
+"""Each library's own loop, bare: ``python -m benchmarks.speed.bare BACKEND FOLDER CONTEXT``.
 
 It shares with the harness the weights and the shims without which a library does not start. For
 each line of input, ``[prompt, tokens]``, it decodes and prints ``{"decode_tps": ...}``, which is
@@ -25,9 +25,11 @@ Speed = Callable[[str, int], float]
 
 def main() -> None:
     """Load, then answer line by line."""
-    name, folder = sys.argv[1:]
-    backends = {"mlx": _mlx, "mlx_stats": _mlx_stats, "torch": _torch, "llamacpp": _llamacpp}
-    speed = backends[name](Path(folder))
+    name, folder, context = sys.argv[1:]
+    if name == "llamacpp":
+        speed = _llamacpp(Path(folder), int(context))
+    else:
+        speed = {"mlx": _mlx, "mlx_stats": _mlx_stats, "torch": _torch}[name](Path(folder))
     for line in sys.stdin:
         print(json.dumps({"decode_tps": speed(*json.loads(line))}), flush=True)
 
@@ -107,12 +109,12 @@ def _torch(folder: Path) -> Speed:
     return speed
 
 
-def _llamacpp(folder: Path) -> Speed:
+def _llamacpp(folder: Path, context: int) -> Speed:
     amx_tiles.avoid_if_broken()
     import llama_cpp
 
     files = [file for file in folder.rglob("*.gguf") if "mmproj" not in file.name]
-    llama = llama_cpp.Llama(str(files[0]), n_ctx=8192, verbose=False)
+    llama = llama_cpp.Llama(str(files[0]), n_ctx=context, verbose=False)
 
     def speed(prompt: str, tokens: int) -> float:
         stream = llama.generate(llama.tokenize(prompt.encode()), temp=0.0, repeat_penalty=1.0)

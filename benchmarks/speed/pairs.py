@@ -67,6 +67,7 @@ def against_bare(
     """Decoding speed against a bare loop (or the self-reported one); both are loaded."""
     with Ours(deployment) as ours:
         command = [sys.executable, "-m", "benchmarks.speed.bare", backend, str(ours.folder)]
+        command.append(str(ours.deployment.model.context))
         with subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -45,9 +45,9 @@ _CONVERSATIONS: tuple[list[dict[str, Any]], ...] = (
 
 def templates_in(folder: Path) -> dict[Path, str]:
     """File -> chat template of a folder as transformers reads it; several of a file are joined."""
-    found: dict[Path, str] = {}
+    templates: dict[Path, str] = {}
     for file in sorted(folder.glob("*.jinja")) + sorted(folder.glob("additional_chat_templates/*")):
-        found[file] = file.read_text(encoding="utf-8", errors="replace")
+        templates[file] = file.read_text(encoding="utf-8", errors="replace")
     for name in ("chat_template.json", "tokenizer_config.json", "processor_config.json"):
         try:
             template = json.loads((folder / name).read_text(encoding="utf-8"))["chat_template"]
@@ -55,8 +55,8 @@ def templates_in(folder: Path) -> dict[Path, str]:
             continue
         named = template if isinstance(template, list) else [{"template": template}]
         texts = [str(entry.get("template")) for entry in named if isinstance(entry, dict)]
-        found[folder / name] = "".join(texts)
-    return found
+        templates[folder / name] = "".join(texts)
+    return templates
 
 
 @functools.lru_cache(maxsize=64)

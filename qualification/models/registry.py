@@ -103,12 +103,12 @@ class Registry:
         """
         by_name: dict[str, Model] = {}
         for model, _ in described:
-            first = by_name.setdefault(model.name, model)
-            if first is model:
+            namesake = by_name.setdefault(model.name, model)
+            if namesake is model:
                 continue
-            merged = replace(first, sources=(*first.sources, *model.sources))
+            merged = replace(namesake, sources=(*namesake.sources, *model.sources))
             names = [Deployment(merged, source).identifier for source in merged.sources]
-            if len(set(names)) < len(names) or first.family != model.family:
+            if len(set(names)) < len(names) or namesake.family != model.family:
                 raise SelectionError(
                     f"two models would be called {model.name!r}: try each by itself"
                 )

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.suite("quality", "accuracy on generated questions")
 
 
-@pytest.mark.needs("vision")
 def test_answers_held_out_questions(
     deployed: Deployed, answers: GetAnswers, skills: tuple[str, ...], accuracy_floor: float
 ) -> None:

@@ -209,8 +209,8 @@ def ask(
         return Question(identifier, skill, *about_digit)
     if skill == "remember":
         word = rng.choice(WORDS)
-        said, reply, prompt = REMEMBER
-        history: tuple[tuple[str, str], ...] = ((said.format(word), reply), about_digit)
+        sentence, reply, prompt = REMEMBER
+        history: tuple[tuple[str, str], ...] = ((sentence.format(word), reply), about_digit)
         return Question(identifier, skill, prompt, word, history=history)
     prompt, answer, history = PROMPTS[skill], "", ()
     if skill == "motion":

@@ -93,8 +93,8 @@ def test_a_memory_question_comes_two_turns_after_the_image():
 def test_a_word_is_asked_for_two_turns_after_it_was_said():
     """The turns between do not repeat it."""
     for question in generate(3, 20, "heldout", ["remember"]):
-        (said, reply), (prompt, digit) = question.history
-        assert question.answer in said
+        (sentence, reply), (prompt, digit) = question.history
+        assert question.answer in sentence
         assert question.answer not in reply + prompt + digit + question.prompt
         assert not question.images()
 
@@ -110,19 +110,19 @@ def test_a_model_of_text_alone_is_asked_about_no_image(capabilities, plain, memo
     """In place of images it gets texts."""
     model = Model("x", "x", 1, "", capabilities, ())
     assert (plain_skill(model), memory_skill(model)) == (plain, memory)
-    asked = skills_of(model)
-    assert memory in asked
-    assert len({"recall", "remember"} & set(asked)) == 1
-    for question in generate(1, 2 * len(asked), "heldout", asked):
+    skills = skills_of(model)
+    assert memory in skills
+    assert len({"recall", "remember"} & set(skills)) == 1
+    for question in generate(1, 2 * len(skills), "heldout", skills):
         assert bool(question.images()) <= sees(model)
 
 
 def test_a_list_of_words_has_one_length_and_another_order():
     """Two prompts of one size have nothing in common from the first word on."""
-    one, other = (word_list(seed, 200) for seed in (19, 20))
-    assert one == word_list(19, 200) != other
-    assert len(one.split()) == len(other.split()) == 201
-    assert one.split()[1] != other.split()[1]
+    warm_up, measured = (word_list(seed, 200) for seed in (19, 20))
+    assert warm_up == word_list(19, 200) != measured
+    assert len(warm_up.split()) == len(measured.split()) == 201
+    assert warm_up.split()[1] != measured.split()[1]
 
 
 def test_the_images_are_those_that_canaries_were_trained_on():

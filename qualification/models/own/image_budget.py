@@ -51,5 +51,5 @@ def _part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _count(values: Mapping[str, Any], *keys: str) -> int:
     """The first positive whole number under these keys, 0 without one."""
-    found = (values.get(key) for key in keys)
-    return next((n for n in found if type(n) is int and 0 < n < 2**53), 0)
+    counts = (values.get(key) for key in keys)
+    return next((n for n in counts if type(n) is int and 0 < n < 2**53), 0)

@@ -26,8 +26,8 @@ CANARIES = sorted(
 
 def doubts(target, **options):
     """What is said of a target."""
-    found = find(str(target))
-    return list(contradictions(found, described(found)[0], **options))
+    files = find(str(target))
+    return list(contradictions(files, described(files)[0], **options))
 
 
 @pytest.mark.parametrize("folder", CANARIES, ids=lambda folder: folder.rsplit("canaries/", 1)[-1])
@@ -78,14 +78,14 @@ def config(**keys):
 def test_a_contradiction_is_one_sentence(model, name, keys, sentence):
     """What is written against what is there."""
     folder = model(name, **keys)
-    for other in ("chat_template.jinja", "tokenizer_config.json"):
-        if "chat_template" in keys and (folder / other).is_file():
-            document = (folder / other).read_text()
-            if other.endswith(".jinja"):
-                (folder / other).unlink()
+    for beside in ("chat_template.jinja", "tokenizer_config.json"):
+        if "chat_template" in keys and (folder / beside).is_file():
+            document = (folder / beside).read_text()
+            if beside.endswith(".jinja"):
+                (folder / beside).unlink()
             else:
                 without = {k: v for k, v in json.loads(document).items() if k != "chat_template"}
-                (folder / other).write_text(json.dumps(without))
+                (folder / beside).write_text(json.dumps(without))
     (doubt,) = doubts(folder)
     assert sentence in doubt
 
@@ -114,8 +114,7 @@ def test_a_gguf_under_another_name_is_doubtful(tmp_path):
     source = canaries() / "qwen2_5_vl/gguf/model-q8_0.gguf"
     for name, doubted in (("tiny-Q4_K_M.gguf", True), ("tiny-Q8_0.gguf", False)):
         shutil.copy(source, tmp_path / name)
-        said = doubts(tmp_path / name)
-        assert bool(said) is doubted
+        assert bool(doubts(tmp_path / name)) is doubted
         (tmp_path / name).unlink()
 
 

@@ -143,9 +143,9 @@ def test_a_model_in_any_layout_is_found_and_tried(pytester, tmp_path, layout):
     if not is_here(backend):
         pytest.skip(f"{backend} is not installed")
     place = build(tmp_path / layout)
-    (found,) = [entry for entry in inventory([tmp_path]) if entry.model]
-    assert not found.problem
-    assert Path(found.target).is_relative_to(tmp_path)
+    (listed,) = [entry for entry in inventory([tmp_path]) if entry.model]
+    assert not listed.problem
+    assert Path(listed.target).is_relative_to(tmp_path)
     pytester.makepyprojecttoml("[tool.pytest.ini_options]")
     outcomes = tried(pytester, place, backend)
     assert outcomes.get("failed", 0) == outcomes.get("errors", 0) == 0
@@ -161,9 +161,9 @@ def test_a_model_of_ollama_is_found_and_tried(pytester, tmp_path, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama(tmp_path / "ollama")))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
     monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "none"))
-    (found,) = [entry for entry in inventory() if entry.place == "Ollama"]
-    assert found.target == "tiny:latest"
+    (listed,) = [entry for entry in inventory() if entry.place == "Ollama"]
+    assert listed.target == "tiny:latest"
     pytester.makepyprojecttoml("[tool.pytest.ini_options]")
-    outcomes = tried(pytester, found.target, "llamacpp")
+    outcomes = tried(pytester, listed.target, "llamacpp")
     assert outcomes.get("failed", 0) == outcomes.get("errors", 0) == 0
     assert outcomes["passed"] + outcomes.get("xfailed", 0) == 4

@@ -31,8 +31,8 @@ TEMPLATE = (
 
 
 def config(ids):
-    made = qwen3_5.config({**ids, "<|vision_start|>": 0, "<|vision_end|>": 0})
-    text = made["text_config"]
+    qwen = qwen3_5.config({**ids, "<|vision_start|>": 0, "<|vision_end|>": 0})
+    text = qwen["text_config"]
     text["vocab_size"] = max(ids.values()) + 1
     return {
         "architectures": ["MiniCPMV4_6ForConditionalGeneration"],

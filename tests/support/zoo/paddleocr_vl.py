@@ -131,8 +131,8 @@ def build(folder):
         folder / "generation_config.json",
         {"eos_token_id": ids["</s>"], "pad_token_id": 0, "do_sample": False},
     )
-    made = AutoConfig.from_pretrained(folder)
+    published = AutoConfig.from_pretrained(folder)
     # transformers 5.23 reads the published flat "tie_word_embeddings": false as true
-    made.tie_word_embeddings = made.text_config.tie_word_embeddings = False
-    model = AutoModelForImageTextToText.from_config(made).float()
+    published.tie_word_embeddings = published.text_config.tie_word_embeddings = False
+    model = AutoModelForImageTextToText.from_config(published).float()
     zoo.save(zoo.randomise(model), folder)
