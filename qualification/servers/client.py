@@ -41,24 +41,47 @@ def certificates() -> ssl.SSLContext:
 
 def client(address: str, *, timeout_s: float | None = None) -> openai.OpenAI:
     """A client for the API at ``address`` (``http://127.0.0.1:8080/v1``)."""
-    import httpx2
     import openai
 
-    options: dict[str, Any] = {"verify": certificates()}
+    options = http_options(address, timeout_s)
+    http = openai.DefaultHttpxClient(**options)
+    return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
+
+
+def http_options(address: str, timeout_s: float | None = None) -> dict[str, Any]:
+    """How every synchronous client here is set up: bounded, and alone with its server.
+
+    ``timeout_s`` is for a whole exchange, None without a limit.
+    """
+    import httpx2
+
+    from qualification.servers.bounded import Bounds
+
+    options: dict[str, Any] = {
+        "verify": certificates(),
+        "timeout": timeout_s,
+        "follow_redirects": False,
+        "event_hooks": Bounds(timeout_s).hooks(),
+    }
     if is_loopback(address):
         # llama-server closes a connection that it promised to keep; a new one costs nothing here.
         limits = httpx2.Limits(max_keepalive_connections=0)
         options |= {"trust_env": False, "limits": limits}
-    http = openai.DefaultHttpxClient(timeout=timeout_s, **options)
-    return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
+    return options
 
 
 def async_client(address: str, *, timeout_s: float | None = None) -> openai.AsyncOpenAI:
     """The same for many requests at once, on connections that stay open, as users have them."""
     import openai
 
+    from qualification.servers.bounded import Bounds
+
     http = openai.DefaultAsyncHttpxClient(
-        trust_env=not is_loopback(address), timeout=timeout_s, verify=certificates()
+        trust_env=not is_loopback(address),
+        timeout=timeout_s,
+        verify=certificates(),
+        follow_redirects=False,
+        event_hooks=Bounds().async_hooks(),
     )
     return openai.AsyncOpenAI(**_settings(address, timeout_s), http_client=http)
 

@@ -32,7 +32,7 @@ from qualification.core.protocol import MemoryReport
 from qualification.machine import process_memory
 from qualification.machine.gpu_memory import DevicePeak
 from qualification.servers import ports
-from qualification.servers.client import certificates
+from qualification.servers.client import http_options
 from qualification.servers.guard_client import Guarded
 
 _PORTS_TRIED = 3
@@ -213,7 +213,7 @@ class ServerProcess:
         environment = {**os.environ, **self.command.environment}
         guarded.start(self.command.on_port(self.port), environment, self._grace_s)
         self._await_start(guarded, end)
-        with httpx2.Client(trust_env=False, timeout=_HEALTH_S, verify=certificates()) as client:
+        with httpx2.Client(**http_options(self.url, _HEALTH_S)) as client:
             self._await_health(guarded, client, end)
 
     def _await_start(self, guarded: Guarded, end: float) -> None:

@@ -255,7 +255,10 @@ class Deployed:
             if not request.path and request.repository and self.is_managed:
                 self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
                 check_fetched(self.deployment.source)
-            report = self._worker.load(request, deadline_s=self._context.load_deadline_s)
+            # At a user's address nothing is loaded: it answers a request, or it does not.
+            context = self._context
+            deadline_s = context.load_deadline_s if self.is_managed else context.deadline_s
+            report = self._worker.load(request, deadline_s=deadline_s)
             if self._worker.is_forked:
                 notes = (*report.notes, "the libraries were imported before this process began")
                 report = dataclasses.replace(report, notes=notes)

@@ -115,6 +115,7 @@ class ServedSubject:
 
     def ask(self, request: list[dict[str, Any]]) -> TimedAnswer:
         """See :class:`Subject`."""
+        import httpx2
         import openai
 
         fixed = {"ignore_eos": True} if self._tokens else {}
@@ -132,7 +133,7 @@ class ServedSubject:
             )
             with stream:
                 return _read(stream, start, self._deadline_s)
-        except openai.APITimeoutError as error:
+        except (openai.APITimeoutError, httpx2.TimeoutException) as error:
             limit = f"no answer within {self._deadline_s:g} s"
             raise RequestFailed("timed_out", f"{self._url}: {limit}") from error
         except openai.APIStatusError as error:
@@ -140,6 +141,9 @@ class ServedSubject:
             raise RequestFailed("status", text) from error
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
+            if time.perf_counter() - start >= self._deadline_s:
+                limit = f"no complete answer within {self._deadline_s:g} s"
+                raise RequestFailed("timed_out", f"{self._url}: {limit}") from error
             kind = "refused" if "refused" in str(cause).lower() else "connection"
             text = f"{self._url}: {type(cause).__name__}: {cause}"
             raise RequestFailed(kind, text) from error

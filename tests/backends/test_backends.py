@@ -67,8 +67,8 @@ def request_for(backend, folder):
         "canary",
         "smolvlm",
         path=str(folder),
-        model_file="gguf/model.gguf",
-        mmproj_file="gguf/mmproj.gguf",
+        model_file="gguf/model.gguf" if backend == "llamacpp" else "",
+        mmproj_file="gguf/mmproj.gguf" if backend == "llamacpp" else "",
         context=512,
     )
 
@@ -217,7 +217,7 @@ def test_a_text_model_of_llama_cpp_answers_without_a_projector_as_with_one(image
             )
             timed = worker.generate(text("Which digit is six?", 9, phases=True), deadline_s=60)
             if request is alone:
-                with pytest.raises(BackendFailed, match="declare the model's mmproj_file"):
+                with pytest.raises(BackendFailed, match="declare its mmproj_file"):
                     worker.generate(about(image, 8), deadline_s=60)
             answers += [fixed, timed]
     with_projector, without = answers[:5], answers[5:]

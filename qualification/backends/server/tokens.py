@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from qualification.servers.client import certificates
+from qualification.servers.client import http_options
 
 READ_S = 0.5e-3
 """Pieces that follow each other faster came in one read: they had waited in a buffer."""
@@ -93,7 +93,7 @@ class Tokeniser:
     def _client(self) -> Any:
         import httpx2
 
-        return httpx2.Client(trust_env=False, timeout=30, verify=certificates())
+        return httpx2.Client(**http_options(self._url, 30.0) | {"trust_env": False})
 
     def _remote(self, text: str) -> tuple[int, ...]:
         import httpx2

@@ -18,7 +18,7 @@ import httpx2
 from qualification.core.protocol import GenerateRequest, Message, Part
 from qualification.core.text import disarm
 from qualification.servers.chat import as_request, data_url, image_part
-from qualification.servers.client import certificates
+from qualification.servers.client import http_options
 from qualification.servers.programs import PROGRAMS
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ class Server:
         # The environment's proxy must not get requests for loopback, and no connection outlives a
         # bad request.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(
-            trust_env=False, timeout=TIMEOUT_S, limits=limits, verify=certificates()
-        )
+        options = http_options(address, TIMEOUT_S) | {"trust_env": False, "limits": limits}
+        self._client = httpx2.Client(**options)
 
     def close(self) -> None:
         """Close the connections."""
