@@ -88,7 +88,8 @@ def weight_files(request: LoadRequest, folder: Path) -> list[Path]:
     if request.model_file:
         names = (request.model_file, request.mmproj_file)
         return [folder / name for name in names if name]
-    return sorted(folder.glob("*.safetensors"))
+    files = folder.glob("*.safetensors")
+    return sorted(file for file in files if not file.name.startswith("."))  # macOS: ._model.…
 
 
 def total_bytes(files: list[Path]) -> int:

@@ -46,6 +46,7 @@ def read_file(file: Path) -> tuple[TensorInfo, ...]:
     """Return the tensors of one safetensors or GGUF file, in its order; WeightsError if damaged."""
     try:
         size = file.stat().st_size
+        _refuse_what_is_no_weights(file, size)
         tensors = (_gguf if is_gguf(file) else _safetensors)(file, size)
     except OSError as error:
         _refuse(file, error.strerror or str(error))
@@ -60,7 +61,7 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
     Raises WeightsError where a shard is missing or damaged, or a tensor is there twice.
     """
     named = shards(folder)
-    files = [folder / name for name in named] or sorted(folder.glob("*.safetensors"))
+    files = [folder / name for name in named] or safetensors_in(folder)
     if not files:
         raise WeightsError(f"{folder}: holds no .safetensors file; {how_to_restore(folder)}")
     tensors: dict[str, TensorInfo] = {}
@@ -72,6 +73,12 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
                 _refuse(file, f"tensor {_quoted(tensor.name)} is in another shard too")
             tensors[tensor.name] = tensor
     return tuple(tensors.values())
+
+
+def safetensors_in(folder: Path) -> list[Path]:
+    """The safetensors files of a folder; not what macOS puts beside them (``._model.…``)."""
+    files = folder.glob("*.safetensors")
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def is_gguf(file: Path) -> bool:
@@ -104,6 +111,19 @@ def read_keys(file: Path, *, until: str = "") -> dict[str, int | float | str]:
             return dict(_keys(walk, key_count, until))
     except OSError as error:
         _refuse(file, error.strerror or str(error))
+
+
+def _refuse_what_is_no_weights(file: Path, size: int) -> None:
+    """What a download leaves behind in place of weights, by its first bytes."""
+    with file.open("rb") as stream:
+        start = stream.read(64).lstrip().lower()
+    again = "download it again"
+    if size == 0:
+        _refuse(file, f"it is empty: {again}")
+    if start.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{file}: is a pointer of Git LFS and no weights: git lfs pull")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise WeightsError(f"{file}: is a web page and no weights (a login, an error?): {again}")
 
 
 def _refuse(file: Path, why: str) -> NoReturn:

@@ -29,6 +29,7 @@ from qualification.models.tensor_headers import (
     read_file,
     read_folder,
     read_keys,
+    safetensors_in,
 )
 
 
@@ -78,7 +79,7 @@ def check_files(request: LoadRequest) -> None:
         raise _absent(request, folder, "no such folder of weights")
     elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
         return
-    elif any(folder.glob("*.safetensors")):
+    elif safetensors_in(folder):
         if not request.remote_code:
             refuse_code(folder)
         if request.weights != "canary":
@@ -120,7 +121,7 @@ def tensors_here(deployment: Deployment) -> tuple[TensorInfo, ...]:
     if ENGINES[source.engine].weight_files == "folder":
         if source.model_file:  # a GGUF for transformers, which turns the weights into float32
             return ()
-        present = any(folder.glob("*.safetensors"))
+        present = safetensors_in(folder)
         return read_folder(folder) if present else ()
     if ENGINES[source.engine].weight_files == "other":
         return ()

@@ -35,7 +35,7 @@ class Running:
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""
-        from qualification.session.session import NotLoaded
+        from qualification.session.session import NotLoaded, is_its_own_fault
 
         deployment: Deployment = request.param
         if deployment.source.weights != "canary" and _xdist_process(self._config):
@@ -58,7 +58,7 @@ class Running:
         except NotLoaded as error:
             pytest.skip(str(error))
         except QualificationError as error:
-            if getattr(error, "kind", "") == "weights_unavailable":
+            if not is_its_own_fault(deployment, error):
                 pytest.skip(str(error))
             raise
         deployed.suite = suite_of(request.node)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import QualificationError
+from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
 from qualification.core.results import Condition, Environment, Session
 from qualification.machine.monitor import Monitor
 from qualification.session.context import RunContext
@@ -22,6 +22,17 @@ NOT_LOADED = ", see its first test"
 
 class NotLoaded(QualificationError):
     """The deployment failed to load for an earlier test, so its other tests cannot run."""
+
+
+def is_its_own_fault(deployment: Deployment, error: QualificationError) -> bool:
+    """Whether a failure to load counts against the model or its library.
+
+    A download that is damaged or missing does not, nor whatever keeps a user's server from
+    answering: what could not be tried stays untested. A canary's files belong to the project.
+    """
+    if isinstance(error, WeightsError):
+        return deployment.source.weights == "canary"
+    return deployment.source.server != "url" and not isinstance(error, WeightsUnavailable)
 
 
 class QualificationSession:

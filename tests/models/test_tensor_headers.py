@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from qualification.core.errors import WeightsError
 from qualification.core.paths import PACKAGE, canaries
-from qualification.models.tensor_headers import read_file, read_folder
+from qualification.models.tensor_headers import read_file, read_folder, safetensors_in
 
 CANARIES = canaries()
 SAFETENSORS = (CANARIES / "smolvlm-4bit/model.safetensors").read_bytes()
@@ -333,3 +334,29 @@ def test_every_block_format_of_gguf_counts_by_its_block(kind, blocks, tmp_path_f
     file.write_bytes(whole(described(shape=(blocks * values,), kind=number.value), data=data))
     (info,) = read_file(file)
     assert (info.dtype, info.bytes) == (kind, data)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.gguf"])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "it is empty: download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page and no weights"),
+        (b"<html>404</html>", "is a web page and no weights"),
+    ],
+)
+def test_what_a_download_left_in_place_of_weights_is_named(tmp_path, name, content, sentence):
+    """Its remedy is another one than a damaged file's."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=sentence):
+        read_file(tmp_path / name)
+
+
+def test_what_macos_puts_beside_a_file_is_no_weights(tmp_path):
+    """``._model.safetensors`` on a disk of another system."""
+    shutil.copy(canaries() / "smolvlm/model.safetensors", tmp_path)
+    before = read_folder(tmp_path)
+    (tmp_path / "._model.safetensors").write_bytes(b"Mac OS X        ")
+    assert read_folder(tmp_path) == before
+    assert [file.name for file in safetensors_in(tmp_path)] == ["model.safetensors"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,21 @@ from qualification.core.protocol import (
 from qualification.core.servers import ServerProgram
 from qualification.servers import programs
 from qualification.servers.chat import as_request, data_url, of_kind
-from qualification.servers.client import client
+from qualification.servers.client import KEY, client
 from qualification.servers.launch import DECLARED, DECODED
 from qualification.servers.process import ServerCommand, ServerProcess
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 _LOG_TAIL = 1000
+_NOT_NOW = (429, 503)
+"""Statuses of a server that is busy, or still loading its model: it is asked again."""
+
+_REFUSED = (400, 422)
+_LONGEST_WAIT_S = 30.0
+"""Between two tries, whatever a server asks for; the parent has the deadline of all of them."""
+
+_OPTIONAL = ("seed", "stream_options", "ignore_eos", "min_tokens", "logprobs", "top_logprobs")
+"""Fields without which an answer is one too; a server that refuses one is asked without it."""
 _START_DEADLINE_S = 3600.0
 """The parent's own deadline is shorter, unless the model is very large."""
 
@@ -74,6 +84,7 @@ class Backend:
         self._logged = 0
         self._port = 0
         self._end_is_reported = False
+        self._refused: set[str] = set()
         self.timings: dict[str, Any] = {}
         """llama.cpp's self-reported times of its last answer; see benchmarks."""
 
@@ -197,7 +208,10 @@ class Backend:
         self._open(address if address.endswith("/v1") else f"{address}/v1")
         self._model = str(request.options.get("model", "")) or self._only_model()
         returned_s = clock() - start
-        self._ask(_WARM_UP)
+        try:
+            self._ask(_WARM_UP)
+        except BackendFailed as error:
+            raise WeightsUnavailable(f"{self._address} cannot be asked: {error}") from error
         self._tokeniser = Tokeniser(None, self._address.removesuffix("/v1"))
         # The program is not known: these fields fix the length in most of them.
         self._extra = programs.any_extra
@@ -210,7 +224,10 @@ class Backend:
             weights_bytes=0,
             revision="",
             versions={},
-            notes=("the server was running: nothing was loaded",),
+            notes=(
+                "the server was running: nothing was loaded",
+                *(f"the server refuses {name}: it is left out" for name in sorted(self._refused)),
+            ),
             address=self._address,
             served_as=self._model,
         )
@@ -225,7 +242,11 @@ class Backend:
         import openai
 
         try:
-            models = [model.id for model in self._client.models.list().data]
+            models = [model.id for model in self._patiently(self._client.models.list).data]
+        except openai.AuthenticationError as error:
+            raise WeightsUnavailable(
+                f"{self._address} asks for a key: set {KEY} ({error.message})"
+            ) from error
         except openai.OpenAIError as error:
             raise WeightsUnavailable(
                 f"{self._address} does not list its models ({type(error).__name__}: {error}); "
@@ -292,17 +313,25 @@ class Backend:
         return body, extra
 
     def _stream(self, body: dict[str, Any], extra: dict[str, Any]) -> tuple[Streamed, float]:
-        """Ask; return the answer and the seconds to its end."""
+        """Ask; return the answer and the seconds to its end, of the try that was answered."""
         import httpx2
         import openai
 
-        tokens = TokenClock()
-        try:
+        body = body | {"stream": True, "stream_options": {"include_usage": True}}
+
+        def ask() -> tuple[list[tuple[float, str]], float]:
+            tokens = TokenClock()
+            fields = {name: value for name, value in body.items() if name not in self._refused}
+            more = {name: value for name, value in extra.items() if name not in self._refused}
+            if "max_tokens" in self._refused:
+                fields["max_completion_tokens"] = body["max_tokens"]
             with self._client.chat.completions.with_streaming_response.create(
-                **body, stream=True, stream_options={"include_usage": True}, extra_body=extra
+                **fields, extra_body=more
             ) as response:
-                events = timed(response.iter_lines(), tokens)
-            e2e_s = tokens.elapsed_s()
+                return timed(response.iter_lines(), tokens), tokens.elapsed_s()
+
+        try:
+            events, e2e_s = self._patiently(ask)
         except openai.APIStatusError as error:
             raise BackendFailed(
                 f"{self._name} answered {error.status_code}: {error.message}"
@@ -313,6 +342,31 @@ class Backend:
             return read(events), e2e_s
         except BackendFailed as error:
             raise BackendFailed(f"{self._name}: {error}") from error
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        """Ask again where a server is busy or loading, and without a field that it refuses."""
+        import openai
+
+        wait_s = 0.5
+        while True:
+            try:
+                return ask()
+            except openai.APIStatusError as error:
+                if error.status_code in _REFUSED and (name := self._newly_refused(error)):
+                    self._refused.add(name)
+                elif error.status_code in _NOT_NOW:
+                    asked = error.response.headers.get("retry-after", "")
+                    pause_s = float(asked) if asked.isdigit() else wait_s
+                    time.sleep(min(pause_s, _LONGEST_WAIT_S))
+                    wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                else:
+                    raise
+
+    def _newly_refused(self, error: Any) -> str:
+        """The field that a refusal names, if an answer needs none, or has it by another name."""
+        text = str(error.message)
+        names = (*_OPTIONAL, "max_tokens") if "max_completion_tokens" in text else _OPTIONAL
+        return next((n for n in names if n in text and n not in self._refused), "")
 
     def _unstreamed(self, body: dict[str, Any]) -> str:
         """The answer to the same request unstreamed, when the server can still set a status.

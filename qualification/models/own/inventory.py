@@ -81,7 +81,7 @@ def _below(place: str, root: Path) -> Iterator[DiskModel]:
 
 def _in_folder(place: str, folder: Path, files: Sequence[str]) -> Iterator[DiskModel]:
     partial = [name for name in files if name.endswith(_PARTIAL)]
-    weights = [name for name in files if name.endswith(".safetensors")]
+    weights = [n for n in files if n.endswith(".safetensors") and not n.startswith(".")]
     pickled = [name for name in files if name.startswith("pytorch_model") and name.endswith(".bin")]
     if weights or ("model.safetensors.index.json" in files):
         yield _listed(place, _hub_name(folder), folder, weights)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qualification.core.declarations import Source
 from qualification.core.errors import SelectionError
-from qualification.models.tensor_headers import gguf_parts, is_gguf
+from qualification.models.tensor_headers import gguf_parts, is_gguf, safetensors_in
 from qualification.models.weights import cached_folder
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -69,7 +69,7 @@ def _named(name: str, target: Target) -> Target:
 
 
 def _folder(text: str, folder: Path) -> Target:
-    if any(folder.glob("*.safetensors")):
+    if safetensors_in(folder):
         if not (folder / "config.json").is_file():
             raise SelectionError(
                 f"--model {text}: has weights and no config.json, which says what they are"
@@ -124,7 +124,7 @@ def _gguf(text: str, folder: Path, name: str, projectors: Sequence[str]) -> Targ
 
 def gguf_models(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the models (of one in parts the first) and of the projectors in a folder."""
-    names = sorted(file.name for file in folder.glob("*.gguf") if file.is_file())
+    names = sorted(file.name for file in folder.glob("[!.]*.gguf") if file.is_file())
     projectors = [name for name in names if "mmproj" in name.casefold()]
     models = [name for name in names if name not in projectors]
     return [name for name in models if gguf_parts(folder / name)[0].name == name], projectors
