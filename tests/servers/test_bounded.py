@@ -23,7 +23,9 @@ from qualification.watch.served_subject import ServedSubject
 from qualification.watch.subject import RequestFailed
 
 DEADLINE_S = 1.0
-GRACE_S = 2.0
+GRACE_S = 10.0
+"""Enough for a busy machine; none of these servers would end before half a minute."""
+
 GROWTH_BYTES = 64_000_000
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
@@ -198,22 +200,21 @@ def test_no_redirect_is_followed(place):
 
 
 def test_a_good_answer_passes_and_its_deadline_is_forgotten():
-    """A second exchange on a connection that stays open is not ended by the first one's."""
+    """A later exchange on a connection that stays open is not ended by an earlier one's."""
 
     def answer(connection):
         for _ in range(2):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            time.sleep(0.6)
-            with suppress(OSError):
-                connection.recv(65536)
+            connection.recv(65536)
 
     with serving(answer) as address:
-        bounds = Bounds(0.8)
+        bounds = Bounds(60.0)
         options = http_options(address) | {"event_hooks": bounds.hooks()}
         with httpx2.Client(**options | {"limits": httpx2.Limits()}) as http:
-            assert [http.get(address).text for _ in range(2)] == ["ok", "ok"]
-            time.sleep(0.5)
-        assert not bounds.is_late
+            for _ in range(2):
+                assert http.get(address).text == "ok"
+                assert bounds._timer is None
+    assert not bounds.is_late
 
 
 def test_a_reply_over_its_limit_is_refused_by_name():

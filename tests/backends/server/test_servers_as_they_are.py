@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -100,9 +101,11 @@ def test_a_server_that_is_loading_or_busy_is_asked_again(status, message, header
     with serving(reply) as (address, _):
         backend, report = loaded(address)
         assert len(tries) == 3
+        tries.clear()
+        start = time.monotonic()
         answer = backend.generate(HELLO)
         assert (answer.text, answer.finish_reason) == ("Hi", "stop")
-        assert answer.e2e_s < 0.5
+        assert answer.e2e_s < time.monotonic() - start - 1.0
         backend.unload()
     assert report.served_as == "m"
 
