@@ -21,6 +21,7 @@ from qualification.cli.project import project_speeds
 from qualification.cli.published import lint_published
 from qualification.cli.replay import replay
 from qualification.cli.report import report
+from qualification.cli.see import see
 from qualification.cli.synthetic import synthetic
 from qualification.cli.watch import watch
 
@@ -34,6 +35,7 @@ def main() -> None:
     pytest -m canary      does the software work here? (a few minutes, nothing to download)
     pytest -m here        qualify this machine with the models of its tier
     qualify models        what lies on this disk, what of it fits, and how to try it
+    qualify see MODEL     does it see? a verdict in one sentence, in seconds to two minutes
     qualify report        render the results
     qualify gate          may we move to another release of the libraries?
     qualify watch         soak test: minutes to days on one deployment or server
@@ -53,6 +55,7 @@ for _command in (
     project_speeds,
     replay,
     report,
+    see,
     synthetic,
     watch,
 ):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import psutil
 
 from qualification.backends.clocks import TokenClock, clock
 from qualification.backends.page_cache import drop_pages, page_cache
+from qualification.backends.server.patience import Patience
 from qualification.backends.server.stream import Streamed, read, timed
 from qualification.backends.server.tokens import Tokeniser, token_times
 from qualification.backends.shims import amx_tiles
@@ -50,15 +50,6 @@ from qualification.servers.process import ServerCommand, ServerProcess
 
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 _LOG_TAIL = 1000
-_NOT_NOW = (429, 503)
-"""Statuses of a server that is busy, or still loading its model: it is asked again."""
-
-_REFUSED = (400, 422)
-_LONGEST_WAIT_S = 30.0
-"""Between two tries, whatever a server asks for; the parent has the deadline of all of them."""
-
-_OPTIONAL = ("seed", "stream_options", "ignore_eos", "min_tokens", "logprobs", "top_logprobs")
-"""Fields without which an answer is one too; a server that refuses one is asked without it."""
 _START_DEADLINE_S = 3600.0
 """The parent's own deadline is shorter, unless the model is very large."""
 
@@ -84,7 +75,7 @@ class Backend:
         self._logged = 0
         self._port = 0
         self._end_is_reported = False
-        self._refused: set[str] = set()
+        self._patience = Patience()
         self.timings: dict[str, Any] = {}
         """llama.cpp's self-reported times of its last answer; see benchmarks."""
 
@@ -226,7 +217,7 @@ class Backend:
             versions={},
             notes=(
                 "the server was running: nothing was loaded",
-                *(f"the server refuses {name}: it is left out" for name in sorted(self._refused)),
+                *self._patience.notes,
             ),
             address=self._address,
             served_as=self._model,
@@ -242,7 +233,7 @@ class Backend:
         import openai
 
         try:
-            models = [model.id for model in self._patiently(self._client.models.list).data]
+            models = [model.id for model in self._patience.ask(self._client.models.list).data]
         except openai.AuthenticationError as error:
             raise WeightsUnavailable(
                 f"{self._address} asks for a key: set {KEY} ({error.message})"
@@ -321,17 +312,13 @@ class Backend:
 
         def ask() -> tuple[list[tuple[float, str]], float]:
             tokens = TokenClock()
-            fields = {name: value for name, value in body.items() if name not in self._refused}
-            more = {name: value for name, value in extra.items() if name not in self._refused}
-            if "max_tokens" in self._refused:
-                fields["max_completion_tokens"] = body["max_tokens"]
             with self._client.chat.completions.with_streaming_response.create(
-                **fields, extra_body=more
+                **self._patience.fields(body), extra_body=self._patience.fields(extra)
             ) as response:
                 return timed(response.iter_lines(), tokens), tokens.elapsed_s()
 
         try:
-            events, e2e_s = self._patiently(ask)
+            events, e2e_s = self._patience.ask(ask)
         except openai.APIStatusError as error:
             raise BackendFailed(
                 f"{self._name} answered {error.status_code}: {error.message}"
@@ -342,31 +329,6 @@ class Backend:
             return read(events), e2e_s
         except BackendFailed as error:
             raise BackendFailed(f"{self._name}: {error}") from error
-
-    def _patiently(self, ask: Callable[[], Any]) -> Any:
-        """Ask again where a server is busy or loading, and without a field that it refuses."""
-        import openai
-
-        wait_s = 0.5
-        while True:
-            try:
-                return ask()
-            except openai.APIStatusError as error:
-                if error.status_code in _REFUSED and (name := self._newly_refused(error)):
-                    self._refused.add(name)
-                elif error.status_code in _NOT_NOW:
-                    asked = error.response.headers.get("retry-after", "")
-                    pause_s = float(asked) if asked.isdigit() else wait_s
-                    time.sleep(min(pause_s, _LONGEST_WAIT_S))
-                    wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-                else:
-                    raise
-
-    def _newly_refused(self, error: Any) -> str:
-        """The field that a refusal names, if an answer needs none, or has it by another name."""
-        text = str(error.message)
-        names = (*_OPTIONAL, "max_tokens") if "max_completion_tokens" in text else _OPTIONAL
-        return next((n for n in names if n in text and n not in self._refused), "")
 
     def _unstreamed(self, body: dict[str, Any]) -> str:
         """The answer to the same request unstreamed, when the server can still set a status.
