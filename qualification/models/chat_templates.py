@@ -23,7 +23,7 @@ _DEADLINE_S = 10.0
 """A real template takes milliseconds, the process a second on a slow machine."""
 
 _REFUSED = 3
-_MOST_BYTES = 4_000_000_000
+_MOST_BYTES = 1_000_000_000
 _LONGEST = 1_000_000
 """Characters; published templates have up to 30,000."""
 

@@ -56,7 +56,7 @@ def test_a_template_that_does_not_end_is_refused(monkeypatch):
 def test_a_template_that_takes_all_memory_is_refused(monkeypatch):
     """Its process has a limit."""
     monkeypatch.setattr(chat_templates, "_DEADLINE_S", 60.0)
-    assert fault(LARGE) == "takes more than 4 GB to render"
+    assert fault(LARGE) == "takes more than 1 GB to render"
 
 
 @pytest.mark.parametrize("template", ["{% broken", "{{ raise_exception('no system') }}", "\udcff"])
