@@ -42,9 +42,9 @@ def screen(name: str, sight: Sight) -> str:
         lines.append(f"  {series:<10} {sum(look.correct for look in part)} of {len(part)} correct")
     for look in sight.conclusion.evidence:
         lines.append(f"  {_prompt(look.question)} -> {_answer(look)}")
+    lines.append(f"{len(sight.looks)} requests in {number(sight.seconds)} s")
     lines.append(
-        f"{len(sight.looks)} requests in {number(sight.seconds)} s; a finding about a sound "
-        f"deployment: at most one in {1 / false_alarms():.0f} runs"
+        f"a finding about a sound deployment: at most one in {1 / false_alarms():.0f} runs"
     )
     return "\n".join(lines)
 

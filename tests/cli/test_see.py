@@ -35,11 +35,12 @@ def test_a_canary_sees(tmp_path):
     file = tmp_path / "issue.md"
     result = qualify(CANARY, "--seed", 1, "--markdown", file)
     assert result.exit_code == 0, result.output
-    verdict, *series, error = result.output.splitlines()
+    verdict, *series, count, error = result.output.splitlines()
     assert verdict == f"{CANARY} sees: 28 of 28 answers are correct"
     assert [line.split("  ")[1] for line in series] == [
         *("colours", "shapes", "file name", "words", "pairs", "recall")
     ]
+    assert count.startswith("28 requests in ")
     assert "a finding about a sound deployment: at most one in " in error
     text = file.read_text()
     assert text.startswith(f"## {CANARY}: sees: ")
