@@ -19,6 +19,8 @@ from qualification.core.project import Project
 if TYPE_CHECKING:
     from qualification.core.declarations import Deployment
     from qualification.models.registry import Registry
+    from qualification.session.context import RunContext
+    from qualification.session.deployed import Deployed
 
 FOUND, CANNOT_TELL = 1, 3
 
@@ -55,15 +57,11 @@ def see(
     TARGET is a deployment, or what pytest --model takes: a folder, a GGUF file, a hub id, an Ollama
     name, the address of a server. Exit codes: 0 it sees, 1 a finding, 3 cannot tell, 2 usage error.
     """
-    from qualification.core.errors import WorkerError
     from qualification.machine.probe import probe
     from qualification.machine.tiers import tier_of
     from qualification.see import report
     from qualification.see.run import see as look
     from qualification.session.context import RunContext
-    from qualification.session.deployed import Deployed
-    from qualification.session.journal import Journal
-    from qualification.session.loading import prepared_request
 
     registry = declared(project)
     machine = probe(registry.chips, registry.tiers)
@@ -71,23 +69,15 @@ def see(
     with tempfile.TemporaryDirectory(prefix="qualify-see-") as scratch:
         tier = tier_of(machine, registry.tiers)
         context = RunContext(machine, tier, Path(scratch), deadline_s=deadline)
-        problems = []
-        for deployment in _deployments(registry, target):
-            try:
-                request = prepared_request(deployment, context)
-                loaded = Deployed(deployment, request, context, Journal())
-            except WorkerError as error:
-                problems.append(f"{deployment.identifier}: {error}")
-                continue
-            try:
-                sight = look(loaded, Path(scratch), seed=seed, deadline_s=deadline)
-            finally:
-                loaded.close()
-            break
-        else:
-            click.echo(f"cannot tell: {'; '.join(problems)}")
+        loaded = _loaded(registry, target, context)
+        if isinstance(loaded, str):
+            click.echo(f"cannot tell: {loaded}")
             sys.exit(CANNOT_TELL)
-    name, read = deployment.identifier, loaded.load_report
+        try:
+            sight = look(loaded, Path(scratch), seed=seed, deadline_s=deadline)
+        finally:
+            loaded.close()
+    name, read = loaded.identifier, loaded.load_report
     if as_json:
         record = report.as_json(name, sight, read, machine) | {"seed": seed}
         click.echo(json.dumps(record, indent=2))
@@ -99,6 +89,29 @@ def see(
         markdown.write_text(report.markdown(name, sight, read, machine), encoding="utf-8")
     if sight.conclusion.name != "sees":
         sys.exit(CANNOT_TELL if sight.conclusion.name == "cannot tell" else FOUND)
+
+
+def _loaded(registry: Registry, target: str, context: RunContext) -> Deployed | str:
+    """The first deployment of the target that can be loaded here; else why none can."""
+    from qualification.core.errors import WeightsError, WorkerError
+    from qualification.models.memory_fit import does_not_fit, predict
+    from qualification.models.weights import tensors_here
+    from qualification.session.deployed import Deployed
+    from qualification.session.journal import Journal
+    from qualification.session.loading import prepared_request
+
+    problems = []
+    for deployment in _deployments(registry, target):
+        try:
+            predicted = predict(deployment, registry, tensors_here(deployment))
+            if over := does_not_fit(predicted, context.machine, context.tier):
+                problems.append(f"{deployment.identifier} does not fit: {over}")
+                continue
+            request = prepared_request(deployment, context)
+            return Deployed(deployment, request, context, Journal())
+        except (WorkerError, WeightsError) as error:
+            problems.append(f"{deployment.identifier}: {error}")
+    return "; ".join(problems)
 
 
 def _deployments(registry: Registry, target: str) -> list[Deployment]:

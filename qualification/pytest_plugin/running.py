@@ -110,6 +110,7 @@ class Running:
                 python=sys.executable if built is None else str(built.python),
                 deadline_s=self._config.getoption("--deadline"),
                 templates=templates,
+                allow_remote_code=self._config.option.allow_remote_code,
             )
             self._state.session = QualificationSession(
                 context, self._environment(), self._conditions(), self._config.option.markexpr

@@ -20,7 +20,8 @@ class RunContext:
     MLX's CPU build compiles; whoever makes the context also makes the folder and removes it.
     ``python`` is the interpreter of the environment to qualify. ``load_deadline_s`` and
     ``deadline_s`` are the seconds that a load and one request may take. With ``templates`` canaries
-    are loaded in processes that are forked with their libraries imported.
+    are loaded in processes that are forked with their libraries imported. ``allow_remote_code``: a
+    person has said yes to the code of models that are declared for it.
     """
 
     machine: Machine
@@ -30,6 +31,7 @@ class RunContext:
     load_deadline_s: float = 3600.0
     deadline_s: float = 600.0
     templates: Templates | None = None
+    allow_remote_code: bool = False
 
     @property
     def images(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, answers_at_random
+from qualification.core.errors import WeightsUnavailable
 from qualification.core.protocol import LoadRequest
 from qualification.models.weights import check_files, check_manifest, load_request
 from qualification.session.context import RunContext
@@ -20,8 +21,14 @@ def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest
     """The load request of a deployment; synthetic weights are made first where they are missing.
 
     Raises WeightsError for local files that are damaged or are not those of the manifest, and
-    WeightsUnavailable where synthetic weights do not fit on this machine.
+    WeightsUnavailable where synthetic weights do not fit on this machine, and for a model whose own
+    code nobody has allowed.
     """
+    if deployment.source.remote_code and not context.allow_remote_code:
+        raise WeightsUnavailable(
+            f"{deployment.identifier}: its files run their own code, which pytest alone allows, "
+            "with --allow-remote-code"
+        )
     request = load_request(deployment)
     if answers_at_random(deployment):
         from qualification.models.synthetic.cache import ready

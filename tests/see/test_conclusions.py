@@ -10,7 +10,6 @@ import pytest
 
 from qualification.core.declarations import Model
 from qualification.see.conclusions import conclude, false_alarms, next_series
-from qualification.see.run import MOST_REQUESTS
 from qualification.see.series import Look, questions_of
 from qualification.tasks.questions import Question, says_the_answer
 from qualification.tasks.scenes import COLOURS, SHAPES
@@ -128,7 +127,7 @@ def test_a_planted_fault_is_named_whatever_the_images(answer):
         assert conclusion.name == FAULTS[answer], conclusion.sentence
         assert conclusion.sentence.startswith(conclusion.name)
         assert conclusion.evidence
-        assert len(looks) <= MOST_REQUESTS
+        assert len(looks) <= 60
 
 
 @pytest.mark.parametrize("mistakes", [0.0, 0.05])

@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.declarations import Model
+from qualification.models.own.reading import (
+    chat_template,
+    file_type,
+    part,
+    quantisation_in_name,
+)
 from qualification.models.own.targets import Target
 from qualification.models.tensor_headers import TensorInfo, gguf_parts, read_file, read_keys
 from qualification.models.tensor_headers import read_folder as tensors_of
@@ -21,9 +27,6 @@ _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|tok_embeddings)\.weight$|^token_embd\.weight$"
 )
 _VISION = re.compile(r"visual|vision|image|^v\.|mm_|connector|projector|mtp", re.IGNORECASE)
-_QUANTISED = re.compile(
-    r"[-_.]((?:I?Q\d\w*)|BF16|F16|F32)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE
-)
 
 
 def contradictions(target: Target, model: Model, *, quick: bool = False) -> Iterator[str]:
@@ -39,17 +42,17 @@ def contradictions(target: Target, model: Model, *, quick: bool = False) -> Iter
 
 def _of_gguf(target: Target, model: Model, quick: bool) -> Iterator[str]:
     file = target.folder / target.model_file
-    beside = _template_beside(target.folder)
+    beside = chat_template(target.folder)
     keys = read_keys(file, until="tokenizer.ggml.tokens" if quick and not beside else "")
-    named = _QUANTISED.search(target.model_file)
-    written = _file_type(keys)
-    if named and written and _plain(named[1]) != _plain(written):
-        yield f"its name says {named[1]}, its metadata {written}"
+    named = quantisation_in_name(target.name)
+    written = file_type(keys)
+    if named and written and _plain(named) != _plain(written):
+        yield f"its name says {named}, its metadata {written}"
     inside = keys.get("tokenizer.chat_template")
     if beside and isinstance(inside, str) and inside.strip() != beside.strip():
         yield "its chat template is not the one that lies beside it"
     if not quick:
-        tensors = (tensor for part in gguf_parts(file) for tensor in read_file(part))
+        tensors = (tensor for piece in gguf_parts(file) for tensor in read_file(piece))
         architecture = keys.get("general.architecture", "")
         yield from _against_tensors(
             tensors,
@@ -71,19 +74,9 @@ def _of_projector(file: Path, hidden: int) -> Iterator[str]:
         )
 
 
-def _file_type(keys: Mapping[str, Any]) -> str:
-    from gguf import LlamaFileType
-
-    try:
-        name = str(LlamaFileType(keys.get("general.file_type")).name)
-    except ValueError:
-        return ""
-    return re.sub("^(MOSTLY|ALL)_", "", name)
-
-
 def _plain(name: str) -> str:
     """Q4_K_M, Q4_K_S, Q4_K_XL and UD-Q4_K_L are mixtures round one format."""
-    return re.sub(r"_(XXS|XS|S|M|L|XL|NL)$", "", name.upper())
+    return re.sub(r"^UD-|_(XXS|XS|S|M|L|XL|NL|MOE)$", "", name.upper())
 
 
 # --------------------------------------------------------------------------- folders
@@ -91,10 +84,7 @@ def _plain(name: str) -> str:
 
 def _of_folder(folder: Path, model: Model) -> Iterator[str]:
     config = _read(folder / "config.json")
-    text = next(
-        (config[key] for key in ("text_config", "llm_config") if isinstance(config.get(key), dict)),
-        config,
-    )
+    text = part(config, "text_config", "llm_config") or config
     if not config.get("quantization"):  # MLX packs a row's numbers
         yield from _against_tensors(
             (tensor for tensor in tensors_of(folder) if not _VISION.search(tensor.name)),
@@ -115,7 +105,7 @@ def _of_placeholder(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
         if tokens and isinstance(number, int) and number not in tokens:
             yield f"config.json marks an image by token {number}, which its tokeniser does not have"
             return
-    template = _template_beside(folder)
+    template = chat_template(folder)
     takes_parts = re.search(r"\btype\b", template)  # else the library marks images in one text
     if takes_parts and not re.search("image|img|media", template, re.IGNORECASE):
         yield "its chat template writes no placeholder for an image"
@@ -165,17 +155,6 @@ def _against_tensors(
         yield f"its metadata says a width of {hidden:,}, its embeddings have {embedding[1]:,}"
     if isinstance(vocabulary, int) and embedding and embedding[0] < vocabulary:
         yield f"its tokeniser has {vocabulary:,} words, its embeddings {embedding[0]:,}"
-
-
-def _template_beside(folder: Path) -> str:
-    """The text of the chat template that lies in the folder; '' without one."""
-    if (file := folder / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        template = _read(folder / name).get("chat_template")
-        if isinstance(template, str):
-            return template
-    return ""
 
 
 def _added_tokens(folder: Path) -> dict[int, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qualification.core.declarations import ImageBudget
+from qualification.models.own.reading import count, part
 
 _SIDE = 10_000
 """A ``longest_edge`` below is the side of an image in pixels, above the pixels of all of it."""
@@ -18,38 +19,27 @@ def image_budget(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Imag
     that is cut into tiles has so many times that, and one more of the whole. Markers between are
     not counted.
     """
-    vision = _part(config, "vision_config")
-    fixed = _count(settings, "max_soft_tokens", "max_image_tokens", "image_seq_length") or _count(
+    vision = part(config, "vision_config")
+    fixed = count(settings, "max_soft_tokens", "max_image_tokens", "image_seq_length") or count(
         config, "mm_tokens_per_image", "image_seq_length", "image_seq_len"
     )
     tiles = 0
     if settings.get("do_image_splitting") or settings.get("crop_to_patches"):
-        tiles = _count(settings, "max_tiles", "max_patches", "max_image_splits")
+        tiles = count(settings, "max_tiles", "max_patches", "max_image_splits")
     if fixed and tiles:
-        size = _part(settings, "size")
-        side = _count(settings, "tile_size") or _count(size, "height", "longest_edge")
-        least = _count(settings, "min_image_tokens") or fixed
+        size = part(settings, "size")
+        side = count(settings, "tile_size") or count(size, "height", "longest_edge")
+        least = count(settings, "min_image_tokens") or fixed
         return ImageBudget((tiles + 1) * fixed, max(1, side**2 // fixed), least)
     if fixed:
         return ImageBudget(fixed)
-    patch = _count(settings, "patch_size") or _count(vision, "patch_size")
-    merge = _count(settings, "merge_size", "spatial_merge_size") or _count(
+    patch = count(settings, "patch_size") or count(vision, "patch_size")
+    merge = count(settings, "merge_size", "spatial_merge_size") or count(
         {**vision, **config}, "spatial_merge_size", "downsample_factor"
     )
-    edge = _count(_part(settings, "size"), "longest_edge")
-    pixels = _count(settings, "max_pixels") or (edge**2 if edge < _SIDE else edge)
+    edge = count(part(settings, "size"), "longest_edge")
+    pixels = count(settings, "max_pixels") or (edge**2 if edge < _SIDE else edge)
     of_token = (patch * max(1, merge)) ** 2
     if not of_token or pixels < of_token:
         return None
     return ImageBudget(pixels // of_token, of_token)
-
-
-def _part(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = values.get(key)
-    return part if isinstance(part, dict) else {}
-
-
-def _count(values: Mapping[str, Any], *keys: str) -> int:
-    """The first positive whole number under these keys, 0 without one."""
-    counts = (values.get(key) for key in keys)
-    return next((n for n in counts if type(n) is int and 0 < n < 2**53), 0)

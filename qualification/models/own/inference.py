@@ -19,6 +19,13 @@ from qualification.core.errors import DeclarationError, WeightsError
 from qualification.core.format import count_text
 from qualification.core.protocol import BackendName
 from qualification.models.own.image_budget import image_budget
+from qualification.models.own.reading import (
+    chat_template,
+    count,
+    file_type,
+    part,
+    quantisation_in_name,
+)
 from qualification.models.own.targets import Target
 from qualification.models.quantisations import bytes_per_weight
 from qualification.models.tensor_headers import (
@@ -49,9 +56,6 @@ https://huggingface.co/docs/transformers/gguf (5.23; 4.57 has them too)
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
-_QUANTISED = re.compile(r"[-_.]((?:UD-)?I?Q\d\w*|BF16|F16|F32|MXFP4\w*)$", re.IGNORECASE)
-"""The quantisation at the end of a GGUF file's name, by which people know it."""
-
 _TORCH_FORMATS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -71,13 +75,13 @@ def described(target: Target, *, quick: bool = False) -> tuple[Model, str]:
 
 def _of_folder(target: Target) -> tuple[Model, str]:
     config = _read(target.folder / "config.json")
-    text = _part(config, "text_config", "llm_config", "language_config") or config
+    text = part(config, "text_config", "llm_config", "language_config") or config
     tensors = read_folder(target.folder)
-    mlx, packed = _part(config, "quantization"), _part(config, "quantization_config")
+    mlx, packed = part(config, "quantization"), part(config, "quantization_config")
     quantisation, bits, backends = _quantisation(config, text, mlx, packed, tensors)
     capabilities = _capabilities(target.folder, config)
     parameters = _parameters(tensors, bits)
-    context = _count(text, "max_position_embeddings", "seq_length", "max_sequence_length")
+    context = count(text, "max_position_embeddings", "seq_length", "max_sequence_length")
     budget = image_budget(config, _image_settings(target.folder))
     model = Model(
         name=_name(target.name, quantisation),
@@ -102,7 +106,7 @@ def _image_settings(folder: Path) -> dict[str, Any]:
     for name in ("processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file():
             document = _read(folder / name)
-            settings |= {**document, **_part(document, "image_processor")}
+            settings |= {**document, **part(document, "image_processor")}
     return settings
 
 
@@ -114,12 +118,12 @@ def _quantisation(
     tensors: Sequence[TensorInfo],
 ) -> tuple[str, int, tuple[BackendName, ...]]:
     """Name, bits of a packed weight, and the backends that read it."""
-    bits = _count(mlx, "bits")
+    bits = count(mlx, "bits")
     if bits and any(tensor.name.endswith(".scales") for tensor in tensors):
         mode = str(mlx.get("mode") or "affine")
         return (f"{bits}bit" if mode == "affine" else _slug(mode)), bits, ("mlx",)
     if method := str(packed.get("quant_method") or ""):
-        bits = _count(packed, "bits", "num_bits")
+        bits = count(packed, "bits", "num_bits")
         name = f"{_slug(method)}-{bits}bit" if bits else _slug(method)
         return name, bits or 4, ("torch",)
     dtypes = Counter[str]()
@@ -147,38 +151,28 @@ def _capabilities(folder: Path, config: Mapping[str, Any]) -> tuple[Capability, 
         return ("text_only", "multi_turn")
     several: tuple[Capability, ...] = ("multi_image",) if has_token else ()
     video: tuple[Capability, ...] = ()
-    template = _chat_template(folder)
+    template = chat_template(folder)
     if "video" in template if template else any("video_token" in key for key in config):
         video = ("video",)
     return ("vision", "text_only", *several, *video, "multi_turn")
 
 
-def _chat_template(folder: Path) -> str:
-    """The chat template as text, wherever it is; '' without one."""
-    if (file := folder / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        if (file := folder / name).is_file() and (template := _read(file).get("chat_template")):
-            return json.dumps(template)
-    return ""
-
-
 def _shape(text: Mapping[str, Any]) -> Shape | None:
     """The dimensions of the language model; None where one is missing."""
-    heads = _count(text, "num_attention_heads", "n_heads")
-    hidden = _count(text, "hidden_size", "dim")
-    experts = _count(text, "num_experts_per_tok", "num_experts_per_token", "top_k_experts")
-    width = _count(text, "intermediate_size", "ff_dim")
-    if experts and (of_expert := _count(text, "moe_intermediate_size")):
+    heads = count(text, "num_attention_heads", "n_heads")
+    hidden = count(text, "hidden_size", "dim")
+    experts = count(text, "num_experts_per_tok", "num_experts_per_token", "top_k_experts")
+    width = count(text, "intermediate_size", "ff_dim")
+    if experts and (of_expert := count(text, "moe_intermediate_size")):
         width = experts * of_expert
     counts = {
-        "layers": _count(text, "num_hidden_layers", "n_layers"),
+        "layers": count(text, "num_hidden_layers", "n_layers"),
         "hidden_size": hidden,
         "intermediate_size": width,
         "heads": heads,
-        "kv_heads": _count(text, "num_key_value_heads") or heads,
-        "head_dim": _count(text, "head_dim") or (hidden // heads if heads else 0),
-        "vocab_size": _count(text, "vocab_size"),
+        "kv_heads": count(text, "num_key_value_heads") or heads,
+        "head_dim": count(text, "head_dim") or (hidden // heads if heads else 0),
+        "vocab_size": count(text, "vocab_size"),
     }
     return Shape(**counts) if all(counts.values()) else None
 
@@ -189,8 +183,8 @@ def _shape(text: Mapping[str, Any]) -> Shape | None:
 def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
     file = target.folder / target.model_file
     keys = read_keys(file, until=_VOCABULARY if quick else "")
-    named = _QUANTISED.search(target.name)
-    tensors = _by_size(file, named[1] if named else "", keys) if quick else _tensors(file)
+    named = quantisation_in_name(target.name)
+    tensors = _by_size(file, named, keys) if quick else _tensors(file)
     architecture = str(keys.get("general.architecture", ""))
     own = {
         key.removeprefix(f"{architecture}."): value
@@ -201,8 +195,8 @@ def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
     projector: tuple[TensorInfo, ...] = ()
     if target.mmproj_file:
         projector = _by_size(mmproj, "F16", {}) if quick else _tensors(mmproj)
-    context = _count(own, "context_length")
-    quantisation = _plain_format(named[1]) if named else _common(tensors)
+    context = count(own, "context_length")
+    quantisation = _plain_format(named) if named else _common(tensors)
     sources = [
         Source(
             backend=backend,
@@ -226,7 +220,7 @@ def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
         licence="unknown",
         capabilities=capabilities,
         sources=tuple(sources),
-        shape=_gguf_shape(own, _count(keys, _VOCABULARY)),
+        shape=_gguf_shape(own, count(keys, _VOCABULARY)),
         context=min(context or LONGEST_CONTEXT, LONGEST_CONTEXT),
     )
     return model, _note(model, context)
@@ -239,23 +233,12 @@ def _tensors(file: Path) -> tuple[TensorInfo, ...]:
 def _by_size(file: Path, quantisation: str, keys: Mapping[str, Any]) -> tuple[TensorInfo, ...]:
     """All tensors of a GGUF as one of the files' size."""
     size = sum(part.stat().st_size for part in gguf_parts(file))
-    name = quantisation or _file_type(keys)
+    name = quantisation or file_type(keys) or "F16"
     try:
         count = int(size / bytes_per_weight(name))
     except DeclarationError:
         count = size
     return (TensorInfo("all", (count,), name, size),)
-
-
-def _file_type(keys: Mapping[str, Any]) -> str:
-    """The name of ``general.file_type``: Q4_K_M; F16 where it is unknown."""
-    from gguf import LlamaFileType
-
-    try:
-        name = str(LlamaFileType(_count(keys, "general.file_type")).name)
-        return re.sub("^(MOSTLY|ALL)_", "", name)
-    except ValueError:
-        return "F16"
 
 
 def _common(tensors: Sequence[TensorInfo]) -> str:
@@ -273,19 +256,19 @@ def _plain_format(name: str) -> str:
 
 
 def _gguf_shape(own: Mapping[str, Any], words: int) -> Shape | None:
-    heads = _count(own, "attention.head_count")
-    hidden = _count(own, "embedding_length")
-    width = _count(own, "feed_forward_length")
-    if experts := _count(own, "expert_used_count"):
-        width = experts * (_count(own, "expert_feed_forward_length") or width)
+    heads = count(own, "attention.head_count")
+    hidden = count(own, "embedding_length")
+    width = count(own, "feed_forward_length")
+    if experts := count(own, "expert_used_count"):
+        width = experts * (count(own, "expert_feed_forward_length") or width)
     counts = {
-        "layers": _count(own, "block_count"),
+        "layers": count(own, "block_count"),
         "hidden_size": hidden,
         "intermediate_size": width,
         "heads": heads,
-        "kv_heads": _count(own, "attention.head_count_kv") or heads,
-        "head_dim": _count(own, "attention.key_length") or (hidden // heads if heads else 0),
-        "vocab_size": words or _count(own, "vocab_size"),
+        "kv_heads": count(own, "attention.head_count_kv") or heads,
+        "head_dim": count(own, "attention.key_length") or (hidden // heads if heads else 0),
+        "vocab_size": words or count(own, "vocab_size"),
     }
     return Shape(**counts) if all(counts.values()) else None
 
@@ -330,21 +313,6 @@ def _name(name: str, quantisation: str) -> str:
 def _slug(name: str) -> str:
     """A name for a declaration: letters, digits, dots and hyphens."""
     return re.sub(r"[^a-z0-9.]+", "-", name.casefold()).strip("-.")[:80] or "model"
-
-
-def _part(config: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-    for key in keys:
-        if isinstance(part := config.get(key), dict):
-            return part
-    return {}
-
-
-def _count(config: Mapping[str, Any], *keys: str) -> int:
-    """The first positive whole number under these keys, 0 without one."""
-    values = (config.get(key) for key in keys)
-    return next(
-        (v for v in values if isinstance(v, int) and not isinstance(v, bool) and 0 < v < 2**53), 0
-    )
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -227,6 +227,14 @@ def gemma_tokenizer(folder, special, chat_template, config, *, size=330):
     return vocab
 
 
+def write_weights(folder, *, embed=0.5, rename=None):
+    """Random weights for the configuration in ``folder``."""
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
+    save(randomise(model, embed=embed), folder, rename=rename)
+
+
 def randomise(model, seed=1, scale=1.0, embed=0.5):
     """Weights of ordinary size: every norm, bias and table matters, logits spread by about 1."""
     import torch

@@ -102,8 +102,6 @@ def config(ids):
 
 
 def build(folder):
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
     folder = Path(folder)
     roles = {
         "image_token": "<image>",
@@ -162,10 +160,9 @@ def build(folder):
             "do_sample": False,
         },
     )
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
-    zoo.save(
-        zoo.randomise(model, embed=0.12),
+    zoo.write_weights(
         folder,
+        embed=0.12,
         rename=lambda n: (
             n.replace("vision_tower.", "vision_tower.vision_model.", 1)
             if ".vision_model." not in n

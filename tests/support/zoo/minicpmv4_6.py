@@ -66,8 +66,6 @@ def config(ids):
 
 
 def build(folder):
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
     folder = Path(folder)
     roles = {
         "image_token": "<|image_pad|>",
@@ -126,6 +124,5 @@ def build(folder):
             "do_sample": False,
         },
     )
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
-    zoo.save(zoo.randomise(model), folder)
+    zoo.write_weights(folder)
     qwen3_5.add_mtp(folder)

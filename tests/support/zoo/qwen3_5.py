@@ -93,8 +93,6 @@ KEY_HEAD = 32
 
 
 def build(folder):
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
     folder = Path(folder)
     ids = zoo.byte_tokenizer(
         folder,
@@ -108,35 +106,8 @@ def build(folder):
         plain_added=("<think>", "</think>"),
     )
     zoo.write_json(folder / "config.json", config(ids))
-    unit = 32 * 32
-    for file, key, kind, most in (
-        ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessorFast", 64),
-        ("video_preprocessor_config.json", "video_processor_type", "Qwen3VLVideoProcessor", 256),
-    ):
-        zoo.write_json(
-            folder / file,
-            {
-                "size": {"longest_edge": most * unit, "shortest_edge": 8 * unit},
-                "patch_size": 16,
-                "temporal_patch_size": 2,
-                "merge_size": 2,
-                "image_mean": [0.5] * 3,
-                "image_std": [0.5] * 3,
-                "processor_class": "Qwen3VLProcessor",
-                key: kind,
-            },
-        )
-    zoo.write_json(
-        folder / "generation_config.json",
-        {
-            "bos_token_id": ids["<|endoftext|>"],
-            "do_sample": False,
-            "pad_token_id": ids["<|endoftext|>"],
-            "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]],
-        },
-    )
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
-    zoo.save(zoo.randomise(model), folder)
+    qwen3_vl.write_settings(folder, ids)
+    zoo.write_weights(folder)
     add_mtp(folder)
 
 

@@ -88,8 +88,6 @@ def config(ids):
 
 
 def build(folder):
-    from transformers import AutoConfig, AutoModelForImageTextToText
-
     folder = Path(folder)
     ids = zoo.byte_tokenizer(
         folder,
@@ -101,33 +99,30 @@ def build(folder):
         normalizer={"type": "NFC"},
     )
     zoo.write_json(folder / "config.json", config(ids))
+    write_settings(folder, ids)
+    zoo.write_weights(folder)
+
+
+def write_settings(folder, ids):
+    """The processors' settings and the stop tokens, which Qwen3.5 has too."""
     unit = (PATCH * MERGE) ** 2
-    zoo.write_json(
-        folder / "preprocessor_config.json",
-        {
-            "size": {"longest_edge": 64 * unit, "shortest_edge": 8 * unit},
-            "patch_size": PATCH,
-            "temporal_patch_size": 2,
-            "merge_size": MERGE,
-            "image_mean": [0.5] * 3,
-            "image_std": [0.5] * 3,
-            "processor_class": "Qwen3VLProcessor",
-            "image_processor_type": "Qwen2VLImageProcessorFast",
-        },
-    )
-    zoo.write_json(
-        folder / "video_preprocessor_config.json",
-        {
-            "size": {"longest_edge": 256 * unit, "shortest_edge": 8 * unit},
-            "patch_size": PATCH,
-            "temporal_patch_size": 2,
-            "merge_size": MERGE,
-            "image_mean": [0.5] * 3,
-            "image_std": [0.5] * 3,
-            "processor_class": "Qwen3VLProcessor",
-            "video_processor_type": "Qwen3VLVideoProcessor",
-        },
-    )
+    for file, key, kind, most in (
+        ("preprocessor_config.json", "image_processor_type", "Qwen2VLImageProcessorFast", 64),
+        ("video_preprocessor_config.json", "video_processor_type", "Qwen3VLVideoProcessor", 256),
+    ):
+        zoo.write_json(
+            folder / file,
+            {
+                "size": {"longest_edge": most * unit, "shortest_edge": 8 * unit},
+                "patch_size": PATCH,
+                "temporal_patch_size": 2,
+                "merge_size": MERGE,
+                "image_mean": [0.5] * 3,
+                "image_std": [0.5] * 3,
+                "processor_class": "Qwen3VLProcessor",
+                key: kind,
+            },
+        )
     zoo.write_json(
         folder / "generation_config.json",
         {
@@ -137,5 +132,3 @@ def build(folder):
             "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]],
         },
     )
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
-    zoo.save(zoo.randomise(model), folder)
