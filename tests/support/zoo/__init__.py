@@ -26,6 +26,7 @@ def build(family, folder):
     import torch
 
     torch.set_num_threads(1)
+    torch.manual_seed(1)  # of what is left as transformers initialises it
     import_module(f"{__name__}.{family}").build(folder)
 
 
