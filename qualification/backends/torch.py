@@ -194,7 +194,11 @@ class Backend:
         ]
         chat = [as_chat(message, lambda part: {"type": part.kind}) for message in request.messages]
         prompt = self._processor.apply_chat_template(
-            chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
+            chat,
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+            **request.template_options,
         )
         inputs = self._processor(
             text=[prompt],
@@ -208,7 +212,11 @@ class Backend:
     def _text_inputs(self, request: GenerateRequest) -> Any:
         chat = [as_text(message) for message in request.messages]
         prompt = self._tokenizer.apply_chat_template(
-            chat, chat_template=self._template, tokenize=False, add_generation_prompt=True
+            chat,
+            chat_template=self._template,
+            tokenize=False,
+            add_generation_prompt=True,
+            **request.template_options,
         )
         # The template has written the special tokens.
         inputs = self._tokenizer(prompt, return_tensors="pt", add_special_tokens=False)

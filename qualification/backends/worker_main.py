@@ -56,9 +56,11 @@ from qualification import backends
 from qualification.backends import template
 from qualification.backends.snapshots import resolve
 from qualification.core.backends import BACKENDS
-from qualification.core.errors import WORKER_ERRORS, WorkerError
+from qualification.core.disk import full_disk, has_no_room, is_of_a_full_disk
+from qualification.core.errors import WORKER_ERRORS, DiskFull, WorkerError
 from qualification.core.libraries import install_command
 from qualification.core.protocol import GenerateRequest, LoadRequest, Message, Part, to_json
+from qualification.core.text import one_line
 from qualification.machine.gpu_memory import DevicePeak
 from qualification.machine.process_memory import peak_memory
 
@@ -135,11 +137,18 @@ class _Service:
         try:
             return {"id": request["id"], "ok": getattr(self, request["method"])(request["params"])}
         except BaseException as error:  # a library may raise SystemExit
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log's disk may be full
+                traceback.print_exc()
             return {"id": request["id"], "error": self._describe(error)}
 
     def _describe(self, error: BaseException) -> dict[str, str]:
         text = f"{type(error).__name__}: {error}"
+        if isinstance(error, DiskFull):
+            return {"kind": error.kind, "message": str(error)}
+        scratch = Path(os.environ.get("TMPDIR", "."))  # tempfile goes elsewhere if it is full
+        if is_of_a_full_disk(error) or has_no_room(scratch):
+            message = f"{full_disk(scratch)} ({one_line(text)})"
+            return {"kind": DiskFull.kind, "message": message}
         if isinstance(error, WorkerError) and error.kind in WORKER_ERRORS:
             return {"kind": error.kind, "message": str(error)}
         if isinstance(error, ImportError) and self._backend is None:
@@ -188,7 +197,8 @@ def _read(channel: socket.socket, requests: queue.Queue[dict[str, Any]], scratch
 
 if __name__ == "__main__":
     _code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Libraries' exit handlers have crashed after all work was done, so they are skipped.
     os._exit(_code)

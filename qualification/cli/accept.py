@@ -53,4 +53,6 @@ def accept(
         if reason := rejected(verdict.deployment, stored, registry):
             click.echo(f"left out: {verdict.deployment} ({reason})", err=True)
         elif trials:
-            click.echo(accept_session(project.baselines, stored.session, trials))
+            load = stored.load_reports.get(verdict.deployment)
+            revision = load.revision if load else ""
+            click.echo(accept_session(project.baselines, stored.session, trials, revision))

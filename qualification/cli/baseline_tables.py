@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from qualification.core.format import number, ratio_text
+from qualification.core.format import number, ratio_text, revision_text
 from qualification.core.text import disarm
 from qualification.judging.baselines.comparison import (
     MetricComparison,
@@ -31,7 +31,16 @@ def table(surveyed: Surveyed) -> Table:
     """One row for each baseline that can be read."""
     from rich.table import Table
 
-    rows = Table("deployment", "tier", "sessions", "machines", "environments", "newest", "stale")
+    rows = Table(
+        "deployment",
+        "tier",
+        "sessions",
+        "machines",
+        "environments",
+        "revision",
+        "newest",
+        "stale",
+    )
     for file, reasons in surveyed:
         baseline = file.baseline
         if baseline is None:
@@ -43,6 +52,7 @@ def table(surveyed: Surveyed) -> Table:
             str(len(baseline.sessions)),
             str(len(operand.machines)),
             environments(baseline.deployment, operand),
+            _revisions(operand),
             newest(baseline.sessions).started[:10] if baseline.sessions else "none",
             "; ".join(reason.clause for reason in reasons),
         )
@@ -84,6 +94,7 @@ def as_json(file: StoredBaseline, reasons: Sequence[Reason]) -> dict[str, Any]:
                 "machine": session.machine.identifier,
                 "python": session.environment.python,
                 "versions": session.environment.versions,
+                "revision": session.revision,
             }
             for session in (baseline.sessions if baseline else ())
         ],
@@ -98,6 +109,7 @@ def comparison(a: Operand, b: Operand, *, any_machine: bool) -> Iterator[Rendera
     yield _text(f"{b.name} ({_sessions(b)}) compared with {a.name} ({_sessions(a)})")
     for sentence in unlike(a, b):
         yield _text(sentence)
+    yield _text(f"Revision of the weights: A {_revisions(a)}, B {_revisions(b)}.")
     if changed := differing(a, b):
         yield _text(f"Versions: {', '.join(changed)}.")
     rows = Table("metric", "unit", "A", "B", "factor (over 1 is worse)", "90 % interval")
@@ -115,8 +127,8 @@ def comparison(a: Operand, b: Operand, *, any_machine: bool) -> Iterator[Rendera
 def comparison_as_json(a: Operand, b: Operand, *, any_machine: bool) -> dict[str, Any]:
     """The same for a program."""
     return {
-        "a": {"name": a.name, "sessions": [session.identifier for session in a.sessions]},
-        "b": {"name": b.name, "sessions": [session.identifier for session in b.sessions]},
+        "a": _operand_as_json(a),
+        "b": _operand_as_json(b),
         "unlike": list(unlike(a, b)),
         "versions": list(differing(a, b)),
         "metrics": [asdict(metric) for metric in compare(a, b, any_machine=any_machine)],
@@ -129,6 +141,18 @@ def _cells(metric: MetricComparison) -> tuple[str, ...]:
         return metric.metric, metric.unit, a, b, f"difference {metric.difference:+.3g}", "none"
     interval = f"{ratio_text(metric.lower)} to {ratio_text(metric.upper)}"
     return metric.metric, metric.unit, a, b, ratio_text(metric.factor), interval
+
+
+def _operand_as_json(operand: Operand) -> dict[str, Any]:
+    return {
+        "name": operand.name,
+        "sessions": [session.identifier for session in operand.sessions],
+        "revisions": list(operand.revisions),
+    }
+
+
+def _revisions(operand: Operand) -> str:
+    return " or ".join(map(revision_text, operand.revisions))
 
 
 def _sessions(operand: Operand) -> str:

@@ -229,6 +229,7 @@ def suspects(
         folder or project.baselines,
         stored.session,
         registry,
+        load_reports=stored.load_reports,
     )
     if not suspected:
         click.echo(f"session {stored.session.identifier} has no suspect")

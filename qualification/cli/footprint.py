@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from qualification.cli.options import in_project
 from qualification.cli.stored import declared
 from qualification.core.paths import DECLARATIONS
 from qualification.core.project import Project
+
+if TYPE_CHECKING:
+    from qualification.core.declarations import Deployment
+    from qualification.models.tensor_headers import TensorInfo
 
 
 @click.command()
@@ -64,7 +69,6 @@ def footprint(
     from qualification.cli import footprint_tables as tables
     from qualification.models.footprint_fit import fit, read_observations
     from qualification.models.memory_fit import predict
-    from qualification.models.weights import tensors_here
 
     registry = declared(project)
     console = Console()
@@ -79,7 +83,7 @@ def footprint(
         predict(
             deployment,
             registry,
-            tensors_here(deployment),
+            _tensors(deployment),
             context=context,
             image=tables.image_size(image),
         )
@@ -93,3 +97,16 @@ def footprint(
         console.print(tables.sums(footprints, machines))
     else:
         console.print(tables.fit_table(footprints, machines, console.width))
+
+
+def _tensors(deployment: Deployment) -> tuple[TensorInfo, ...]:
+    """Those of the headers of its files; none, and a line on stderr, where they are damaged."""
+    from qualification.core.errors import WeightsError
+    from qualification.models.weights import tensors_here
+
+    try:
+        return tensors_here(deployment)
+    except WeightsError as error:
+        name = deployment.identifier
+        click.echo(f"{name}: {error}; its figures are those of its declaration", err=True)
+        return ()

@@ -265,6 +265,7 @@ def _header(
         every_s=request.every,
         planned_s=request.planned_s,
         seed=request.seed,
+        revision=subject.revision,
     )
 
 

@@ -11,6 +11,7 @@
     ├── EnvironmentFailed       an environment cannot be declared, resolved or built
     ├── WeightsError            weights or their headers are damaged, missing or of another kind
     ├── GateError               a gate's journal or plan cannot be used
+    ├── DiskFull                no space is left on a disk of this machine: nobody's fault
     └── WorkerError             a worker ended, or answered, in a way that is not a result
         ├── WorkerCrashed       the process died (``signal`` or ``exit_code`` says how)
         ├── WorkerTimedOut      a request outlived its deadline; the process tree was killed
@@ -62,6 +63,19 @@ class GateError(QualificationError):
 
 class EnvironmentFailed(QualificationError):
     """An environment cannot be declared, resolved or built."""
+
+
+class DiskFull(QualificationError):
+    """No space is left on a disk of this machine; says nothing of a model or a library.
+
+    A worker reports it too, so it has what a :class:`WorkerError` has.
+    """
+
+    kind = "disk_full"
+
+    def __init__(self, message: str, *, stderr_tail: str = "") -> None:
+        super().__init__(disarm(message))
+        self.stderr_tail = disarm(stderr_tail)
 
 
 class WorkerError(QualificationError):
@@ -131,9 +145,10 @@ class BackendFailed(WorkerError):
     kind = "backend_failed"
 
 
-WORKER_ERRORS: dict[str, type[WorkerError]] = {
+WORKER_ERRORS: dict[str, type[WorkerError | DiskFull]] = {
     error.kind: error
     for error in (
+        DiskFull,
         WorkerOutOfMemory,
         BackendUnavailable,
         WeightsUnavailable,

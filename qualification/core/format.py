@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from qualification.core.text import disarm
+
 NOTHING = "–"
 
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"))
@@ -95,6 +97,11 @@ def duration_text(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes % 60} min"
     return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
+
+
+def revision_text(revision: str) -> str:
+    """The first twelve digits of a commit, or of a hash of files; ``unknown`` for none."""
+    return disarm(revision[:12]) or "unknown"
 
 
 def quantity_text(value: float | None, unit: str) -> str:

@@ -31,6 +31,8 @@ def _of_a_deployment() -> Iterator[Metric]:
         "decode_tps", "tok/s", "higher", "decoding speed", Limits(0.01, 0.05), Limits(0.01, 0.10)
     )
     yield Metric("burst_answers", "count", "lower")
+    yield Metric("replayed_answers", "count", "lower")
+    yield Metric("cached_answers", "count", "lower")
     yield Metric("sustained_decode_tps", "tok/s", "higher")
     yield Metric("sustained_ttft_s", "s", "lower")
     yield Metric("token_drift", "ratio", "lower")

@@ -30,7 +30,7 @@ def advice(in_checkout: str, installed: str) -> str:
 def how_to_restore(path: Path) -> str:
     """What brings back a file that is missing or damaged, for the end of a sentence."""
     if not path.is_relative_to(canaries()):
-        return "correct the path that its declaration names"
+        return "correct the path that its declaration names, or put it there"
     return advice(
         "restore it with: git checkout -- fixtures/canaries",
         "restore it with: pip install --force-reinstall --no-deps qualification",

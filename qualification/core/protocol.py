@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 GivenAs = Literal["path", "bytes", "data_url"]
+Thinking = Literal["default", "on", "off"]
+"""Whether the model is told to think before it answers; ``default``: nothing is said about it."""
 
 BackendName = str
 """A key of :data:`qualification.core.backends.BACKENDS`."""
@@ -49,6 +51,17 @@ class LoadRequest:
     package_file: str = ""
 
 
+_CACHED_SHARE = 0.05
+"""Under it are a start token and a system prompt; the time to first token is as much too short."""
+
+_TOO_FAST = 100
+"""How many times faster than a token of the prompt one of an answer may be. An image whose tokens a
+server does not count among the prompt takes most of the time to first token: up to thirty."""
+
+_LEAST_REPLAYED = 8
+"""Tokens of an answer that is long enough to be told from a replay."""
+
+
 def _require_times(*values: float) -> None:
     if not all(math.isfinite(value) and value >= 0 for value in values):
         raise ValueError("a time is negative or not a number")
@@ -59,10 +72,12 @@ class LoadReport:
     """``load_return_s``: the loader returned; ``load_s``: a first token could be computed.
 
     ``page_cache`` is ``warm``, ``cold`` or ``unknown``: where the files' pages were before.
+    ``revision`` is a hub commit or a hash of files on the disk, '' where it is not known.
     ``decode_bytes`` of weights are read for each token that is decoded, by the files' headers; 0
     where that is not certain. ``address`` is a server's base URL (``http://127.0.0.1:8080/v1``) and
     ``served_as`` the model's name in requests to it; both are '' if the model is in the worker's
-    own process.
+    own process. ``program`` is what a user's server was found to be ('' if that is not known),
+    ``context`` the tokens that are in force there for a prompt and its answer (0: it does not say).
     """
 
     load_s: float
@@ -77,6 +92,8 @@ class LoadReport:
     address: str = ""
     served_as: str = ""
     decode_bytes: int = 0
+    program: str = ""
+    context: int = 0
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives."""
@@ -113,7 +130,8 @@ class GenerateRequest:
     default); a backend without such a setting refuses it. ``phases`` asks for the phases of the
     time to first token and the expected number of image tokens. The device is synchronised between
     phases, which costs time too, so the decoding speed and the time to first token of a request
-    with ``phases`` are never recorded.
+    with ``phases`` are never recorded. ``fields`` are more of a chat completion (``tools``,
+    ``response_format``), for a server alone.
     """
 
     messages: tuple[Message, ...]
@@ -124,6 +142,15 @@ class GenerateRequest:
     margins: bool = False
     prefill_chunk: int = 0
     phases: bool = False
+    thinking: Thinking = "default"
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """What a chat template is told besides the messages."""
+        if self.thinking == "default":
+            return {}
+        return {"enable_thinking": self.thinking == "on"}
 
 
 @dataclass(frozen=True)
@@ -157,6 +184,10 @@ class Generation:
     model's files (−1: not requested, or the arithmetic is not known). ``token_ids`` is empty if
     they are not known. ``margins[i]`` is the largest logit minus the second largest where token
     *i* was chosen; empty if not requested, and ``phases`` is None then.
+
+    ``thinking`` is what came before the answer and is no part of ``text``. Of a server's reply:
+    ``cached_tokens`` of the prompt it had computed for an earlier request, ``completion_tokens`` it
+    says that it generated (both −1: it did not say), and ``reply_id`` is the reply's own id.
     """
 
     text: str
@@ -169,6 +200,10 @@ class Generation:
     margins: tuple[float, ...] = ()
     phases: Phases | None = None
     image_tokens_expected: int = -1
+    thinking: str = ""
+    cached_tokens: int = -1
+    completion_tokens: int = -1
+    reply_id: str = ""
 
     def __post_init__(self) -> None:
         """Refuse times that no clock gives, and those that run backwards."""
@@ -178,8 +213,28 @@ class Generation:
 
     @property
     def ttft_s(self) -> float:
-        """Seconds from the request's start, before an image is decoded, to the first token."""
-        return self.token_times_s[0] if self.token_times_s else float("nan")
+        """Seconds from the request's start, before an image is decoded, to the first token.
+
+        NaN without a token, and where a server had computed the prompt for an earlier request.
+        """
+        return self.token_times_s[0] if self.token_times_s and not self.is_cached else float("nan")
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether a noticeable part of the prompt was not computed for this request."""
+        return self.cached_tokens > _CACHED_SHARE * max(1, self.prompt_tokens)
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether the answer came faster than its time to first token allows.
+
+        A token is decoded no faster than one of the prompt is computed, but the time to first token
+        has more in it than that: hence the factor.
+        """
+        times, prompt = self.token_times_s, self.prompt_tokens
+        if len(times) < _LEAST_REPLAYED or prompt < 1 or self.is_cached:
+            return False
+        return (times[-1] - times[0]) * _TOO_FAST * prompt < times[0] * (len(times) - 1)
 
     @property
     def is_burst(self) -> bool:
@@ -187,13 +242,18 @@ class Generation:
         return len(self.token_times_s) > 2 >= len(set(self.token_times_s))
 
     @property
+    def has_speed(self) -> bool:
+        """Whether its tokens came one after the other as they were made."""
+        return not self.is_burst and not self.is_replayed
+
+    @property
     def decode_tps(self) -> float:
         """(N − 1) / (t_N − t_1), the inverse of TPOT as vLLM and MLPerf define it.
 
-        NaN if there are fewer than two tokens, or if they came in a burst.
+        NaN if there are fewer than two tokens, or if they came in a burst or are a replay.
         """
         times = self.token_times_s
-        if len(times) < 2 or times[-1] <= times[0] or self.is_burst:
+        if len(times) < 2 or times[-1] <= times[0] or not self.has_speed:
             return float("nan")
         return (len(times) - 1) / (times[-1] - times[0])
 

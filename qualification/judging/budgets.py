@@ -201,15 +201,24 @@ def speed_findings(
     return [*findings, _timing(metric, typical >= floor, text, fit, "fail" if large else "warn")]
 
 
-def burst_findings(counts: Sequence[float]) -> list[Finding]:
-    """The answers that have no decoding speed; none where all have one."""
-    if not sum(counts):
-        return []
-    text = (
-        f"Answers whose tokens came in a burst, which is no decoding speed: {sum(counts):.0f}. The "
-        "stream was buffered, or read later than the tokens were made."
-    )
-    return [Finding("burst_answers", "unknown", text)]
+_NO_TIME = {
+    "burst_answers": "Answers whose tokens came in a burst, which is no decoding speed: {}. The "
+    "stream was buffered, or read later than the tokens were made.",
+    "replayed_answers": "Answers that came faster than their own time to first token allows, which "
+    "is no decoding speed: {}. They were kept from an earlier request, or held back.",
+    "cached_answers": "Answers to prompts that the server had computed for an earlier request, so "
+    "that they have no time to first token: {}.",
+}
+"""Metric -> its sentence."""
+
+
+def untimed_findings(counts: Mapping[str, Sequence[float]]) -> list[Finding]:
+    """The answers that have no speed, by their metric; none where all have one."""
+    return [
+        Finding(metric, "unknown", text.format(f"{sum(counts[metric]):.0f}"))
+        for metric, text in _NO_TIME.items()
+        if sum(counts.get(metric, ()))
+    ]
 
 
 def consistency_findings(
@@ -234,6 +243,10 @@ def consistency_findings(
         text = f"Consistency needs {MIN_REPETITIONS} timed repetitions of one request."
         findings.append(Finding("consistency", "unknown", text))
     return findings
+
+
+_LONGEST_REASON = 500
+"""Characters: what to do comes last, behind the path of a file."""
 
 
 def check_findings(
@@ -262,7 +275,7 @@ def check_findings(
     skipped: dict[str, list[str]] = {}
     for check in checks:
         if check.outcome == "skipped":
-            skipped.setdefault(one_line(check.detail), []).append(check.test)
+            skipped.setdefault(one_line(check.detail, _LONGEST_REASON), []).append(check.test)
     for reason, tests in skipped.items():
         because = f": {reason}" if reason else ""
         text = f"Skipped: {', '.join(dict.fromkeys(tests))}{because}"

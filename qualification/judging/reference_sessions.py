@@ -7,6 +7,9 @@ because the sessions of one machine share that machine: five sessions of one nei
 about a third machine than one does. The choice depends on numbers of sessions alone and is made
 before any figure is looked at.
 
+A session that measured other weights is never compared: a difference would be theirs. Weights whose
+revision is not known, then or now, may be the same ones.
+
 Source: docs/baselines.md ("Which sessions are compared").
 """
 
@@ -17,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qualification.core.format import revision_text
 from qualification.core.results import Environment
 from qualification.judging.stats.estimators import level
 
@@ -31,6 +35,7 @@ class StoredMetric:
     machine: str
     environment: Environment
     suites: Suites
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,21 @@ class Reference:
     machine: str
     environment: Environment
     values: tuple[float, ...]
+    revision: str = ""
+
+
+def may_be_same_weights(a: str, b: str) -> bool:
+    """Whether two revisions are equal, or one of them is not known ('')."""
+    return not a or not b or a == b
+
+
+def other_weights(stored: Sequence[str], now: str) -> str:
+    """The sentence on a baseline whose sessions, by their revisions, all have other weights."""
+    earlier = " or ".join(map(revision_text, dict.fromkeys(stored)))
+    return (
+        f"Other weights were measured (revision {revision_text(now)}) than in the baseline "
+        f"({earlier}), so nothing is compared with it."
+    )
 
 
 def comparable(
@@ -62,6 +82,7 @@ def comparable(
             session.machine,
             session.environment,
             tuple(value for suite in suites for value in session.suites[suite]),
+            session.revision,
         )
         for session in chosen
     ]
@@ -83,6 +104,15 @@ def interval_units(
         for name in machines
     ]
     return "machine", tuple((math.exp(math.fsum(values) / len(values)),) for values in logs)
+
+
+def unknown_revisions(references: Sequence[Reference], now: str) -> str:
+    """A clause in brackets where it is not certain that all measured the same weights, else ''."""
+    count = sum(not session.revision for session in references)
+    if now and not count:
+        return ""
+    where = f" in {count} of them" if now and count < len(references) else ""
+    return f" (the revision of the weights is not known{where})"
 
 
 def describe(references: Sequence[Reference], machine: str) -> str:

@@ -43,7 +43,6 @@ from qualification.core.results import (
     VerdictName,
 )
 from qualification.judging.budgets import (
-    burst_findings,
     check_findings,
     condition_findings,
     consistency_findings,
@@ -52,6 +51,7 @@ from qualification.judging.budgets import (
     load_findings,
     memory_findings,
     speed_findings,
+    untimed_findings,
 )
 from qualification.judging.library_versions import difference
 from qualification.judging.reference_sessions import (
@@ -61,6 +61,9 @@ from qualification.judging.reference_sessions import (
     comparable,
     describe,
     interval_units,
+    may_be_same_weights,
+    other_weights,
+    unknown_revisions,
 )
 from qualification.judging.stats.estimators import baseline_interval, sessions_to_decide, standing
 
@@ -87,6 +90,10 @@ class ReferenceSession(Protocol):
     @property
     def environment(self) -> Environment:
         """The libraries that it ran with."""
+
+    @property
+    def revision(self) -> str:
+        """That of the weights that it measured; '' where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +125,9 @@ def judge(
     """The verdict on one deployment after one session; never raises.
 
     Trials and checks of other deployments are ignored, in ``evidence`` and in the earlier sessions
-    of the ``baseline``, which are of the same tier. ``does_not_fit`` is the sentence of a
-    prediction, '' where there is none.
+    of the ``baseline``, which are of the same tier. Those of other weights, by the revision in the
+    load report, are not compared. ``does_not_fit`` is the sentence of a prediction, '' where there
+    is none.
     """
     identifier = deployment.identifier
     if does_not_fit:
@@ -143,8 +151,15 @@ def judge(
         report = evidence.load_reports.get(identifier)
         read = report.decode_bytes if report else 0
         findings += _budget_findings(deployment, tier, machine, values, fit, read)
-        stored = [(session, _accept(session.trials, identifier)[0]) for session in baseline]
-        compared = _compare(deployment, machine, evidence.environment, values, stored, fit)
+        revision = report.revision if report else ""
+        same = [s for s in baseline if may_be_same_weights(s.revision, revision)]
+        if baseline and not same:
+            sentence = other_weights([session.revision for session in baseline], revision)
+            findings.append(Finding("baseline", "warn", sentence))
+        stored = [(session, _accept(session.trials, identifier)[0]) for session in same]
+        compared = _compare(
+            deployment, machine, evidence.environment, values, stored, fit, revision
+        )
         findings += compared
     else:
         findings.append(Finding("measured", "unknown", "Nothing was measured."))
@@ -270,7 +285,7 @@ def _budget_findings(
         *memory_findings(tier, machine, _all(values, "peak_memory_bytes")),
         *device_memory_findings(tier, machine, _all(values, "peak_device_bytes")),
         *speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit, decode_bytes),
-        *burst_findings(_all(values, "burst_answers")),
+        *untimed_findings({metric: _all(values, metric) for metric in values}),
         *consistency_findings(deployment, values.get("decode_tps", {}), fit),
     ]
 
@@ -285,6 +300,7 @@ def _compare(
     values: _Values,
     stored: Sequence[tuple[ReferenceSession, _Values]],
     fit: bool,
+    revision: str,
 ) -> list[Finding]:
     """A finding for each metric that this session and an earlier one both measured.
 
@@ -296,7 +312,12 @@ def _compare(
         limits = BASELINE_LIMITS.get(metric)
         enough = sessions_to_decide(limits.margin) if limits else 0
         candidates = [
-            StoredMetric(session.machine.identifier, session.environment, numbers.get(metric, {}))
+            StoredMetric(
+                session.machine.identifier,
+                session.environment,
+                numbers.get(metric, {}),
+                session.revision,
+            )
             for session, numbers in stored
         ]
         current, references = comparable(
@@ -305,6 +326,7 @@ def _compare(
         if not current:
             continue
         against = describe(references, machine.identifier)
+        against += unknown_revisions(references, revision)
         if environment is not None:
             earlier = [reference.environment for reference in references]
             if changes := difference(deployment.source.engine, earlier, environment):

@@ -46,7 +46,8 @@ _CONVERSATIONS: tuple[list[dict[str, Any]], ...] = (
 def templates_in(folder: Path) -> dict[Path, str]:
     """File -> chat template of a folder as transformers reads it; several of a file are joined."""
     templates: dict[Path, str] = {}
-    for file in sorted(folder.glob("*.jinja")) + sorted(folder.glob("additional_chat_templates/*")):
+    files = (*folder.glob("[!.]*.jinja"), *folder.glob("additional_chat_templates/[!.]*"))
+    for file in sorted(filter(Path.is_file, files)):
         templates[file] = file.read_text(encoding="utf-8", errors="replace")
     for name in ("chat_template.json", "tokenizer_config.json", "processor_config.json"):
         try:

@@ -87,6 +87,8 @@ def refuse_code(folder: Path) -> None:
     """
     for pattern in _FILES:
         for file in sorted(folder.glob(pattern)):
+            if file.name.startswith("."):  # ._config.json, which macOS makes and nobody reads
+                continue
             for path, value in _named(_read(file), (), file):
                 raise WeightsError(
                     f"{file}: {'.'.join(path)} names code or a file of it ({value[:80]!r}), and a "

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from qualification.core.declarations import (
     BackendMemory,
@@ -32,6 +33,19 @@ _T = TypeVar("_T")
 
 NOISE_TOKENS = 16
 """Random weights rarely predict an end: answers that are not timed are truncated there."""
+
+_LONGEST_NAME = 80
+"""Characters of a served model's name, which a server chooses."""
+
+
+@dataclass(frozen=True)
+class UserServer(Source):
+    """A server at a user's URL, named by its address: two of them are two deployments."""
+
+    @property
+    def place(self) -> str:
+        """The part behind the ``@``: host, port and path."""
+        return address_name(str(self.options["url"]))
 
 
 @dataclass(frozen=True)
@@ -87,10 +101,20 @@ class Registry:
         return replace(self, models=tuple(models))
 
     def with_server(self, url: str, model: str = "") -> Registry:
-        """One deployment only: the ``model`` that the server at ``url`` serves."""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]) or "model"
+        """One deployment only: the ``model`` that the server at ``url`` serves.
+
+        ``Qwen3-VL-8B-as-served@127.0.0.1:8080``; without a ``model`` it is called ``model``.
+        SelectionError where ``url`` is none.
+        """
+        name = _plain(model.rstrip("/").rpartition("/")[2])[:_LONGEST_NAME].strip("-") or "model"
         options = {"url": url, "model": model}
-        source = Source(backend="server", quantisation="as-served", server="url", options=options)
+        try:
+            address_name(url)
+        except ValueError as error:
+            raise SelectionError(
+                "the server's URL is no address: write one such as http://127.0.0.1:8080/v1"
+            ) from error
+        source = UserServer("server", "as-served", server="url", options=options)
         capabilities: tuple[Capability, ...] = ("vision", "text_only", "multi_image", "multi_turn")
         served = Model(name, "unknown", 0, "unknown", capabilities, (source,))
         return replace(self, models=(served,))
@@ -142,6 +166,33 @@ class Registry:
         """
         unmeasured = BackendMemory(name, 0.0, 1.0, 0.0, source="")
         return next((memory for memory in self.backends if memory.name == name), unmeasured)
+
+
+def address_name(url: str) -> str:
+    """A server's address as the part of an identifier behind the ``@``; ValueError for no URL.
+
+    A file name, a shell pattern, the id of a test and ``TIER/DEPLOYMENT:SESSION`` take it: small
+    letters, digits and ``.-_`` of the host, the port after a colon (80 or 443 if none is given),
+    and the path with ``+`` for its slashes and without the ``/v1`` that an API ends in. User,
+    password, query and fragment are secrets or say nothing of the server: they are left out.
+
+    >>> address_name("https://user:password@GPU.example/llm/v1?key=secret")
+    'gpu.example:443+llm'
+    """
+    parts = urlsplit(url)
+    match = re.fullmatch(r"(.+?)(?::(\d*))?", parts.netloc.rpartition("@")[2].lower())
+    if match is None:
+        raise ValueError("it names no host")
+    # Each colon of an IPv6 address for itself: 1::2:3 is not 1:2::3.
+    host = re.sub("[^a-z0-9._-]", "-", match[1].strip("[]"))
+    port = match[2] or ("443" if parts.scheme == "https" else "80")
+    path = parts.path.rstrip("/").removesuffix("/v1").removesuffix("/api")
+    names = (_plain(name) for name in path.split("/") if name)
+    return "+".join((f"{host}:{port}", *names))
+
+
+def _plain(text: str) -> str:
+    return re.sub("[^A-Za-z0-9._-]+", "-", text)
 
 
 def _synthetic(source: Source) -> Source:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
-import re
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +21,12 @@ from typing import BinaryIO, NoReturn
 from qualification.core.errors import WeightsError
 from qualification.core.paths import how_to_restore
 from qualification.core.text import one_line
+from qualification.core.weight_files import (
+    absence,
+    gguf_parts,
+    how_to_fetch_again,
+    safetensors_in,
+)
 
 SAFETENSORS_HEADER_LIMIT = 4_000_000
 """Bytes; some 30,000 tensors. The format allows 100 MB, which take a gigabyte when parsed."""
@@ -44,13 +50,12 @@ class TensorInfo:
 
 def read_file(file: Path) -> tuple[TensorInfo, ...]:
     """Return the tensors of one safetensors or GGUF file, in its order; WeightsError if damaged."""
+    refuse_substitute(file)
     try:
-        size = file.stat().st_size
-        _refuse_what_is_no_weights(file, size)
-        tensors = (_gguf if is_gguf(file) else _safetensors)(file, size)
+        tensors = (_gguf if is_gguf(file) else _safetensors)(file, file.stat().st_size)
     except OSError as error:
         _refuse(file, error.strerror or str(error))
-    if not tensors:
+    if not tensors and len(gguf_parts(file)) == 1:  # the first of several may hold the keys alone
         _refuse(file, "it holds no tensor")
     return tensors
 
@@ -67,18 +72,13 @@ def read_folder(folder: Path) -> tuple[TensorInfo, ...]:
     tensors: dict[str, TensorInfo] = {}
     for file in files:
         if not file.is_file():
-            raise WeightsError(f"{file}: the index names this shard, but it is not there")
+            why = f"{absence(file)}, but the index names this shard" if named else absence(file)
+            raise WeightsError(f"{file}: {why}; {how_to_fetch_again(file)}")
         for tensor in read_file(file):
-            if tensor.name in tensors:
+            if named and tensor.name in tensors:  # without an index, files may hold the same twice
                 _refuse(file, f"tensor {_quoted(tensor.name)} is in another shard too")
             tensors[tensor.name] = tensor
     return tuple(tensors.values())
-
-
-def safetensors_in(folder: Path) -> list[Path]:
-    """The safetensors files of a folder; not what macOS puts beside them (``._model.…``)."""
-    files = folder.glob("*.safetensors")
-    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def is_gguf(file: Path) -> bool:
@@ -87,15 +87,6 @@ def is_gguf(file: Path) -> bool:
         return file.suffix == ".gguf"
     with file.open("rb") as stream:
         return stream.read(4) == b"GGUF"
-
-
-def gguf_parts(file: Path) -> tuple[Path, ...]:
-    """All files of a GGUF in parts as llama.cpp splits it, there or not; else the file itself."""
-    match = re.fullmatch(r"(.+)-\d{5}-of-(\d{5})\.gguf", file.name)
-    if match is None or not 0 < int(match[2]) <= _MOST_PARTS:
-        return (file,)
-    count = range(1, int(match[2]) + 1)
-    return tuple(file.with_name(f"{match[1]}-{number:05}-of-{match[2]}.gguf") for number in count)
 
 
 def read_keys(file: Path, *, until: str = "") -> dict[str, int | float | str]:
@@ -113,22 +104,36 @@ def read_keys(file: Path, *, until: str = "") -> dict[str, int | float | str]:
         _refuse(file, error.strerror or str(error))
 
 
-def _refuse_what_is_no_weights(file: Path, size: int) -> None:
-    """What a download leaves behind in place of weights, by its first bytes."""
-    with file.open("rb") as stream:
-        start = stream.read(64).lstrip().lower()
-    again = "download it again"
+def refuse_substitute(file: Path) -> None:
+    """Raise WeightsError for what a download leaves in place of a file, by its first bytes."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(64).lstrip().lower()
+            size = stream.seek(0, os.SEEK_END)
+    except OSError as error:
+        why = (
+            absence(file) if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        )
+        raise WeightsError(f"{file}: {why}; {how_to_fetch_again(file)}") from error
     if size == 0:
-        _refuse(file, f"it is empty: {again}")
+        raise WeightsError(
+            f"{file}: damaged or truncated file (it is empty); {how_to_fetch_again(file)}"
+        )
     if start.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{file}: is a pointer of Git LFS and no weights: git lfs pull")
+        remedy = f"git lfs pull, or {how_to_fetch_again(file)}"
+        raise WeightsError(f"{file}: is a pointer of Git LFS, not the file itself; {remedy}")
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise WeightsError(f"{file}: is a web page and no weights (a login, an error?): {again}")
+        raise WeightsError(
+            f"{file}: is a web page (a login, an error?), not the file itself; "
+            f"{how_to_fetch_again(file)}"
+        )
 
 
 def _refuse(file: Path, why: str) -> NoReturn:
     kind = "GGUF" if file.suffix == ".gguf" else "safetensors"
-    raise WeightsError(f"{file}: damaged or truncated {kind} file ({why})")
+    raise WeightsError(
+        f"{file}: damaged or truncated {kind} file ({why}); {how_to_fetch_again(file)}"
+    )
 
 
 def _quoted(name: str) -> str:
@@ -216,7 +221,6 @@ _NUMBERS = {
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _LEAST_KEY, _LEAST_TENSOR, _MOST_DIMENSIONS = 13, 32, 4
 _LONGEST_NAME = 65_535
-_MOST_PARTS = 1000
 _MOST_STEPS = 1_500_000  # about two seconds; the largest vocabularies take 800,000
 
 

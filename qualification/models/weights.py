@@ -7,7 +7,6 @@ machine already, in a local folder or in the hub's cache, are listed without loa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,17 +19,31 @@ from qualification.core.declarations import Deployment, Source
 from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
 from qualification.core.paths import how_to_restore, hub_cache
 from qualification.core.protocol import LoadRequest
+from qualification.core.weight_files import (
+    absence,
+    gguf_parts,
+    how_to_fetch_again,
+    safetensors_in,
+    snapshot_folder,
+)
 from qualification.models.chat_templates import refuse_template, templates_in
 from qualification.models.decoding import decode_bytes
 from qualification.models.named_code import refuse_code
 from qualification.models.tensor_headers import (
     TensorInfo,
-    gguf_parts,
     read_file,
     read_folder,
     read_keys,
-    safetensors_in,
+    refuse_substitute,
 )
+
+_SIDE_FILES = (
+    *("config.json", "generation_config.json", "preprocessor_config.json"),
+    *("processor_config.json", "video_preprocessor_config.json", "chat_template.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"),
+)
+"""What the libraries read beside the weights, where it is there."""
 
 
 def load_request(deployment: Deployment) -> LoadRequest:
@@ -42,7 +55,7 @@ def load_request(deployment: Deployment) -> LoadRequest:
         weights=source.weights,
         family=deployment.model.family,
         path=source.path,
-        model_file=source.model_file,
+        model_file=_first_part(source.model_file),
         mmproj_file=source.mmproj_file,
         repository=source.repository,
         revision=source.revision,
@@ -55,6 +68,11 @@ def load_request(deployment: Deployment) -> LoadRequest:
         module=module,
         package_file=package_file,
     )
+
+
+def _first_part(model_file: str) -> str:
+    """The part of a GGUF in parts that a library takes, whichever is named."""
+    return str(gguf_parts(Path(model_file))[0]) if model_file else ""
 
 
 def check_files(request: LoadRequest) -> None:
@@ -70,7 +88,7 @@ def check_files(request: LoadRequest) -> None:
         for name in filter(None, (request.model_file, request.mmproj_file)):
             for file in gguf_parts(folder / name):
                 if not file.is_file():
-                    raise _absent(request, file, "no such file of weights")
+                    raise _absent(request, file, absence(file))
                 read_file(file)
         if request.weights != "canary":
             template = read_keys(folder / request.model_file).get("tokenizer.chat_template")
@@ -80,6 +98,8 @@ def check_files(request: LoadRequest) -> None:
     elif request.backend in BACKENDS and BACKENDS[request.backend].weight_files == "other":
         return
     elif safetensors_in(folder):
+        if request.weights != "canary":
+            _check_side_files(folder)
         if not request.remote_code:
             refuse_code(folder)
         if request.weights != "canary":
@@ -90,12 +110,25 @@ def check_files(request: LoadRequest) -> None:
         raise _absent(request, folder, "holds no .safetensors file")
 
 
-def check_fetched(source: Source) -> None:
-    """Raise WeightsError where files in the hub's local cache name code that may not run."""
+def check_fetched(request: LoadRequest, source: Source) -> None:
+    """Raise WeightsError where files in the hub's local cache are damaged or name code."""
     folder = cached_folder(source)
-    if folder is not None and not source.model_file and not source.remote_code:
+    if folder is None:
+        return
+    if request.backend not in BACKENDS or BACKENDS[request.backend].weight_files != "other":
+        check_files(replace(request, path=str(folder)))
+    elif not source.model_file and not source.remote_code:
         refuse_code(folder)
         _refuse_templates(folder)
+
+
+def _check_side_files(folder: Path) -> None:
+    for name in _SIDE_FILES:
+        file = folder / name
+        if file.is_symlink() or file.is_file():
+            refuse_substitute(file)
+            if file.suffix == ".json":
+                _check_json(file)
 
 
 def _refuse_templates(folder: Path) -> None:
@@ -149,21 +182,11 @@ def decode_bytes_here(deployment: Deployment, request: LoadRequest) -> int:
 
 
 def cached_folder(source: Source) -> Path | None:
-    """Return the snapshot of a hub repository in the local cache, None where there is none.
-
-    The layout is huggingface_hub's: ``models--owner--name/snapshots/<commit>``, with the commit of
-    a branch or tag in ``refs/``. https://huggingface.co/docs/huggingface_hub/guides/manage-cache
-    """
+    """Return the snapshot of a hub repository in the local cache, None where there is none."""
     if not source.repository:
         return None
     cache = hub_cache({**os.environ, **source.environment})
-    repository = cache / f"models--{source.repository.replace('/', '--')}"
-    commit = source.revision
-    # Without a file in refs/ the revision is a commit itself, or was never fetched.
-    with contextlib.suppress(OSError, ValueError):
-        commit = (repository / "refs" / commit).read_text(encoding="utf-8").strip() or commit
-    folder = repository / "snapshots" / commit
-    return folder if folder.is_dir() else None
+    return snapshot_folder(cache, source.repository, source.revision)
 
 
 def check_manifest(canaries: Path, folder: Path) -> None:
@@ -193,4 +216,6 @@ def _check_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file}: cannot be read as JSON ({error})") from error
+        raise WeightsError(
+            f"{file}: cannot be read as JSON ({error}); {how_to_fetch_again(file)}"
+        ) from error

@@ -105,7 +105,11 @@ class Ending:
         from qualification.upgrade.suspects import gate_command, run_gates, suspects
 
         deployments = suspects(
-            self._verdicts, self._state.project.baselines, run.record, self._state.registry
+            self._verdicts,
+            self._state.project.baselines,
+            run.record,
+            self._state.registry,
+            load_reports=run.journal.load_reports,
         )
         self._without_gate = [
             f"{suspect.deployment}: {suspect.problem}" for suspect in deployments if suspect.problem

@@ -80,6 +80,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": "",
         "help": "the model's name on that server (default: the only one that it serves)",
     },
+    "--thinking": {
+        "choices": ("default", "on", "off"),
+        "default": "default",
+        "help": "tell the models to think before they answer, or not to (default: as the model "
+        "does by itself)",
+    },
     "--gate-suspects": {
         "action": "store_true",
         "help": "where the comparison with a stored baseline makes a deployment suspect, run "
@@ -179,7 +185,7 @@ def with_choice(config: pytest.Config, registry: Registry) -> Registry:
         raise pytest.UsageError(f"--model {urls[0]} is a server: ask it in a run of its own")
     try:
         if urls:
-            registry = registry.with_server(urls[0], config.getoption("--server-model"))
+            registry = _with_server(config, registry, urls[0])
         elif targets:
             registry = registry.with_models([_described(target) for target in targets])
         return registry.matching(patterns) if patterns else registry
@@ -207,7 +213,18 @@ def with_server_option(config: pytest.Config, registry: Registry) -> Registry:
         raise pytest.UsageError(
             f"--server-url {url} is no address: write one such as http://127.0.0.1:8080/v1"
         )
-    return registry.with_server(url, config.getoption("--server-model"))
+    return _with_server(config, registry, url)
+
+
+def _with_server(config: pytest.Config, registry: Registry, url: str) -> Registry:
+    """The model of ``--server-model``; without it, the server is asked for its only one."""
+    from qualification.core.errors import SelectionError
+    from qualification.servers.served import only_model
+
+    try:
+        return registry.with_server(url, config.getoption("--server-model") or only_model(url))
+    except SelectionError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def built_environment(config: pytest.Config, own: Path | None) -> Built | None:

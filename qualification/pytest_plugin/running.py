@@ -72,10 +72,13 @@ class Running:
         report = yield
         if CASE not in item.stash:
             return report
-        if call.excinfo is not None and isinstance(call.excinfo.value, WorkerError):
+        deployment, bugs = item.stash[CASE]
+        if cause := _outside_cause(deployment, report, call):
+            _turn_into_skip(report, item, cause)
+            bugs = ()
+        elif call.excinfo is not None and isinstance(call.excinfo.value, WorkerError):
             tail = disarm(call.excinfo.value.stderr_tail).strip()
             report.sections += [("last output of the worker", tail)] * bool(tail)
-        deployment, bugs = item.stash[CASE]
         bug, no_longer_fails = compare_with_known_bugs(
             report, call, deployment, test_name(item, deployment), bugs, self._state.versions
         )
@@ -111,6 +114,7 @@ class Running:
                 deadline_s=self._config.getoption("--deadline"),
                 templates=templates,
                 allow_remote_code=self._config.option.allow_remote_code,
+                thinking=self._config.option.thinking,
             )
             self._state.session = QualificationSession(
                 context, self._environment(), self._conditions(), self._config.option.markexpr
@@ -148,6 +152,25 @@ class Running:
             tensors = ()
         predicted = predict(deployment, self._state.registry, tensors)
         return does_not_fit(predicted, self._state.machine, self._state.tier)
+
+
+def _outside_cause(
+    deployment: Deployment, report: pytest.TestReport, call: pytest.CallInfo[Any]
+) -> str:
+    """Why a test that failed says nothing of its deployment, '' where it does."""
+    from qualification.session.session import outside_cause
+
+    failed = report.failed or hasattr(report, "wasxfail")
+    return outside_cause(deployment, call.excinfo.value) if failed and call.excinfo else ""
+
+
+def _turn_into_skip(report: pytest.TestReport, item: pytest.Item, cause: str) -> None:
+    """As ``pytest.skip(cause)`` in the test would; an expected failure is none either."""
+    file, line, _ = item.location
+    report.outcome = "skipped"
+    report.longrepr = (file, (line or 0) + 1, f"Skipped: {disarm(cause)}")
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
 
 
 def _xdist_process(config: pytest.Config) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
 
 def plain(text: object) -> str:
     """Hostile text as one harmless line of Markdown: no markup, no HTML, no line breaks."""
-    line = one_line(text, 401).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = one_line(text, 600).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", line)
 
 

@@ -20,6 +20,7 @@ from qualification.core.format import (
     number,
     percent_text,
     quantity_text,
+    revision_text,
     seconds_text,
 )
 from qualification.core.results import Results
@@ -60,6 +61,7 @@ def render(results: Results, registry: Registry, *, templates: Path = TEMPLATES)
         share=percent_text,
         change=change_text,
         quantity=quantity_text,
+        revision=revision_text,
         middle=_median,
         plain=plain,
         code=code,

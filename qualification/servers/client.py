@@ -39,13 +39,16 @@ def certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def client(address: str, *, timeout_s: float | None = None) -> openai.OpenAI:
-    """A client for the API at ``address`` (``http://127.0.0.1:8080/v1``)."""
+def client(address: str, *, timeout_s: float | None = None, has_key: bool = True) -> openai.OpenAI:
+    """A client for the API at ``address`` (``http://127.0.0.1:8080/v1``).
+
+    ``has_key`` False: for a server that has not yet asked for a key; it is sent none.
+    """
     import openai
 
     options = http_options(address, timeout_s)
     http = openai.DefaultHttpxClient(**options)
-    return openai.OpenAI(**_settings(address, timeout_s), http_client=http)
+    return openai.OpenAI(**_settings(address, timeout_s, has_key=has_key), http_client=http)
 
 
 def http_options(address: str, timeout_s: float | None = None) -> dict[str, Any]:
@@ -86,13 +89,14 @@ def async_client(address: str, *, timeout_s: float | None = None) -> openai.Asyn
     return openai.AsyncOpenAI(**_settings(address, timeout_s), http_client=http)
 
 
-def _settings(address: str, timeout_s: float | None) -> dict[str, Any]:
+def _settings(address: str, timeout_s: float | None, *, has_key: bool = True) -> dict[str, Any]:
     import openai
 
+    key = os.environ.get(KEY) if has_key else None
     not_sent = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     return {
         "base_url": address,
-        "api_key": os.environ.get(KEY) or "none",
+        "api_key": key or "none",
         "default_headers": not_sent,
         "max_retries": 0,
         "timeout": timeout_s,

@@ -28,7 +28,7 @@ from typing import Any
 
 from qualification.core.libraries import install_command, installed_version
 from qualification.core.paths import advice, llama_tools_folder
-from qualification.core.protocol import GenerateRequest, LoadRequest
+from qualification.core.protocol import GenerateRequest, LoadRequest, Thinking
 from qualification.core.servers import ServerProgram, outside_programs
 
 HOST = "127.0.0.1"
@@ -47,6 +47,17 @@ def any_extra(request: GenerateRequest, _folder: Path) -> dict[str, Any]:
     if not request.fixed_length:
         return {}
     return {"ignore_eos": True, "min_tokens": request.max_tokens}
+
+
+def thinking_fields(thinking: Thinking) -> dict[str, Any]:
+    """Fields that switch thinking on or off: of llama-server and vLLM, mlx-vlm, and Ollama."""
+    if thinking == "default":
+        return {}
+    is_on = thinking == "on"
+    switch: dict[str, Any] = {"enable_thinking": is_on}
+    return {"chat_template_kwargs": switch, **switch} | (
+        {} if is_on else {"reasoning_effort": "none"}
+    )
 
 
 def _llama_server(request: LoadRequest, folder: Path, _python: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qualification.core.declarations import Tier
+from qualification.core.protocol import Thinking
 from qualification.core.results import Machine
 from qualification.models.memory_fit import critical_memory_bytes
 from qualification.session.template import Templates
@@ -21,7 +22,8 @@ class RunContext:
     ``python`` is the interpreter of the environment to qualify. ``load_deadline_s`` and
     ``deadline_s`` are the seconds that a load and one request may take. With ``templates`` canaries
     are loaded in processes that are forked with their libraries imported. ``allow_remote_code``: a
-    person has said yes to the code of models that are declared for it.
+    person has said yes to the code of models that are declared for it. ``thinking`` is for all
+    requests.
     """
 
     machine: Machine
@@ -32,6 +34,7 @@ class RunContext:
     deadline_s: float = 600.0
     templates: Templates | None = None
     allow_remote_code: bool = False
+    thinking: Thinking = "default"
 
     @property
     def images(self) -> Path:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import io
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import WorkerError
+from qualification.core.disk import room_in
+from qualification.core.errors import WeightsUnavailable, WorkerError
 from qualification.core.files import write_whole
 from qualification.core.metrics import METRICS
 from qualification.core.protocol import (
@@ -26,7 +29,9 @@ from qualification.core.protocol import (
     Part,
 )
 from qualification.core.results import Trial
+from qualification.core.thoughts import divided
 from qualification.models.weights import check_fetched, decode_bytes_here
+from qualification.models.weights_revision import files_revision
 from qualification.session.context import RunContext
 from qualification.session.journal import Journal
 from qualification.session.loading import start_worker
@@ -68,7 +73,8 @@ class Deployed:
         self._request = request
         self._context = context
         self._journal = journal
-        context.images.mkdir(parents=True, exist_ok=True)
+        with room_in(context.scratch):
+            context.images.mkdir(parents=True, exist_ok=True)
         self._worker: Worker | None = None
         self._log = ""
         self._answers: dict[tuple[Message, ...], str] = {}
@@ -114,12 +120,21 @@ class Deployed:
             self.converse(*messages)
         return self._answers[messages].strip()
 
-    def messages(self, question: Question, *, with_images: bool = True) -> tuple[Message, ...]:
-        """The turns of a generated question, its history first; text alone without its images."""
+    def messages(
+        self, question: Question, *, images: Sequence[ImageSource] | None = None
+    ) -> tuple[Message, ...]:
+        """The turns of a generated question, its history first.
+
+        ``images`` stand for its own: as many others, or () for text alone.
+        """
         turns = [*question.history, (question.prompt, "")]
         messages: list[Message] = []
         for number, (prompt, answer) in enumerate(turns):
-            parts = self._media_parts(question) if number == 0 and with_images else []
+            parts = []
+            if number == 0 and images is None:
+                parts = self._media_parts(question)
+            elif number == 0:
+                parts = [Part("image", str(self._file(image))) for image in images or ()]
             # Published prompt styles differ on text before an image; the canaries know it.
             if number == 0 and question.before and self.is_canary:
                 parts.insert(0, Part("text", question.before))
@@ -169,8 +184,7 @@ class Deployed:
         prefill_chunk: int = 0,
         phases: bool = False,
     ) -> Generation:
-        """A conversation in full; loads again if an earlier request ended the worker."""
-        worker = self._live_worker()
+        """A conversation in full; see :meth:`send`."""
         request = GenerateRequest(
             messages=messages,
             max_tokens=max_tokens or self.deployment.model.generation.max_tokens,
@@ -181,6 +195,18 @@ class Deployed:
             prefill_chunk=prefill_chunk,
             phases=phases,
         )
+        generation = self.send(request)
+        if not (max_tokens or temperature or fixed_length or prefill_chunk or phases):
+            self._answers[messages] = generation.text
+        return generation
+
+    def send(self, request: GenerateRequest) -> Generation:
+        """The answer to a request; loads again if an earlier one ended the worker.
+
+        What the model thinks before its answer is no part of the text.
+        """
+        worker = self._live_worker()
+        request = dataclasses.replace(request, thinking=self._context.thinking)
         try:
             generation = worker.generate(request, deadline_s=self._context.deadline_s)
         except WorkerError as error:
@@ -188,8 +214,10 @@ class Deployed:
             if not worker.alive:
                 self._worker = None
             raise
-        if not (max_tokens or temperature or fixed_length or prefill_chunk or phases):
-            self._answers[messages] = generation.text
+        thought, answer = divided(generation.text)
+        if thought:
+            thought = "\n".join(filter(None, (generation.thinking, thought)))
+            generation = dataclasses.replace(generation, text=answer, thinking=thought)
         return generation
 
     def reload(self, *, cold: bool = False) -> LoadReport:
@@ -253,8 +281,8 @@ class Deployed:
         request = dataclasses.replace(self._request, cold=cold)
         try:
             if not request.path and request.repository and self.is_managed:
-                self._worker.fetch(self._request, deadline_s=_FETCH_DEADLINE_S)
-                check_fetched(self.deployment.source)
+                _fetch(self._worker, self._request)
+                check_fetched(self._request, self.deployment.source)
             # At a user's address nothing is loaded: it answers a request, or it does not.
             context = self._context
             deadline_s = context.load_deadline_s if self.is_managed else context.deadline_s
@@ -262,6 +290,8 @@ class Deployed:
             if self._worker.is_forked:
                 notes = (*report.notes, "the libraries were imported before this process began")
                 report = dataclasses.replace(report, notes=notes)
+            revision = report.revision or self._files_revision
+            report = dataclasses.replace(report, revision=revision)
         except BaseException:
             self.close()
             raise
@@ -272,6 +302,11 @@ class Deployed:
             )
         return report
 
+    @functools.cached_property
+    def _files_revision(self) -> str:
+        """Of files on the disk; they are read once, whatever the number of loads."""
+        return files_revision(self._request)
+
     def _media_parts(self, question: Question) -> list[Part]:
         """The question's images, or its clip, as files."""
         parts = [Part("image", str(self._file(image))) for image in question.images()]
@@ -280,9 +315,10 @@ class Deployed:
             name = hashlib.sha256("".join(file.name for file in files).encode()).hexdigest()[:24]
             folder = self._context.images / name
             if not folder.exists():
-                draft = Path(tempfile.mkdtemp(dir=self._context.images))
-                for number, file in enumerate(files):
-                    shutil.copyfile(file, draft / f"{number:03}.png")
+                with room_in(self._context.images):
+                    draft = Path(tempfile.mkdtemp(dir=self._context.images))
+                    for number, file in enumerate(files):
+                        shutil.copyfile(file, draft / f"{number:03}.png")
                 try:
                     draft.rename(folder)
                 except OSError:  # another thread of a gate has made the same clip meanwhile
@@ -299,5 +335,20 @@ class Deployed:
             # The threads of a gate share the folder and must never read half a file.
             stream = io.BytesIO()
             image.save(stream, "PNG")
-            write_whole(file, stream.getvalue())
+            with room_in(self._context.images):
+                write_whole(file, stream.getvalue())
         return file
+
+
+def _fetch(worker: Worker, request: LoadRequest) -> None:
+    """Have the weights on this machine; whatever a download does, no model has failed."""
+    try:
+        worker.fetch(request, deadline_s=_FETCH_DEADLINE_S)
+    except WeightsUnavailable:
+        raise
+    except WorkerError as error:
+        raise WeightsUnavailable(
+            f"{request.repository}@{request.revision} could not be fetched: {error}; try: "
+            f"hf download {request.repository} --revision {request.revision}",
+            stderr_tail=error.stderr_tail,
+        ) from error

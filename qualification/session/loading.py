@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 from qualification.core.backends import BACKENDS
 from qualification.core.declarations import Deployment, answers_at_random
+from qualification.core.disk import room_in
 from qualification.core.errors import WeightsUnavailable
 from qualification.core.protocol import LoadRequest
 from qualification.models.weights import check_files, check_manifest, load_request
@@ -45,7 +47,15 @@ def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest
 
 
 def start_worker(deployment: Deployment, context: RunContext) -> Worker:
-    """A fresh process that can load the deployment; it is ended at the context's memory limit."""
+    """A fresh process that can load the deployment; it is ended at the context's memory limit.
+
+    Raises DiskFull where there is no room for its temporary files.
+    """
+    with room_in(Path(tempfile.gettempdir())):
+        return _started(deployment, context)
+
+
+def _started(deployment: Deployment, context: RunContext) -> Worker:
     kernels: Path | None = None
     # The load time of a real model includes compiling, so only canaries share compiled kernels.
     if deployment.source.weights == "canary":

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import tempfile
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import QualificationError, WeightsError, WeightsUnavailable
+from qualification.core.disk import full_disk, is_of_a_full_disk
+from qualification.core.errors import (
+    DiskFull,
+    QualificationError,
+    WeightsError,
+    WeightsUnavailable,
+)
 from qualification.core.results import Condition, Environment, Session
 from qualification.machine.monitor import Monitor
 from qualification.session.context import RunContext
@@ -27,12 +35,25 @@ class NotLoaded(QualificationError):
 def is_its_own_fault(deployment: Deployment, error: QualificationError) -> bool:
     """Whether a failure to load counts against the model or its library.
 
-    A download that is damaged or missing does not, nor whatever keeps a user's server from
-    answering: what could not be tried stays untested. A canary's files belong to the project.
+    Nothing that :func:`outside_cause` names does, nor whatever keeps a user's server from
+    answering: what could not be tried stays untested.
     """
-    if isinstance(error, WeightsError):
-        return deployment.source.weights == "canary"
-    return deployment.source.server != "url" and not isinstance(error, WeightsUnavailable)
+    return deployment.source.server != "url" and not outside_cause(deployment, error)
+
+
+def outside_cause(deployment: Deployment, error: BaseException) -> str:
+    """The sentence of a failure that neither the model nor its library has caused, else ''.
+
+    At any time of a run: weights that are damaged or gone, and a full disk. A canary's files belong
+    to the project.
+    """
+    if isinstance(error, WeightsError) and deployment.source.weights == "canary":
+        return ""
+    if isinstance(error, WeightsError | WeightsUnavailable | DiskFull):
+        return str(error)
+    if is_of_a_full_disk(error):
+        return f"{full_disk(Path(tempfile.gettempdir()))} ({type(error).__name__}: {error})"
+    return ""
 
 
 class QualificationSession:

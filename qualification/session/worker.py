@@ -24,8 +24,10 @@ from typing import Any, TypeVar
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from qualification.core.disk import full_disk, has_no_room
 from qualification.core.errors import (
     WORKER_ERRORS,
+    DiskFull,
     InvalidOutput,
     WorkerCrashed,
     WorkerError,
@@ -260,14 +262,17 @@ class Worker:
             stderr_tail=tail,
         )
 
-    def _crash(self) -> WorkerCrashed | WorkerOutOfMemory:
+    def _crash(self) -> WorkerCrashed | WorkerOutOfMemory | DiskFull:
         """The exception for a worker that ended by itself."""
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             code = 0
         tail = self._tail()
+        full = full_disk(self.scratch) if has_no_room(self.scratch) else None
         self._end()
+        if full is not None:
+            return DiskFull(f"{full} (the worker has ended)", stderr_tail=tail)
         if code == -signal.SIGKILL and _oom_kills() > self._oom_kills_before:
             return WorkerOutOfMemory(
                 "the kernel killed the worker because memory ran out", stderr_tail=tail

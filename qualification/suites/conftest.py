@@ -112,7 +112,7 @@ def ask(deployed: Deployed) -> AskFixture:
         with_images: bool = True,
         margins: bool = True,
     ) -> AnsweredQuestion:
-        messages = deployed.messages(question, with_images=with_images)
+        messages = deployed.messages(question, images=None if with_images else ())
         if file is not None:
             messages = tuple(_with_file(message, file, given_as) for message in messages)
         generation = deployed.converse(*messages, margins=margins)
@@ -248,7 +248,7 @@ def sentinel(
     def run() -> tuple[float, ...]:
         generate(*timed_request.warm_up)
         runs = [generate(*timed_request.measured) for _ in range(SENTINELS)]
-        return tuple(run.decode_tps for run in runs if not run.is_burst)
+        return tuple(run.decode_tps for run in runs if run.has_speed)
 
     return run
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from qualification.core.errors import BackendFailed
 from qualification.suites.support.answers import correct_and_wrong, share_correct
 from qualification.suites.support.hypothesis_settings import FEW
+from qualification.tasks.renderings import SPECIAL_FORMATS, special
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
         Once,
     )
     from qualification.tasks.questions import Question
+    from qualification.tasks.scenes import Scene
 
 pytestmark = pytest.mark.suite("capability", "the capabilities that the declaration lists")
 
-FORMATS = ("jpeg", "png", "webp", "greyscale", "rgba", "exif_rotated")
-ORIENTATION, TURN_RIGHT = 0x0112, 6  # of EXIF: the image is to be displayed turned clockwise
+FORMATS = ("jpeg", "png", "webp", "greyscale", "rgba", *SPECIAL_FORMATS)
 WIDE = 4096
 CONTEXT_EXCEEDED = re.compile(r"context|n_ctx", re.IGNORECASE)
 SEVERAL = (2, 3, 4, 5)
@@ -133,10 +134,9 @@ def test_ends_its_answer_by_itself(deployed: Deployed, questions: GetQuestions) 
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_format(ask: AskFixture, answerable: GetQuestion, tmp_path: Path, file_format: str) -> None:
     """An image looks the same in every format."""
-    question = answerable(
-        {"greyscale": "shape", "exif_rotated": "position"}.get(file_format, "both")
-    )
-    answer = ask(question, file=_write(question.images()[0], tmp_path, file_format))
+    skills = {"greyscale": "shape"} | SPECIAL_FORMATS
+    question = answerable(skills.get(file_format, "both"))
+    answer = ask(question, file=_write(question.scenes[0], tmp_path, file_format))
     is_correct = answer.is_correct
     assert is_correct, f"the image as {file_format}: {answer} (and so it was answered as PNG)"
 
@@ -148,7 +148,7 @@ def test_given_as(
 ) -> None:
     """An image's path, its bytes and a data URL of them get the same answer."""
     question = answerable("both")
-    answer = ask(question, file=_write(question.images()[0], tmp_path, "png"), given_as=given_as)
+    answer = ask(question, file=_write(question.scenes[0], tmp_path, "png"), given_as=given_as)
     is_correct = answer.is_correct
     assert is_correct, f"the image as {given_as}: {answer} (and so it was answered as path)"
 
@@ -243,20 +243,20 @@ def _assert_floor(answers: tuple[AnsweredQuestion, ...], floor: float) -> None:
     assert share >= floor, correct_and_wrong(answers)
 
 
-def _write(image: Image.Image, folder: Path, file_format: str) -> Path:
-    """A file that shows ``image``; only JPEG has losses."""
-    suffix = {"jpeg": "jpg", "exif_rotated": "jpg", "webp": "webp"}.get(file_format, "png")
+def _write(scene: Scene, folder: Path, file_format: str) -> Path:
+    """A file that shows a scene; only JPEG has losses."""
+    if file_format in SPECIAL_FORMATS:
+        special_file = special(scene, file_format)
+        file = folder / f"image.{special_file.suffix}"
+        file.write_bytes(special_file.content)
+        return file
+    suffix = {"jpeg": "jpg", "webp": "webp"}.get(file_format, "png")
     file = folder / f"image.{suffix}"
     options: dict[str, Any] = {}
     if suffix == "jpg":
         options.update(quality=95, subsampling=0)
     if file_format == "webp":
         options.update(lossless=True)
-    if file_format == "exif_rotated":
-        image = image.transpose(Image.Transpose.ROTATE_90)  # to the left
-        exif = Image.Exif()
-        exif[ORIENTATION] = TURN_RIGHT
-        options.update(exif=exif)
     mode = {"greyscale": "L", "rgba": "RGBA"}.get(file_format, "RGB")
-    image.convert(mode).save(file, **options)
+    scene.draw().convert(mode).save(file, **options)
     return file

@@ -34,8 +34,8 @@ def test_sustained_speed(
         )
 
     runs = last_minute(ask, 60 * sustained_minutes)
-    deployed.record("sustained_decode_tps", *[run.decode_tps for run in runs if not run.is_burst])
-    deployed.record("sustained_ttft_s", *[run.ttft_s for run in runs])
+    deployed.record("sustained_decode_tps", *[run.decode_tps for run in runs if run.has_speed])
+    deployed.record("sustained_ttft_s", *[run.ttft_s for run in runs if not run.is_cached])
 
 
 def last_minute(

@@ -50,14 +50,20 @@ def test_speed(
     assert all(len(run.token_times_s) == fixed_length for run in runs), [
         len(run.token_times_s) for run in runs
     ]
-    timed = [run for run in runs if not run.is_burst]
-    deployed.record("ttft_s", *[run.ttft_s for run in runs])
+    timed = [run for run in runs if run.has_speed]
+    deployed.record("ttft_s", *[run.ttft_s for run in runs if not run.is_cached])
     deployed.record("decode_tps", *[run.decode_tps for run in timed])
     deployed.record("e2e_s", *[run.e2e_s for run in runs])
     if timed:
         deployed.record("token_drift", drift([step for run in timed for step in _intervals(run)]))
-    if len(timed) < len(runs):
-        deployed.record("burst_answers", len(runs) - len(timed))
+    untimed = {
+        "burst_answers": sum(run.is_burst for run in runs),
+        "replayed_answers": sum(run.is_replayed for run in runs),
+        "cached_answers": sum(run.is_cached for run in runs),
+    }
+    for metric, count in untimed.items():
+        if count:
+            deployed.record(metric, count)
     benchmark.extra_info.update(
         deployment=deployed.identifier,
         ttft_s=[run.ttft_s for run in runs],

@@ -21,11 +21,12 @@ from qualification.core.declarations import Deployment
 from qualification.core.errors import BaselineError, SelectionError
 from qualification.core.libraries import library_versions
 from qualification.core.metrics import BASELINE_LIMITS, GATE_LIMITS
-from qualification.core.protocol import WeightsSource
+from qualification.core.protocol import LoadReport, WeightsSource
 from qualification.core.results import Environment, Machine, Session, Verdict
 from qualification.judging.baselines.staleness import newest
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
 from qualification.judging.library_versions import difference, engine_of, pins, python_series
+from qualification.judging.reference_sessions import may_be_same_weights
 from qualification.judging.stats.estimators import sessions_to_decide
 from qualification.models.loading import load_registry
 from qualification.models.registry import Registry
@@ -73,13 +74,15 @@ def suspects(
     session: Session,
     registry: Registry | None = None,
     installed: Mapping[str, str] | None = None,
+    load_reports: Mapping[str, LoadReport] | None = None,
 ) -> tuple[Suspect, ...]:
     """The deployments of a session that a stored baseline makes suspect, in the verdicts' order.
 
     The environment is that of the newest accepted session with other versions, among those that
-    the judge compares this machine with. A baseline that is gone or cannot be read is a ``problem``
-    of its deployment and hides no other suspect. ``installed`` are this interpreter's library
-    versions; they, and the declarations, are looked up if they are not given.
+    the judge compares this machine and these weights with. A baseline that is gone or cannot be
+    read is a ``problem`` of its deployment and hides no other suspect. ``installed`` are this
+    interpreter's library versions; they, and the declarations, are looked up if they are not given.
+    ``load_reports`` are the session's.
     """
     candidates = [
         Suspect(verdict.deployment, metrics)
@@ -95,8 +98,17 @@ def suspects(
         for deployment in weights.deployments()
     }
     interpreter = replace(session.environment, versions=dict(installed or library_versions()))
+    revisions = {name: report.revision for name, report in (load_reports or {}).items()}
     return tuple(
-        _completed(suspect, declared, baselines, session, interpreter) for suspect in candidates
+        _completed(
+            suspect,
+            declared,
+            baselines,
+            session,
+            interpreter,
+            revisions.get(suspect.deployment, ""),
+        )
+        for suspect in candidates
     )
 
 
@@ -141,11 +153,12 @@ def _completed(
     baselines: Path,
     session: Session,
     interpreter: Environment,
+    revision: str,
 ) -> Suspect:
     """The suspect with its two environments, and the deployment that a gate of them asks."""
     deployment = declared.get(suspect.deployment)
     engine = engine_of(suspect.deployment) if deployment is None else deployment.source.engine
-    suspect = _with_accepted(suspect, engine, baselines, session)
+    suspect = _with_accepted(suspect, engine, baselines, session, revision)
     if deployment is None:
         problem = suspect.problem or "it is no longer declared"
         return replace(suspect, environment=None, problem=problem)
@@ -160,13 +173,16 @@ def _completed(
     return replace(suspect, gated=gated, weights=source.weights, now=() if is_here else now)
 
 
-def _with_accepted(suspect: Suspect, engine: str, baselines: Path, session: Session) -> Suspect:
+def _with_accepted(
+    suspect: Suspect, engine: str, baselines: Path, session: Session, revision: str
+) -> Suspect:
     """The suspect with the environment of an accepted session, or the problem with it."""
     file = baseline_path(baselines, session.machine.tier, suspect.deployment)
     try:
-        sessions = read_baseline(file).sessions
+        stored = read_baseline(file).sessions
     except BaselineError as error:
         return replace(suspect, problem=f"its baseline is gone: {error}")
+    sessions = [accepted for accepted in stored if may_be_same_weights(accepted.revision, revision)]
     if not sessions:
         return replace(suspect, problem="its baseline has no session any more")
     considered = _considered(sessions, suspect.metrics, session.machine)

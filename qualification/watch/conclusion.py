@@ -10,6 +10,7 @@ from qualification.core.format import (
     duration_text,
     percent_text,
     rate_text,
+    revision_text,
     seconds_text,
 )
 from qualification.servers.admin_status import WorkerStatus
@@ -43,6 +44,7 @@ def sentences(header: Header, summary: Summary, alerts: Sequence[Alert]) -> Iter
     figures = summary.figures
     elapsed = duration_text(figures.elapsed_s)
     yield f"Watched {header.subject} for {elapsed}; {_ENDED[summary.ended]}."
+    yield f"weights    revision {revision_text(header.revision)}"
     yield f"on         {header.machine}, tier {header.levels.tier or 'none'}"
     yield f"requests   {requests(header, figures)}"
     yield f"TTFT       {ttft(figures)}"

@@ -78,6 +78,11 @@ class LoadedSubject:
         return self._deployment.identifier
 
     @property
+    def revision(self) -> str:
+        """See :class:`Subject`."""
+        return self._deployed.load_report.revision
+
+    @property
     def memory_of(self) -> str:
         """See :class:`Subject`."""
         return f"{self._tree.describe() or 'the worker'} and its descendants"

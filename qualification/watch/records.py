@@ -14,7 +14,7 @@ from qualification.core.results import Condition
 from qualification.servers.admin_status import WorkerStatus
 
 LOG_VERSION = 1
-"""The version of a log's lines; it rises when their keys change."""
+"""The version of a log's lines; it rises when older lines cannot be read any more."""
 
 Outcome = Literal["ok", "wrong", "failed"]
 Severity = Literal["note", "warning", "critical"]
@@ -59,7 +59,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Header:
-    """The first line of a log."""
+    """The first line of a log. ``revision`` is that of the weights, '' where it is not known."""
 
     identifier: str
     started: str
@@ -72,6 +72,7 @@ class Header:
     planned_s: float
     seed: int
     version: int = LOG_VERSION
+    revision: str = ""
     kind: Literal["header"] = "header"
 
 

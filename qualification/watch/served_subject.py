@@ -73,6 +73,11 @@ class ServedSubject:
         return f"{disarm(self._model, TEXT_LIMIT)} at {self._url}"
 
     @property
+    def revision(self) -> str:
+        """See :class:`Subject`. A server does not say."""
+        return ""
+
+    @property
     def memory_of(self) -> str:
         """See :class:`Subject`."""
         if self._tree is None:

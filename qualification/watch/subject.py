@@ -47,6 +47,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def revision(self) -> str:
+        """That of the weights; '' where it is not known."""
+        ...
+
+    @property
     def memory_of(self) -> str:
         """Whose memory is sampled, or why it is not seen."""
         ...

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qualification.backends.snapshots import is_complete, weight_files
+from qualification.backends.snapshots import missing, weight_files
 from qualification.core.protocol import LoadRequest
 
 INDEX = "model.safetensors.index.json"
@@ -16,27 +16,55 @@ def index(*shards):
     return json.dumps({"weight_map": {f"layer.{n}": name for n, name in enumerate(shards)}})
 
 
+CONFIG = {"config.json": "{}"}
+
+
 @pytest.mark.parametrize(
-    ("files", "patterns", "is_whole"),
+    ("files", "patterns", "lacking"),
     [
-        ({"config.json": "{}", "model.safetensors": ""}, PATTERNS, True),
-        ({"config.json": "{}"}, PATTERNS, False),
-        ({}, PATTERNS, False),
-        ({INDEX: index("a.safetensors"), "a.safetensors": ""}, PATTERNS, True),
-        ({INDEX: index("a.safetensors", "b.safetensors"), "a.safetensors": ""}, PATTERNS, False),
-        ({INDEX: index("a.safetensors"), "model.safetensors": ""}, PATTERNS, True),
-        ({INDEX: "{", "a.safetensors": ""}, PATTERNS, False),
-        ({INDEX: "[]", "a.safetensors": ""}, PATTERNS, False),
-        ({"m.gguf": ""}, ["m.gguf", "mmproj.gguf"], False),
-        ({"m.gguf": "", "mmproj.gguf": ""}, ["m.gguf", "mmproj.gguf"], True),
-        ({"tokenizer.json": "{}"}, ["*.json", "*.txt"], True),
+        (CONFIG | {"model.safetensors": ""}, PATTERNS, ()),
+        ({"model.safetensors": ""}, PATTERNS, ("config.json",)),
+        (CONFIG, PATTERNS, ("*.safetensors",)),
+        (CONFIG | {"._model.safetensors": ""}, PATTERNS, ("*.safetensors",)),
+        ({}, PATTERNS, ("config.json",)),
+        (CONFIG | {INDEX: index("a.safetensors"), "a.safetensors": ""}, PATTERNS, ()),
+        (
+            CONFIG | {INDEX: index("a.safetensors", "b.safetensors"), "a.safetensors": ""},
+            PATTERNS,
+            ("b.safetensors",),
+        ),
+        (CONFIG | {INDEX: index("a.safetensors"), "model.safetensors": ""}, PATTERNS, ()),
+        (CONFIG | {INDEX: "{", "a.safetensors": ""}, PATTERNS, (f"a readable {INDEX}",)),
+        (CONFIG | {INDEX: "[]", "a.safetensors": ""}, PATTERNS, (f"a readable {INDEX}",)),
+        ({"m.gguf": ""}, ["m.gguf", "mmproj.gguf"], ("mmproj.gguf",)),
+        ({"m.gguf": "", "mmproj.gguf": ""}, ["m.gguf", "mmproj.gguf"], ()),
+        ({"tokenizer.json": "{}"}, ["*.json", "*.txt"], ()),
+        ({}, ["*.json", "*.txt"], ("*.json *.txt",)),
     ],
 )
-def test_an_interrupted_download_is_not_taken_for_whole(files, patterns, is_whole, tmp_path):
+def test_what_an_interrupted_download_lacks_is_named(files, patterns, lacking, tmp_path):
     """Every shard of the index, and every file that is named in full, must be there."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert is_complete(tmp_path, patterns) is is_whole
+    assert missing(tmp_path, patterns) == lacking
+
+
+def test_a_link_to_a_pruned_blob_is_missing(tmp_path):
+    """What ``hf cache prune`` or a hand leaves of a file."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "gone")
+    (tmp_path / "m.gguf").symlink_to(tmp_path / "gone")
+    assert missing(tmp_path, PATTERNS) == ("*.safetensors",)
+    assert missing(tmp_path, ["m.gguf"]) == ("m.gguf",)
+
+
+def test_all_parts_of_a_gguf_are_its_weights(tmp_path):
+    """In their order, the projector behind them, whichever part is named."""
+    request = LoadRequest(
+        "llamacpp", "hub", "x", model_file="q/m-00002-of-00002.gguf", mmproj_file="p.gguf"
+    )
+    files = [file.relative_to(tmp_path) for file in weight_files(request, tmp_path)]
+    assert list(map(str, files)) == ["q/m-00001-of-00002.gguf", "q/m-00002-of-00002.gguf", "p.gguf"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -75,6 +76,18 @@ def test_a_comparison_shows_levels_and_factor_of_each_metric() -> None:
     assert "20.1" in row
     assert "10.1" in row
     assert "1.990" in row
+
+
+def test_the_revision_of_the_weights_is_shown_and_what_is_not_known_is_said() -> None:
+    """Twelve digits in the list and in a comparison; all of them in JSON."""
+    recorded = replace(A.sessions[0], revision="0123456789abcdef")
+    a = Operand("A", (recorded,))
+    text = rendered(*comparison(a, B, any_machine=False))
+    assert "Revision of the weights: A 0123456789ab, B unknown." in text
+    assert comparison_as_json(a, B, any_machine=False)["a"]["revisions"] == [recorded.revision]
+    file = StoredBaseline(FILE.path, Baseline(1, NAME, "air_m4", (recorded, *B.sessions)))
+    assert "0123456789ab or unknown" in " ".join(rendered(table([(file, ())])).split())
+    assert as_json(file, ())["sessions"][0]["revision"] == recorded.revision
 
 
 def test_a_metric_of_one_operand_only_is_named_with_the_reason() -> None:

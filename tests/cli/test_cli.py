@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from qualification.cli import main
 from qualification.core.paths import canaries
 from qualification.results.store import Store
-from tests.support.session_sample import DEPLOYMENT, results, session, trials
+from tests.support.session_sample import DEPLOYMENT, REVISION, results, session, trials
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def test_accept_writes_a_baseline_with_the_raw_trials(project):
     stored = json.loads(file.read_text())
     values = [t["value"] for t in stored["sessions"][0]["trials"] if t["metric"] == "decode_tps"]
     assert values == [94.58, 95.37, 96.26]
+    assert stored["sessions"][0]["revision"] == REVISION
 
 
 def test_accepting_a_deployment_that_did_not_run_is_refused(project):

@@ -117,3 +117,11 @@ def test_a_duration_is_never_negative_and_never_off_by_its_smallest_unit(seconds
         assert total == pytest.approx(seconds, abs=units[words[-1]] + 0.5, rel=1e-9)
     else:
         assert total == 0
+
+
+@given(st.text(max_size=50))
+def test_a_revision_is_short_and_printable(revision):
+    """A commit has twelve digits of it; none at all is unknown."""
+    assert formatting.revision_text("0123456789abcdef" + revision) == "0123456789ab"
+    assert formatting.revision_text("") == "unknown"
+    assert "\x1b" not in formatting.revision_text(revision)

@@ -100,7 +100,10 @@ def test_advice_is_true_where_it_is_given(monkeypatch, is_checkout, tmp_path):
     remedy = paths.how_to_restore(paths.canaries() / "smolvlm/config.json")
     assert ("git checkout" in remedy) == is_checkout
     assert ("pip install" in remedy) != is_checkout
-    assert paths.how_to_restore(tmp_path) == "correct the path that its declaration names"
+    assert (
+        paths.how_to_restore(tmp_path)
+        == "correct the path that its declaration names, or put it there"
+    )
 
 
 _OF_A_CHECKOUT = re.compile(r"-m fixtures|\.venv/|`make |git checkout|pip install -e")

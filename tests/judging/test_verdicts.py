@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from qualification.core.declarations import Deployment, Source, Tier
 from qualification.core.metrics import METRICS
 from qualification.core.results import Check, Condition
-from qualification.judging.baselines.storage import AcceptedSession
 from qualification.judging.verdicts import Evidence, judge
 from tests.support.verdict_sample import (
     AIR,
@@ -24,10 +23,11 @@ from tests.support.verdict_sample import (
     NAMES_WORST_FIRST,
     PASSED,
     REAL,
+    against,
     earlier_session,
-    environment,
     findings_of,
     judged,
+    on,
     trials,
 )
 
@@ -301,24 +301,6 @@ def test_more_memory_never_gets_a_better_verdict(
 
 
 # ------------------------------------------------------------------- several machines
-
-
-def against(
-    sessions: list[AcceptedSession],
-    metric: str = "decode_tps",
-    of: Deployment = REAL,
-    **versions: str,
-) -> tuple[str, str]:
-    """Status and sentence of the good run's metric against stored sessions."""
-    evidence = Evidence(trials(GOOD, of), [PASSED], environment=environment(**versions))
-    verdict = judge(of, AIR, replace(MACHINE, identifier="here"), evidence, sessions)
-    return findings_of(verdict, metric)[-1]
-
-
-def on(machine: str, speed: float, of: Deployment = REAL, **versions: str) -> AcceptedSession:
-    """A stored session of a machine; its memory is the good run's."""
-    values = {"decode_tps": [speed], "peak_memory_bytes": [5.79e9]}
-    return earlier_session(trials(values, of), replace(MACHINE, identifier=machine), **versions)
 
 
 def test_this_machines_sessions_are_used_alone_where_they_are_enough() -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from qualification.core.declarations import Source
 from qualification.core.errors import SelectionError
 from qualification.core.units import parse_quantity
 from qualification.models.footprint import decode_bound_tps
 from qualification.models.loading import load_registry
+from qualification.models.registry import address_name
 
 UNITS = {"time": "s", "memory": "GiB", "bandwidth": "GB/s", "rate": "tok/s"}
+REGISTRY = load_registry()
+Place = tuple[str, int, list[str]]
 FACTORS = {"time": 1.0, "memory": 2.0**30, "bandwidth": 1e9, "rate": 1.0}
 
 
@@ -155,3 +161,71 @@ def test_synthetic_weights_have_no_file_outside_their_folder(mmproj: str) -> Non
     model = replace(deployment.model, sources=(source,))
     (random,) = replace(registry, models=(model,)).with_weights("synthetic").deployments()
     assert random.source.mmproj_file == "p.gguf"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://127.0.0.1:8080/v1", "127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+        ("http://LOCALHOST", "localhost:80"),
+        ("https://me:secret@gpu.example/v1?key=secret#secret", "gpu.example:443"),
+        ("http://me:s@cret@h:8080/llm/a b/v1/", "h:8080+llm+a-b"),
+        ("http://[::1]:8080/v1", "--1:8080"),
+        ("http://[fe80::1%25eth0]/v1", "fe80--1-25eth0:80"),
+    ],
+)
+def test_a_users_server_is_named_by_its_address(url: str, name: str) -> None:
+    """Host, port and path; neither a user nor a key."""
+    (deployment,) = load_registry().with_server(url, "org/Some Model").deployments()
+    assert deployment.identifier == f"Some-Model-as-served@{name}"
+    assert deployment.source.options == {"url": url, "model": "org/Some Model"}
+    assert "secret" not in deployment.identifier
+
+
+@given(st.text(), st.text(max_size=300), st.text(max_size=300))
+def test_any_servers_name_fits_where_identifiers_are_used(host: str, path: str, model: str) -> None:
+    """File names, shell patterns, ids of tests, TIER/DEPLOYMENT; whatever else is no address."""
+    url = f"http://me:secret@{host}/{path}"
+    try:
+        (deployment,) = REGISTRY.with_server(url, model).deployments()
+    except SelectionError:
+        return
+    name = deployment.identifier
+    assert re.fullmatch(
+        r"[A-Za-z0-9._][A-Za-z0-9._-]*-as-served@[A-Za-z0-9._+-]+:\d+[\w.+-]*", name
+    )
+    assert fnmatch.fnmatchcase(name, name)
+    assert "::" not in name
+    assert REGISTRY.with_server(url, model).matching([name]).deployments() == (deployment,)
+
+
+PLACES = st.tuples(
+    st.from_regex(r"[a-z0-9]+(\.[a-z0-9]+)*", fullmatch=True),
+    st.integers(1, 65535),
+    st.lists(st.from_regex("[a-z0-9_.-]+", fullmatch=True), max_size=2),
+)
+
+
+@given(PLACES, PLACES)
+def test_two_servers_have_two_names(a: Place, b: Place) -> None:
+    """And one has the same name however its URL ends."""
+    assume(not {"v1", "api"} & {*a[2], *b[2]})
+    urls = [f"http://{host}:{port}/{''.join(f'{n}/' for n in path)}" for host, port, path in (a, b)]
+    names = [address_name(url) for url in urls]
+    assert (names[0] == names[1]) == (a == b)
+    assert address_name(f"{urls[0]}v1") == address_name(urls[0].rstrip("/")) == names[0]
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "nonsense", "http://[me:secret@/v1"])
+def test_what_is_no_address_is_refused_without_its_text(url: str) -> None:
+    """Which may hold a password."""
+    with pytest.raises(SelectionError, match=r"no address: write one such as") as refusal:
+        load_registry().with_server(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_declared_server_keeps_its_name() -> None:
+    """The user gave it, and two of one name are refused."""
+    source = Source("server", "4bit", server="url", options={"url": "http://127.0.0.1:1/v1"})
+    assert source.place == "url"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from qualification.core.errors import WeightsError
 from qualification.core.paths import PACKAGE, canaries
-from qualification.models.tensor_headers import read_file, read_folder, safetensors_in
+from qualification.core.weight_files import safetensors_in
+from qualification.models.tensor_headers import read_file, read_folder
 
 CANARIES = canaries()
 SAFETENSORS = (CANARIES / "smolvlm-4bit/model.safetensors").read_bytes()
@@ -340,10 +341,10 @@ def test_every_block_format_of_gguf_counts_by_its_block(kind, blocks, tmp_path_f
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "it is empty: download it again"),
+        (b"", "it is empty.; download or copy it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
-        (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page and no weights"),
-        (b"<html>404</html>", "is a web page and no weights"),
+        (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page .*download or copy"),
+        (b"<html>404</html>", "is a web page .*download or copy"),
     ],
 )
 def test_what_a_download_left_in_place_of_weights_is_named(tmp_path, name, content, sentence):

@@ -1,6 +1,9 @@
 """--model tries a model that nobody declared; --deployment chooses by name."""
 
+import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
 import pytest
@@ -113,6 +116,40 @@ def test_a_url_is_a_server_and_stands_alone(project):
     assert collected(result) == {"model-as-served"}
     result = project.runpytest_subprocess("--model", "http://127.0.0.1:1/v1", "--model", "a/b")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_server_is_named_by_the_only_model_that_it_serves(project):
+    """And by its address, before anything is asked of the model."""
+
+    class Models(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            content = json.dumps({"data": [{"id": "org/Qwen3-VL-8B", "object": "model"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Models) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}"
+        result = project.runpytest_subprocess("--server-url", f"http://{place}", "--co", "-q")
+        result.stdout.fnmatch_lines([f"*[[]Qwen3-VL-8B-as-served@{place}*"])
+        words = ["--server-url", f"http://{place}", "--server-model", "another", "--co", "-q"]
+        words += ["--deployment", f"another-as-served@{place}"]
+        assert collected(project.runpytest_subprocess(*words)) == {"another-as-served"}
+        server.shutdown()
+
+
+def test_a_url_that_is_none_is_one_usage_error(project):
+    """Without the password that it may hold."""
+    result = project.runpytest_subprocess("--server-url", "http://me:secret@[::1/v1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.strip()]
+    assert "no address: write one such as http://127.0.0.1:8080/v1" in line
+    assert "secret" not in line
 
 
 def test_deployments_are_chosen_by_name_with_wildcards(project):

@@ -39,6 +39,21 @@ def test_a_session_is_compared_with_the_accepted_ones_of_its_tier(run, tmp_path)
     assert [status for status, _ in findings_of(verdict, "decode_tps")] == ["pass", "suspect"]
 
 
+def test_a_session_of_other_weights_has_no_baseline_and_says_why(run, tmp_path):
+    """In the terminal too, in one sentence: the library did not become slower."""
+    accept(tmp_path, stored_session("old"), tuple(trials(GOOD)), "0123456789abcdef")
+    run.journal.load_reports[REAL.identifier] = LoadReport(
+        1.0, 1.0, 0.5, "gpu", 5 * 10**9, "fedcba9876543210", {}
+    )
+    (verdict,) = conclude(run, tmp_path)
+    assert verdict.name == "no_baseline"
+    *_, line = verdicts(NOW.machine, (), [verdict])
+    assert line == (
+        "    warn: Other weights were measured (revision fedcba987654) than in the baseline "
+        "(0123456789ab), so nothing is compared with it."
+    )
+
+
 def test_a_damaged_baseline_fails_the_deployment_and_loses_no_result(run, tmp_path):
     """The findings of the session are there beside it."""
     accept(tmp_path, stored_session("old"), tuple(trials(GOOD))).write_text("{")

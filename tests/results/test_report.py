@@ -52,6 +52,20 @@ def test_both_documents_carry_the_figures(registry):
         assert "0.9%" in text
 
 
+def test_both_documents_have_the_revision_of_the_weights(registry):
+    """Twelve digits of it; what is not known is said, and a hostile one stays text."""
+    report = results().load_reports[DEPLOYMENT]
+    for revision, digits in (("0123456789abcdef" * 2, "0123456789ab"), ("", "unknown")):
+        load = {DEPLOYMENT: replace(report, revision=revision)}
+        documents = render(results(load_reports=load), registry)
+        assert f"| `{DEPLOYMENT}` | {digits} | " in documents["recommendations.md"]
+        assert f"revision {digits}<" in documents["recommendations.html"]
+    load = {DEPLOYMENT: replace(report, revision="<b>|`\x1b[2J")}
+    for text in render(results(load_reports=load), registry).values():
+        assert "<b>" not in text
+        assert "\x1b" not in text
+
+
 def test_html_escapes_the_answer_of_a_model(registry):
     """No element or handler comes from a hostile answer; the text is still legible."""
     parser = Elements()
@@ -108,7 +122,7 @@ def test_nothing_measured_is_a_dash_and_not_a_zero(registry):
     assert row.share_of_roofline is None
     text = render(results(trials=(), load_reports={}), registry)["recommendations.md"]
     (line,) = [line for line in text.splitlines() if line.startswith(f"| `{DEPLOYMENT}` | – ")]
-    assert line.count("| – ") == 9
+    assert line.count("| – ") == 10
 
 
 def test_a_share_of_zero_is_shown_and_an_invalid_figure_is_not(registry):

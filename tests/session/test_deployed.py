@@ -1,5 +1,7 @@
 """A loaded deployment as a suite uses it, on the scripted backend."""
 
+import contextlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -59,11 +61,11 @@ def test_only_real_weights_get_a_hint_with_a_question(load):
     """A canary knows only the exact prompts of its training."""
     (question,) = generate(1, 1, "heldout", ["count"])
     deployed = load()
-    (message,) = deployed.messages(question, with_images=False)
+    (message,) = deployed.messages(question, images=())
     assert message.parts[-1].value == f"{question.prompt} Answer with the number."
     source = replace(deployed.deployment.source, weights="canary")
     deployed.deployment = replace(deployed.deployment, source=source)
-    *_, message = deployed.messages(question, with_images=False)
+    *_, message = deployed.messages(question, images=())
     assert message.parts[-1].value == question.prompt
 
 
@@ -114,3 +116,24 @@ def test_the_log_outlives_the_worker(load):
     deployed = load(prints="a warning of the library")
     deployed.close()
     assert "a warning of the library" in deployed.log()
+
+
+def test_files_on_the_disk_have_a_revision_which_the_journal_keeps(load, tmp_path):
+    """Of the first load; a worker's own report, a commit of the hub, comes before it."""
+    deployed = load()
+    assert deployed.load_report.revision == ""
+    (tmp_path / "model.safetensors").write_bytes(b"w")
+    request = replace(deployed._request, path=str(tmp_path))
+    journal = Journal()
+    with contextlib.closing(
+        Deployed(deployed.deployment, request, deployed._context, journal)
+    ) as own:
+        revision = own.load_report.revision
+        assert re.fullmatch("[0-9a-f]{12}", revision)
+        assert journal.load_reports[NAME].revision == revision
+        assert own.reload().revision == revision
+    with pytest.MonkeyPatch.context() as patch:
+        commit = replace(own.load_report, revision="0123456789abcdef" * 2)
+        patch.setattr(Worker, "load", lambda *_a, **_k: commit)
+        assert own.reload().revision == commit.revision
+        own.close()

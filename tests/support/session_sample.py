@@ -15,6 +15,7 @@ from qualification.core.results import (
 
 HOSTILE = "<script>alert('x')</script> | `rm` **bold** [link](javascript:alert(1))\n# heading"
 DEPLOYMENT = "smolvlm-canary-f32@mlx"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 def session(name="20260101T000000Z-abc123", started="2026-01-01T00:00:00+00:00", **machine):
@@ -60,6 +61,8 @@ def results(**changes):
             Check(DEPLOYMENT, "capability", "test_text", "failed", HOSTILE),
             Check(DEPLOYMENT, "load", "test_loads", "passed"),
         ),
-        "load_reports": {DEPLOYMENT: LoadReport(0.5, 0.4, 1.0, "cpu", 1000, "", {"mlx": "1"})},
+        "load_reports": {
+            DEPLOYMENT: LoadReport(0.5, 0.4, 1.0, "cpu", 1000, REVISION, {"mlx": "1"})
+        },
     }
     return Results(**(facts | changes))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from qualification.core.declarations import Deployment, MemoryBudget, Model, Shape, Source, Tier
 from qualification.core.metrics import METRICS
+from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Condition, Environment, Machine, Trial, Verdict
 from qualification.judging.baselines.storage import AcceptedSession
 from qualification.judging.verdicts import Evidence, judge
@@ -38,6 +39,7 @@ MACHINE = Machine(
 )
 PASSED = Check(REAL.identifier, "capability", "test_sees", "passed")
 HOT = Condition("thermal", "heavy", False, "let the machine cool down first")
+REVISION = "0123456789abcdef0123456789abcdef01234567"
 # Over 45 % of the roofline of 29.7 tok/s, load under 10 s, memory under what the budget leaves.
 GOOD = {
     "load_s": [5.8],
@@ -58,12 +60,25 @@ def trials(values: dict[str, list[float]], of: Deployment = REAL) -> list[Trial]
 
 
 def earlier_session(
-    repetitions: list[Trial], machine: Machine = MACHINE, **versions: str
+    repetitions: list[Trial],
+    machine: Machine = MACHINE,
+    revision: str = REVISION,
+    **versions: str,
 ) -> AcceptedSession:
-    """A stored session, of the same machine unless another one is named."""
+    """A stored session, of the same machine and weights unless others are named."""
     return AcceptedSession(
-        "s", "2026-01-01T00:00:00+00:00", machine, environment(**versions), tuple(repetitions)
+        "s",
+        "2026-01-01T00:00:00+00:00",
+        machine,
+        environment(**versions),
+        tuple(repetitions),
+        revision=revision,
     )
+
+
+def load_reports(of: Deployment, revision: str = REVISION) -> dict[str, LoadReport]:
+    """That a deployment was loaded, with weights of a revision."""
+    return {of.identifier: LoadReport(5.8, 5.0, 0.5, "gpu", 0, revision, {})}
 
 
 def environment(**versions: str) -> Environment:
@@ -82,13 +97,15 @@ def judged(
     checks: tuple[Check, ...] = (PASSED,),
     earlier: tuple[dict[str, list[float]], ...] = (),
     conditions: tuple[Condition, ...] = (),
+    revision: str = REVISION,
 ) -> Verdict:
-    """The good run, changed."""
+    """The good run, changed; ``revision`` is that of its weights, not of the earlier sessions'."""
     values = {**GOOD, **(change or {})}
     evidence = Evidence(
         trials(values, of),
         tuple(replace(check, deployment=of.identifier) for check in checks),
         conditions,
+        load_reports=load_reports(of, revision),
     )
     baseline = [earlier_session(trials(session, of)) for session in earlier]
     return judge(of, tier, machine, evidence, baseline)
@@ -97,3 +114,26 @@ def judged(
 def findings_of(verdict: Verdict, metric: str) -> list[tuple[str, str]]:
     """Status and sentence of the findings of a metric."""
     return [(f.status, f.sentence) for f in verdict.findings if f.metric == metric]
+
+
+def against(
+    sessions: list[AcceptedSession],
+    metric: str = "decode_tps",
+    of: Deployment = REAL,
+    **versions: str,
+) -> tuple[str, str]:
+    """Status and sentence of the good run's metric against stored sessions."""
+    evidence = Evidence(
+        trials(GOOD, of),
+        [PASSED],
+        environment=environment(**versions),
+        load_reports=load_reports(of),
+    )
+    verdict = judge(of, AIR, replace(MACHINE, identifier="here"), evidence, sessions)
+    return findings_of(verdict, metric)[-1]
+
+
+def on(machine: str, speed: float, of: Deployment = REAL, **versions: str) -> AcceptedSession:
+    """A stored session of a machine; its memory is the good run's."""
+    values = {"decode_tps": [speed], "peak_memory_bytes": [5.79e9]}
+    return earlier_session(trials(values, of), replace(MACHINE, identifier=machine), **versions)

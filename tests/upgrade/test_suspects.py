@@ -12,6 +12,7 @@ import qualification.upgrade.suspects
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.libraries import LIBRARIES
+from qualification.core.protocol import LoadReport
 from qualification.core.results import Finding, Session, Verdict
 from qualification.judging.baselines.storage import accept
 from qualification.judging.library_versions import principal_libraries
@@ -115,6 +116,16 @@ def test_the_newest_accepted_session_with_other_versions_is_taken(tmp_path: Path
     accept(tmp_path, session("same", "2026-03-01T00:00:00+00:00", NEW), figures())
     (suspect,) = found_in(tmp_path, verdict("decode_tps"))
     assert suspect.accepted == "old"
+
+
+def test_an_accepted_session_of_other_weights_is_not_taken(tmp_path: Path) -> None:
+    """The judge did not compare it either."""
+    times = ("2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00")
+    accept(tmp_path, session("these", times[0]), figures(), "0123")
+    accept(tmp_path, session("others", times[1]), figures(), "4567")
+    reports = {NAME: LoadReport(1.0, 1.0, 0.5, "gpu", 0, "0123", {})}
+    (suspect,) = suspects([verdict("decode_tps")], tmp_path, NOW, load_reports=reports)
+    assert suspect.accepted == "these"
 
 
 def test_this_machines_sessions_come_before_a_neighbours(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class Backend:
         start = clock()
         handler = None
         if not self._is_text_only:
-            handler = MTMDChatHandler(clip_model_path=str(files[1]), verbose=False)
+            handler = MTMDChatHandler(clip_model_path=str(files[-1]), verbose=False)
         self._llama = llama_cpp.Llama(
             str(files[0]),
             chat_handler=handler,
@@ -117,6 +117,8 @@ class Backend:
         """See :class:`qualification.backends.Backend`."""
         import llama_cpp
 
+        if request.template_options:
+            raise BackendFailed("llama-cpp-python tells a chat template nothing of thinking")
         self._tokens = tokens = TokenClock()
         self._ids = []
         self._margins = [] if request.margins else None

@@ -114,7 +114,7 @@ class Backend:
                 messages = video_frames.as_images(messages)
         images = [_as_given(part) for part in of_kind(messages, "image")]
         options["image"] = images or None
-        prompt = self._prompt(messages, len(images))
+        prompt = self._prompt(messages, len(images), self._template | request.template_options)
         mx.random.seed(request.seed)
         if request.prefill_chunk:
             options["prefill_step_size"] = request.prefill_chunk
@@ -202,7 +202,9 @@ class Backend:
 
         return observed
 
-    def _prompt(self, messages: tuple[Message, ...], image_count: int) -> str:
+    def _prompt(
+        self, messages: tuple[Message, ...], image_count: int, options: dict[str, Any]
+    ) -> str:
         """The chat template, applied as mlx-vlm's users apply it.
 
         A template that takes parts gets them in their order. mlx-vlm's own call for one question is
@@ -221,7 +223,7 @@ class Backend:
                 self._model.config,
                 question,
                 num_images=image_count,
-                **self._template,
+                **options,
             )
         else:
             chat: list[Any] = [
@@ -231,9 +233,7 @@ class Backend:
                 chat = [as_text(message) for message in messages]
             if self._model.config.model_type == phi3_v_chat.MODEL_TYPE:
                 chat = list(phi3_v_chat.as_texts(messages))
-            prompt = get_chat_template(
-                self._processor, chat, add_generation_prompt=True, **self._template
-            )
+            prompt = get_chat_template(self._processor, chat, add_generation_prompt=True, **options)
         return str(prompt)
 
     def memory(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ import psutil
 
 from qualification.backends.clocks import TokenClock, clock
 from qualification.backends.page_cache import drop_pages, page_cache
+from qualification.backends.server.connect import connect
 from qualification.backends.server.patience import Patience
 from qualification.backends.server.stream import Streamed, read, timed
 from qualification.backends.server.tokens import Tokeniser, token_times
@@ -44,7 +45,8 @@ from qualification.core.protocol import (
 from qualification.core.servers import ServerProgram
 from qualification.servers import programs
 from qualification.servers.chat import as_request, data_url, of_kind
-from qualification.servers.client import KEY, client
+from qualification.servers.client import client
+from qualification.servers.identity import identified, root_of
 from qualification.servers.launch import DECLARED, DECODED
 from qualification.servers.process import ServerCommand, ServerProcess
 
@@ -70,6 +72,8 @@ class Backend:
         self._client: Any = None
         self._address = ""
         self._model = ""
+        self._program = ""
+        self._has_key = True
         self._extra: Callable[[GenerateRequest, Path], dict[str, Any]] = lambda *_: {}
         self._tokeniser: Tokeniser | None = None
         self._logged = 0
@@ -184,6 +188,7 @@ class Backend:
             notes = (f"{switch[0]}: the AMX tiles of this build are broken",)
         words += tuple(request.options.get("arguments", ()))
         self._extra, self._model = program.extra, program.served_as(self._folder)
+        self._program = program.name
         self._logged, self._end_is_reported = 0, False
         self._process = ServerProcess(
             ServerCommand(program.name, words, health=program.health),
@@ -196,17 +201,30 @@ class Backend:
     def _connect(self, request: LoadRequest) -> LoadReport:
         address = str(request.options.get("url", "")).rstrip("/")
         start = clock()
-        self._open(address if address.endswith("/v1") else f"{address}/v1")
-        self._model = str(request.options.get("model", "")) or self._only_model()
+        connected = connect(address, str(request.options.get("model", "")), self._patience)
+        identity, self._has_key, self._model = (
+            connected.identity,
+            connected.has_key,
+            connected.model,
+        )
+        self._open(connected.address)
+        self._program = identity.program
+        # Of a program that is not known, these fields fix the length in most cases.
+        is_llama_server = identity.program in programs.LLAMA_SERVERS
+        self._extra = (
+            programs.PROGRAMS[identity.program].extra if is_llama_server else programs.any_extra
+        )
         returned_s = clock() - start
         try:
             self._ask(_WARM_UP)
         except BackendFailed as error:
             raise WeightsUnavailable(f"{self._address} cannot be asked: {error}") from error
-        self._tokeniser = Tokeniser(None, self._address.removesuffix("/v1"))
-        # The program is not known: these fields fix the length in most of them.
-        self._extra = programs.any_extra
         load_s = clock() - start
+        self._tokeniser = Tokeniser(None, root_of(self._address))
+        # The model is loaded now, with its context.
+        identity = identified(address, has_key=self._has_key)
+        context = identity.context(self._model)
+        room = (f"room for {context:,} tokens is in force",) if context else ()
         return LoadReport(
             load_s=load_s,
             load_return_s=returned_s,
@@ -214,41 +232,23 @@ class Backend:
             device="",
             weights_bytes=0,
             revision="",
-            versions={},
+            versions={identity.program: identity.version} if identity.version else {},
             notes=(
                 "the server was running: nothing was loaded",
+                *room,
                 *self._patience.notes,
             ),
             address=self._address,
             served_as=self._model,
+            program=identity.program,
+            context=context,
         )
 
     def _open(self, address: str) -> None:
         if self._client is not None:
             self._client.close()
-        self._client = client(address)
+        self._client = client(address, has_key=self._has_key)
         self._address = address
-
-    def _only_model(self) -> str:
-        import openai
-
-        try:
-            models = [model.id for model in self._patience.ask(self._client.models.list).data]
-        except openai.AuthenticationError as error:
-            raise WeightsUnavailable(
-                f"{self._address} asks for a key: set {KEY} ({error.message})"
-            ) from error
-        except openai.OpenAIError as error:
-            raise WeightsUnavailable(
-                f"{self._address} does not list its models ({type(error).__name__}: {error}); "
-                "is the server running there?"
-            ) from error
-        if len(models) != 1:
-            raise WeightsUnavailable(
-                f"{self._address} serves {len(models)} models; name one with --server-model: "
-                + ", ".join(models[:10])
-            )
-        return str(models[0])
 
     def _ask(self, request: GenerateRequest) -> Generation:
         if of_kind(request.messages, "video"):
@@ -263,7 +263,9 @@ class Backend:
                 f"{self._name} ended its stream after {len(answer.pieces)} pieces of text with "
                 f"finish_reason {answer.finish_reason!r}{self._unstreamed(body | extra)}"
             )
-        ids = () if self._tokeniser is None else self._tokeniser.ids(answer.text)
+        ids: tuple[int, ...] = ()
+        if self._tokeniser is not None and not answer.thinking:
+            ids = self._tokeniser.ids(answer.text)
         reported = answer.completion_tokens
         if not request.fixed_length:
             count = len(ids) or reported or len(answer.pieces)
@@ -284,6 +286,10 @@ class Backend:
             token_ids=ids if not request.fixed_length else (),
             margins=tuple(answer.margins[:count]),
             phases=Phases() if request.phases else None,
+            thinking=answer.thinking,
+            cached_tokens=-1 if answer.cached_tokens is None else answer.cached_tokens,
+            completion_tokens=-1 if reported is None else reported,
+            reply_id=answer.identifier,
         )
 
     def _fields(self, request: GenerateRequest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -297,9 +303,10 @@ class Backend:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
+            **request.fields,
         }
-        extra = self._extra(request, self._folder)
-        if request.margins and self._name in programs.LLAMA_SERVERS:
+        extra = self._extra(request, self._folder) | programs.thinking_fields(request.thinking)
+        if request.margins and self._program in programs.LLAMA_SERVERS:
             extra |= {"logprobs": True, "top_logprobs": 2}
         return body, extra
 

@@ -11,7 +11,17 @@ _REFUSED = (400, 422)
 _LONGEST_WAIT_S = 30.0
 """Between two tries, whatever a server asks for; the parent has the deadline of all of them."""
 
-_OPTIONAL = ("seed", "stream_options", "ignore_eos", "min_tokens", "logprobs", "top_logprobs")
+_OPTIONAL = (
+    "seed",
+    "stream_options",
+    "ignore_eos",
+    "min_tokens",
+    "logprobs",
+    "top_logprobs",
+    "chat_template_kwargs",
+    "enable_thinking",
+    "reasoning_effort",
+)
 """Fields without which an answer is one too."""
 
 _Reply = TypeVar("_Reply")

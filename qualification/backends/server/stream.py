@@ -8,7 +8,7 @@ ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,20 +21,30 @@ _TEXT_LIMIT = 500
 
 @dataclass
 class Streamed:
-    """A streamed answer. ``timings`` are self-reported by llama-server, in its last piece."""
+    """A streamed answer. ``timings`` are self-reported by llama-server, in its last piece.
+
+    ``pieces`` are of the answer and of what was thought before it: both take time and are counted.
+    """
 
     pieces: list[Piece] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
     finish_reason: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    identifier: str = ""
     timings: dict[str, Any] = field(default_factory=dict)
     error: str = ""
 
     @property
     def text(self) -> str:
         """The whole answer."""
-        return "".join(piece.text for piece in self.pieces)
+        return "".join(piece.text for piece in self.pieces if not piece.is_thought)
+
+    @property
+    def thinking(self) -> str:
+        """What the server told apart from the answer as thinking."""
+        return "".join(piece.text for piece in self.pieces if piece.is_thought)
 
 
 def timed(lines: Iterable[str], clock: TokenClock) -> list[tuple[float, str]]:
@@ -72,13 +82,32 @@ def _take(chunk: dict[str, Any], time_s: float, answer: Streamed) -> None:
     if usage := chunk.get("usage"):
         answer.prompt_tokens = int(usage["prompt_tokens"])
         answer.completion_tokens = int(usage["completion_tokens"])
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        answer.cached_tokens = None if cached is None else int(cached)
+    answer.identifier = str(chunk.get("id") or answer.identifier)
     answer.timings = chunk.get("timings") or answer.timings
     for choice in chunk.get("choices") or ():
         answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
-        if text := choice["delta"].get("content"):
-            answer.pieces.append(Piece(str(text), time_s, _so_far(chunk)))
+        for text, is_thought in _texts(choice["delta"]):
+            if text:
+                answer.pieces.append(Piece(text, time_s, _so_far(chunk), is_thought))
         for token in (choice.get("logprobs") or {}).get("content") or ():
             answer.margins.append(_margin(token["top_logprobs"]))
+
+
+def _texts(delta: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The texts of a piece, each with whether it is thought: as a field, or as a part of a list."""
+    thought = delta.get("reasoning_content") or delta.get("reasoning")  # Ollama, newer vLLM
+    if thought:
+        yield str(thought), True
+    content = delta.get("content")
+    for part in content if isinstance(content, list) else ():
+        if part.get("type") == "thinking":
+            yield "".join(str(inner.get("text", "")) for inner in part["thinking"]), True
+        else:
+            yield str(part.get("text", "")), False
+    if content and not isinstance(content, list):
+        yield str(content), False
 
 
 def _so_far(chunk: dict[str, Any]) -> int | None:

@@ -22,6 +22,7 @@ class Piece:
     text: str
     time_s: float
     so_far: int | None = None
+    is_thought: bool = False
 
 
 def token_times(pieces: Sequence[Piece], count: int) -> tuple[float, ...]:

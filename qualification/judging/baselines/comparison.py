@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from qualification.core.metrics import METRICS
 from qualification.judging.baselines.storage import AcceptedSession
+from qualification.judging.reference_sessions import may_be_same_weights
 from qualification.judging.stats.estimators import interval_between, level
 from qualification.judging.verdicts import is_valid
 
@@ -36,6 +37,11 @@ class Operand:
     def machines(self) -> frozenset[str]:
         """Identifiers of the machines that they ran on."""
         return frozenset(session.machine.identifier for session in self.sessions)
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """Those of the weights that they measured, once each; '' where one is not known."""
+        return tuple(dict.fromkeys(session.revision for session in self.sessions))
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def unlike(a: Operand, b: Operand) -> tuple[str, ...]:
-    """Sentences on what differs besides the figures: deployments, machines that are left out."""
+    """Sentences on what differs besides the figures: weights, machines that are left out."""
     sentences = []
     names = [
         sorted({trial.deployment for session in operand.sessions for trial in session.trials})
@@ -173,6 +179,8 @@ def unlike(a: Operand, b: Operand) -> tuple[str, ...]:
     if names[0] != names[1]:
         both = f"{', '.join(names[0])} and {', '.join(names[1])}"
         sentences.append(f"These are two deployments: {both}.")
+    elif not all(may_be_same_weights(x, y) for x in a.revisions for y in b.revisions):
+        sentences.append("Other weights were measured, so a difference is theirs too.")
     if not a.machines & b.machines:
         sentences.append(
             "No machine is in both, so only what depends on the answers is compared; "

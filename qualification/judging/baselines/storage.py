@@ -32,7 +32,11 @@ from qualification.core.validation import first_problem
 
 @dataclass(frozen=True)
 class AcceptedSession:
-    """One session of one deployment: machine, time, libraries and every repetition."""
+    """One session of one deployment: machine, time, libraries, weights and every repetition.
+
+    ``revision`` is that of the weights' files: a commit of the hub, or a hash of one's own files;
+    '' where it is not known, as in files that were written before it was recorded.
+    """
 
     identifier: str
     started: str
@@ -40,11 +44,15 @@ class AcceptedSession:
     environment: Environment
     trials: tuple[Trial, ...]
     conditions: tuple[Condition, ...] = ()
+    revision: str = ""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The content of a file. Sessions are in the order in which they were accepted."""
+    """The content of a file. Sessions are in the order in which they were accepted.
+
+    A session is found by tier, deployment and the revision of its weights.
+    """
 
     # Nested dataclasses inherit it: an unknown key anywhere makes a file unreadable.
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -100,9 +108,10 @@ def _parsed(path: Path) -> Baseline:
         raise BaselineError(f"{path}: {first_problem(error)}") from error
 
 
-def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
+def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: str = "") -> Path:
     """Append a session's trials of one deployment to its baseline; returns the file.
 
+    ``revision`` is that of the deployment's weights, '' if it is not known.
     The tier is the one of the session's machine. Refused with a BaselineError: no trials, trials
     of two deployments, a machine of no tier, a number that is not finite, a session that is
     already there, and a file that cannot be read.
@@ -130,6 +139,7 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial]) -> Path:
         environment=session.environment,
         trials=tuple(trials),
         conditions=session.conditions,
+        revision=revision,
     )
     _write(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
     return path

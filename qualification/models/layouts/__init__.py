@@ -9,15 +9,19 @@ import ``core``, ``families`` and the types of ``tensor_headers``.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from qualification.core.backends import ENGINES
-from qualification.core.declarations import Deployment
+from qualification.core.declarations import Deployment, Source
 from qualification.core.errors import DeclarationError
 from qualification.core.paths import canaries
 from qualification.models.layouts import gguf_files, safetensors_files
 from qualification.models.tensor_headers import TensorInfo
+
+_MOST_LAYERS = 10_000
+_REPEATED = re.compile("layer|depth|block|expert", re.IGNORECASE)
 
 VERSION = 1
 """Version of all layouts: raised with any change of one, so that caches are made again."""
@@ -73,10 +77,45 @@ def _config_file(deployment: Deployment) -> Path:
 def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
     """File name -> every tensor in that file, for the weights that a deployment loads.
 
-    Raises DeclarationError where the model, the family or the quantisation has no layout.
+    Raises DeclarationError where the model, the family or the quantisation has no layout. A local
+    folder's config is hostile: what cannot be computed with it is that too.
     """
-    source = deployment.source
     config = declared(deployment)["config.json"]
+    problem = _too_deep(config)
+    files: dict[str, tuple[TensorInfo, ...]] = {}
+    if not problem:
+        try:
+            files = _contents(deployment.source, config)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            problem = f"{type(error).__name__}: {error}"
+    sizes = [tensor.bytes for tensors in files.values() for tensor in tensors]
+    if problem or any(type(size) is not int or size < 0 for size in sizes):
+        raise DeclarationError(
+            f"{deployment.identifier}: {_config_file(deployment)} describes no model of its family "
+            f"({problem or 'the size of a tensor is no number'}); correct it"
+        )
+    if not files:
+        quantisation, engine = deployment.source.quantisation, deployment.source.engine
+        raise DeclarationError(
+            f"{deployment.identifier}: no layout is known for {quantisation} on {engine}"
+        )
+    return files
+
+
+def _too_deep(config: Any) -> str:
+    """What a config has more of than any model, '' where it is one: each makes tensors."""
+    if isinstance(config, list):
+        return next(filter(None, map(_too_deep, config)), "")
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if isinstance(value, int) and value > _MOST_LAYERS and _REPEATED.search(str(key)):
+            return f"{key} is {value:,}"
+        if inner := _too_deep(value):
+            return inner
+    return ""
+
+
+def _contents(source: Source, config: dict[str, Any]) -> dict[str, tuple[TensorInfo, ...]]:
+    """The files of a source whose layout is known, else none."""
     if ENGINES[source.engine].weight_files == "gguf":
         files = {source.model_file: gguf_files.text_model(config, source.quantisation)}
         if source.mmproj_file:
@@ -87,6 +126,4 @@ def contents(deployment: Deployment) -> dict[str, tuple[TensorInfo, ...]]:
         return {"model.safetensors": safetensors_files.plain(config, source.quantisation)}
     if source.engine == "mlx" and source.quantisation in safetensors_files.BITS:
         return {"model.safetensors": safetensors_files.mlx_quantised(config, source.quantisation)}
-    raise DeclarationError(
-        f"{deployment.identifier}: no layout is known for {source.quantisation} on {source.engine}"
-    )
+    return {}

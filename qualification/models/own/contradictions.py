@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.declarations import Model
+from qualification.core.weight_files import gguf_parts
 from qualification.models.own.reading import (
     chat_template,
     file_type,
@@ -19,7 +20,7 @@ from qualification.models.own.reading import (
     quantisation_in_name,
 )
 from qualification.models.own.targets import Target
-from qualification.models.tensor_headers import TensorInfo, gguf_parts, read_file, read_keys
+from qualification.models.tensor_headers import TensorInfo, read_file, read_keys
 from qualification.models.tensor_headers import read_folder as tensors_of
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blk)\.(\d+)\.")

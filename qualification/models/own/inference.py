@@ -18,6 +18,7 @@ from qualification.core.declarations import Capability, Model, Shape, Source
 from qualification.core.errors import DeclarationError, WeightsError
 from qualification.core.format import count_text
 from qualification.core.protocol import BackendName
+from qualification.core.weight_files import gguf_parts, how_to_fetch_again
 from qualification.models.own.image_budget import image_budget
 from qualification.models.own.reading import (
     chat_template,
@@ -30,10 +31,10 @@ from qualification.models.own.targets import Target
 from qualification.models.quantisations import bytes_per_weight
 from qualification.models.tensor_headers import (
     TensorInfo,
-    gguf_parts,
     read_file,
     read_folder,
     read_keys,
+    refuse_substitute,
 )
 
 LONGEST_CONTEXT = 4096
@@ -211,7 +212,7 @@ def _of_gguf(target: Target, quick: bool) -> tuple[Model, str]:
     capabilities: tuple[Capability, ...] = ("text_only", "multi_turn")
     if projector:
         capabilities = ("vision", "text_only", "multi_image", "multi_turn")
-    elif architecture in _TORCH_READS:
+    elif architecture in _TORCH_READS and len(gguf_parts(file)) == 1:
         sources.append(replace(sources[0], backend="torch", quantisation="f32"))
     model = Model(
         name=_name(target.name, quantisation),
@@ -316,10 +317,13 @@ def _slug(name: str) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    refuse_substitute(file)
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{file}: cannot be read as JSON ({error})") from error
+        raise WeightsError(
+            f"{file}: cannot be read as JSON ({error}); {how_to_fetch_again(file)}"
+        ) from error
     if not isinstance(document, dict):
-        raise WeightsError(f"{file}: is no JSON object")
+        raise WeightsError(f"{file}: is no JSON object; {how_to_fetch_again(file)}")
     return document

@@ -15,12 +15,17 @@ from pathlib import Path
 from qualification.core.declarations import Model
 from qualification.core.errors import QualificationError
 from qualification.core.paths import hub_cache
+from qualification.core.weight_files import (
+    gguf_parts,
+    hub_id,
+    partial_blobs,
+)
 from qualification.models.own.contradictions import contradictions
 from qualification.models.own.inference import described
 from qualification.models.own.targets import find, gguf_models, ollama_store
-from qualification.models.tensor_headers import gguf_parts
 
 _DEEPEST = 8
+_WEIGHTS = ("*.safetensors", "*.gguf")
 _PARTIAL = (".incomplete", ".part", ".partial", ".download", ".downloadInProgress")
 
 
@@ -76,7 +81,19 @@ def _below(place: str, root: Path) -> Iterator[DiskModel]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if name not in ("blobs", ".git", ".no_exist"))
+        yield from _half_in_cache(place, folder)
         yield from _in_folder(place, folder, files)
+
+
+def _half_in_cache(place: str, repository: Path) -> Iterator[DiskModel]:
+    """A repository of the hub's cache whose download ended before any weights were whole."""
+    name = hub_id(repository)
+    partial = partial_blobs(repository) if name else []
+    weights = (file for kind in _WEIGHTS for file in repository.glob(f"snapshots/*/{kind}"))
+    if partial and not any(weights):
+        problem = f"half downloaded ({len(partial)} files); go on with: hf download {name}"
+        size = _size(repository / "blobs", [file.name for file in partial])
+        yield DiskModel(place, name, size, problem=problem)
 
 
 def _in_folder(place: str, folder: Path, files: Sequence[str]) -> Iterator[DiskModel]:
@@ -112,14 +129,14 @@ def _listed(place: str, text: str, folder: Path, files: Sequence[str]) -> DiskMo
 def _hub_name(folder: Path) -> str:
     """``owner/name`` of a snapshot that the branch main means, else the folder."""
     repository = folder.parent.parent
-    if folder.parent.name != "snapshots" or not repository.name.startswith("models--"):
+    name = hub_id(repository)
+    if folder.parent.name != "snapshots" or not name:
         return str(folder)
     try:
         commit = (repository / "refs/main").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return str(folder)
-    owner, _, name = repository.name.removeprefix("models--").partition("--")
-    return f"{owner}/{name}" if commit == folder.name and name else str(folder)
+    return name if commit == folder.name else str(folder)
 
 
 def _ollama(store: Path) -> Iterator[DiskModel]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from qualification.core.declarations import Source
 from qualification.core.errors import SelectionError
-from qualification.models.tensor_headers import gguf_parts, is_gguf, safetensors_in
+from qualification.core.weight_files import absence, gguf_parts, how_to_fetch_again, safetensors_in
+from qualification.models.tensor_headers import is_gguf
 from qualification.models.weights import cached_folder
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -50,6 +51,8 @@ def find(text: str) -> Target:
     ollama = _ollama(text)
     if ollama is not None:
         return ollama
+    if path.is_symlink():
+        raise SelectionError(f"--model {text}: {absence(path)}; {how_to_fetch_again(path)}")
     hint = ""
     if _HUB_ID.fullmatch(text):
         hint = f"; to have it on this disk: hf download {text}"
@@ -102,7 +105,13 @@ def _gguf(text: str, folder: Path, name: str, projectors: Sequence[str]) -> Targ
     parts = gguf_parts(folder / name)
     if missing := [part.name for part in parts if not part.is_file()]:
         raise SelectionError(
-            f"--model {text}: is in {len(parts)} parts, and {missing[0]} is not there"
+            f"--model {text}: is in {len(parts)} parts, and {', '.join(missing[:8])} is not there; "
+            f"{how_to_fetch_again(folder / missing[0])}"
+        )
+    if gone := [folder / file for file in projectors if not (folder / file).is_file()]:
+        raise SelectionError(
+            f"--model {text}: its projector {gone[0].name} is {absence(gone[0])}; "
+            f"{how_to_fetch_again(gone[0])}"
         )
     if len(projectors) > 1:
         same = [file for file in projectors if _stem(file) == _stem(name)]
@@ -123,11 +132,19 @@ def _gguf(text: str, folder: Path, name: str, projectors: Sequence[str]) -> Targ
 
 
 def gguf_models(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the models (of one in parts the first) and of the projectors in a folder."""
-    names = sorted(file.name for file in folder.glob("[!.]*.gguf") if file.is_file())
+    """Names of the models (of one in parts the first that is there) and of the projectors.
+
+    A link to a file that is gone counts: it stands for one.
+    """
+    files = folder.glob("[!.]*.gguf")
+    names = sorted(file.name for file in files if file.is_file() or file.is_symlink())
     projectors = [name for name in names if "mmproj" in name.casefold()]
     models = [name for name in names if name not in projectors]
-    return [name for name in models if gguf_parts(folder / name)[0].name == name], projectors
+    leading = {
+        next((part.name for part in gguf_parts(folder / name) if part.is_file()), name)
+        for name in models
+    }
+    return sorted(leading), projectors
 
 
 def _stem(name: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from qualification.core.backends import ENGINES
 from qualification.core.declarations import Deployment
+from qualification.core.disk import room_in
 from qualification.core.errors import DeclarationError, WeightsError, WeightsUnavailable
 from qualification.core.file_lock import locked
 from qualification.core.format import bytes_text
@@ -58,7 +59,8 @@ def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path
     """The folder with the weights of a deployment, made now if it is not there.
 
     ``memory_limit`` is what this machine can give a model, in bytes. Raises WeightsUnavailable,
-    before anything is written, where the weights are larger or the disk is too full.
+    before anything is written, where the weights are larger or the disk is too full, and DiskFull
+    where it becomes full while they are made.
     """
     root = cache_folder() / "synthetic"
     name = _name(deployment)
@@ -78,7 +80,8 @@ def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path
         _require_disk(root, needed, deployment)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft-", dir=root))
         try:
-            _make(deployment, draft)
+            with room_in(root):
+                _make(deployment, draft)
             draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)

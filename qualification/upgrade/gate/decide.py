@@ -8,9 +8,11 @@ comparisons pass, fails on any confirmed regression, and is otherwise inconclusi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, TypeVar
 
+from qualification.core.format import revision_text
 from qualification.core.metric_types import Limits
 from qualification.core.metrics import GATE_LIMITS, METRICS
 from qualification.judging.stats.sequential import (
@@ -23,12 +25,16 @@ from qualification.judging.stats.sequential import (
 from qualification.upgrade.gate.compare import behaviour_findings
 from qualification.upgrade.gate.records import (
     Behaviour,
+    BehaviourFinding,
     GatePlan,
     GateResult,
     GateVerdict,
     MetricFinding,
     Pair,
+    known_revisions,
 )
+
+_Finding = TypeVar("_Finding", BehaviourFinding, MetricFinding)
 
 LOST_PAIRS = 3
 """After so many pairs in which a process of one side failed, no more are tried."""
@@ -43,14 +49,22 @@ def decide(
     wall_s: float = 0.0,
 ) -> GateResult:
     """Everything that follows from the observations so far."""
-    behaviour = behaviour_findings(plan.deployments, observations, plan.warnings)
+    revisions = {name: known_revisions(name, observations, pairs) for name in plan.identifiers}
+    behaviour = tuple(
+        _of_equal_weights(finding, finding.check, revisions)
+        for finding in behaviour_findings(plan.deployments, observations, plan.warnings)
+    )
     judged = (
         metric_finding(deployment, metric, pairs_of(pairs, deployment), finished=finished)
         for deployment in plan.timed
         for metric in plan.metrics
         if finished or pairs_of(pairs, deployment)
     )
-    metrics = tuple(finding for finding in judged if finding is not None)
+    metrics = tuple(
+        _of_equal_weights(finding, finding.metric, revisions)
+        for finding in judged
+        if finding is not None
+    )
     verdicts = [
         *(finding.verdict for finding in behaviour),
         *(finding.verdict for finding in metrics),
@@ -70,6 +84,20 @@ def decide(
         finished,
         wall_s,
     )
+
+
+def _of_equal_weights(
+    finding: _Finding, subject: str, revisions: Mapping[str, Sequence[str]]
+) -> _Finding:
+    """The finding; ``inconclusive`` where the files of the weights changed during the gate."""
+    measured = revisions[finding.deployment]
+    if len(measured) < 2:
+        return finding
+    sentence = (
+        f"{subject} of {finding.deployment}: other weights were measured (revisions "
+        f"{' and '.join(map(revision_text, measured))}), so nothing follows for the libraries"
+    )
+    return replace(finding, verdict="inconclusive", sentence=sentence)
 
 
 def overall(verdicts: Iterable[GateVerdict]) -> GateVerdict:

@@ -72,6 +72,7 @@ def observe(
     try:
         with deployed(deployment, context) as loaded:
             asker.probes.append(Probe("load", "ok"))
+            asker.revision = loaded.load_report.revision
             asker.all(loaded, context.scratch)
             asker.log += loaded.log()
     except WorkerError as error:
@@ -85,6 +86,7 @@ def observe(
         warnings_in(asker.log),
         asker.growth,
         time.monotonic() - started,
+        asker.revision,
     )
 
 
@@ -131,6 +133,7 @@ class _Asker:
         self.answers: list[Answer] = []
         self.growth: Growth | None = None
         self.log = ""
+        self.revision = ""
         self._unended = ""
         self._attempt = attempt
         self._references = references

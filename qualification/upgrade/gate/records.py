@@ -7,6 +7,7 @@ gate that was killed and resumed decides as one that was not. Seconds, bytes, to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -168,7 +169,10 @@ class Growth:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A deployment in one fresh process of one side. ``attempt`` 0, then 1 to confirm."""
+    """A deployment in one fresh process of one side. ``attempt`` 0, then 1 to confirm.
+
+    ``revision`` is that of its weights, '' where it is not known.
+    """
 
     deployment: str
     side: Side
@@ -178,15 +182,20 @@ class Behaviour:
     warnings: tuple[str, ...] = ()
     growth: Growth | None = None
     wall_s: float = 0.0
+    revision: str = ""
 
 
 @dataclass(frozen=True)
 class ProcessSample:
-    """The metrics of one fresh process, or the failure that it ended with."""
+    """The metrics of one fresh process, or the failure that it ended with.
+
+    ``revision`` is that of its weights, '' where it is not known.
+    """
 
     metrics: dict[str, float] = field(default_factory=dict)
     raw: dict[str, tuple[float, ...]] = field(default_factory=dict)
     failure: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,17 @@ class Pair:
     leader: Side
     a: ProcessSample
     b: ProcessSample
+
+
+def known_revisions(
+    deployment: str, observations: Iterable[Behaviour], pairs: Iterable[Pair]
+) -> tuple[str, ...]:
+    """The revisions of a deployment's weights, in the order in which they were measured."""
+    processes: list[Behaviour | ProcessSample] = [
+        *(behaviour for behaviour in observations if behaviour.deployment == deployment),
+        *(side for pair in pairs if pair.deployment == deployment for side in (pair.a, pair.b)),
+    ]
+    return tuple(dict.fromkeys(process.revision for process in processes if process.revision))
 
 
 # --------------------------------------------------------------------------- derived
@@ -245,6 +265,10 @@ class GateResult:
     sentence: str
     finished: bool = True
     wall_s: float = 0.0
+
+    def revisions(self, deployment: str) -> tuple[str, ...]:
+        """The known revisions of the weights that were measured; more than one is no comparison."""
+        return known_revisions(deployment, self.observations, self.pairs)
 
     @property
     def exit_code(self) -> int:

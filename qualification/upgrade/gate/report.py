@@ -21,7 +21,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from qualification import __version__
 from qualification.core.declarations import KnownBug
 from qualification.core.errors import GateError
-from qualification.core.format import duration_text, installed_memory_text, percent_text, ratio_text
+from qualification.core.format import (
+    duration_text,
+    installed_memory_text,
+    percent_text,
+    ratio_text,
+    revision_text,
+)
 from qualification.core.metrics import GATE_LIMITS
 from qualification.core.protocol import to_json
 from qualification.core.text import disarm
@@ -91,6 +97,10 @@ def _context(result: GateResult) -> dict[str, Any]:
         "meanings": {check: CHECKS.get(check.partition("[")[0], "") for check in checks},
         "behaviour": {
             name: [view.behaviour_cell(by_check.get((name, check))) for check in checks]
+            for name in plan.identifiers
+        },
+        "revisions": {
+            name: " and ".join(map(revision_text, result.revisions(name))) or revision_text("")
             for name in plan.identifiers
         },
         "pairs": pairs,

@@ -52,10 +52,12 @@ def sample(
     try:
         with deployed(deployment, context) as loaded:
             raw = _measured(loaded, metrics, seed)
+            revision = loaded.load_report.revision
     except WorkerError as error:
         return ProcessSample(failure=f"{error.kind}: {error}")
     chosen = {name: values for name, values in raw.items() if values and name in metrics}
-    return ProcessSample({name: median(values) for name, values in chosen.items()}, chosen)
+    medians = {name: median(values) for name, values in chosen.items()}
+    return ProcessSample(medians, chosen, revision=revision)
 
 
 def _measured(

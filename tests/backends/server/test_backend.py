@@ -351,8 +351,8 @@ def test_a_wrong_declaration_of_a_server_is_one_sentence(tmp_path, old, new, pro
 
 
 def test_a_users_server_is_the_only_deployment():
-    """It is named after its model, and no declared deployment is tested beside it."""
+    """Named after its model and its address; no declared deployment is tested beside it."""
     registry = load_registry().with_server("http://127.0.0.1:8080/v1", "org/Some Model")
     (deployment,) = registry.deployments()
-    assert deployment.identifier == "Some-Model-as-served@url"
+    assert deployment.identifier == "Some-Model-as-served@127.0.0.1:8080"
     assert dataclasses.asdict(deployment.source)["options"]["url"] == "http://127.0.0.1:8080/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_sessions_of_machines_that_one_operand_lacks_are_left_out_and_counted() 
     row = next(row for row in compare(A, both) if row.metric == "decode_tps")
     assert len(row.b) == 1
     assert unlike(A, both) == ("1 of the 2 sessions of B is of machines that A does not have.",)
+
+
+def test_other_weights_are_said_in_one_sentence() -> None:
+    """Of the same deployment; weights of unknown revision may be the same."""
+    ours, theirs, unknown = (
+        Operand("A", (replace(A.sessions[0], revision=revision),))
+        for revision in ("0123456789ab", "fedcba987654", "")
+    )
+    assert unlike(ours, theirs) == ("Other weights were measured, so a difference is theirs too.",)
+    assert unlike(ours, ours) == unlike(ours, unknown) == ()
 
 
 def test_versions_that_differ_are_named() -> None:

@@ -88,6 +88,16 @@ def test_a_second_session_is_added_after_the_first(tmp_path: Path) -> None:
     assert [session.identifier for session in after] == ["session-1", "session-2"]
 
 
+def test_a_file_from_before_revisions_were_recorded_is_read(tmp_path: Path) -> None:
+    """The revision of its sessions is not known."""
+    path = accept(tmp_path, another(1), TRIALS, "0123456789ab")
+    content = json.loads(path.read_text())
+    del content["sessions"][0]["revision"]
+    path.write_text(json.dumps(content))
+    accept(tmp_path, another(2), TRIALS, "fedcba987654")
+    assert [s.revision for s in read_baseline(path).sessions] == ["", "fedcba987654"]
+
+
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
@@ -98,12 +108,14 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
     st.lists(st.tuples(st.sampled_from(sorted(METRICS)), FINITE, TEXT), min_size=1, max_size=5),
     st.dictionaries(TEXT, TEXT, max_size=3),
     st.one_of(st.none(), FINITE),
+    TEXT,
 )
 def test_any_identifier_and_any_finite_number_round_trip(
     name: str,
     figures: list[tuple[str, float, str]],
     versions: dict[str, str],
     bandwidth: float | None,
+    revision: str,
 ) -> None:
     """To the last bit, and in a file inside of the tier's folder."""
     trials = tuple(
@@ -116,9 +128,10 @@ def test_any_identifier_and_any_finite_number_round_trip(
         environment=Environment("current", "3.12.1", versions),
     )
     with tempfile.TemporaryDirectory() as folder:
-        path = accept(Path(folder), session, trials)
+        path = accept(Path(folder), session, trials, revision)
         assert path.parent == Path(folder) / "air_m4"
         (stored,) = read_baseline(path).sessions
+        assert stored.revision == revision
         assert stored.trials == trials
         assert stored.environment == session.environment
         assert stored.machine == session.machine

@@ -9,9 +9,9 @@ import pytest
 
 from qualification.core.errors import SelectionError
 from qualification.core.paths import canaries
+from qualification.core.weight_files import gguf_parts
 from qualification.models.own.inference import described
 from qualification.models.own.targets import find
-from qualification.models.tensor_headers import gguf_parts
 
 CANARY = canaries() / "smolvlm"
 DIGESTS = {"model": "sha256:" + "a" * 64, "projector": "sha256:" + "b" * 64}

@@ -1,5 +1,6 @@
 """Random weights: sane values, files that the formats' own readers take, a cache that is whole."""
 
+import errno
 import importlib.util
 import json
 import threading
@@ -20,7 +21,7 @@ from safetensors import safe_open
 import qualification.suites
 from qualification.cli import main
 from qualification.core.declarations import Deployment, Model, Source
-from qualification.core.errors import WeightsUnavailable
+from qualification.core.errors import DiskFull, WeightsUnavailable
 from qualification.core.paths import canaries as shipped_canaries
 from qualification.models import layouts
 from qualification.models.layouts import gguf_files
@@ -278,6 +279,18 @@ def test_a_disk_that_is_too_full_is_refused_before_anything_is_written(tiny, mon
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(WeightsUnavailable, match=r"1\.00 KB free.*QUALIFY_CACHE"):
         cache.ready(deployment)
+    assert not [file for file in (cache.cache_folder() / "synthetic").iterdir() if file.is_dir()]
+
+
+def test_a_disk_that_becomes_full_while_weights_are_made_is_named(tiny, monkeypatch):
+    """And no draft is left on it."""
+
+    def refuse(*_words):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "_make", refuse)
+    with pytest.raises(DiskFull, match="synthetic: no space is left on its disk"):
+        cache.ready(tiny("smolvlm", "llamacpp", "Q8_0"))
     assert not [file for file in (cache.cache_folder() / "synthetic").iterdir() if file.is_dir()]
 
 

@@ -197,7 +197,8 @@ def test_nothing_that_was_not_observed_is_a_figure():
     bare = replace(result.metrics[0], effect=None, a=(), b=())
     text = render(replace(result, metrics=(bare,)))["gate.md"]
     assert row_of(text, SMOL, "load").count("| – ") == 5
-    assert row_of(text, LLAVA, "ok") == f"| `{LLAVA}` | ok | improved | – | – | – | – | – | – |"
+    row = row_of(text, LLAVA, "unknown | ok")
+    assert row == f"| `{LLAVA}` | unknown | ok | improved | – | – | – | – | – | – |"
 
 
 def test_every_finding_that_did_not_pass_is_listed_apart_from_the_notes():
