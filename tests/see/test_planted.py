@@ -4,8 +4,22 @@ from contextlib import ExitStack
 
 import pytest
 
-from benchmarks.see.planted import IN_WORKERS, OLLAMA, PLANTS, TORCH, at, is_named, with_fault
+from benchmarks.see.__main__ import SOUND
+from benchmarks.see.planted import (
+    IN_WORKERS,
+    LM_STUDIO,
+    OLLAMA,
+    PLANTS,
+    TORCH,
+    asked,
+    at,
+    behind,
+    is_named,
+    with_fault,
+)
+from qualification.models.loading import load_registry
 
+STAND_INS = (OLLAMA, LM_STUDIO)
 FAST = [plant for plant in PLANTS if plant.where == OLLAMA]
 SLOW = [plant for plant in (*PLANTS, *IN_WORKERS) if plant not in FAST]
 
@@ -43,3 +57,18 @@ def test_a_planted_fault_is_named(plant, server, tmp_path):
 def test_twenty_two_faults_are_planted():
     """Each once before a server or in a worker."""
     assert len({plant.fault for plant in PLANTS}) == len(PLANTS) == 22
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("where", SOUND)
+def test_a_sound_deployment_sees(where, server, tmp_path):
+    """Every server and library, and the stand-ins: no finding that is no known bug."""
+    if where in STAND_INS:
+        address, model = server(where)
+        deployment = behind(address, where, model)
+    else:
+        deployment = load_registry().deployment(where)
+    with asked(deployment, tmp_path) as run:
+        sight = run(12)
+    assert sight.conclusion.name == "sees", sight.conclusion
+    assert not sight.conclusion.gone
