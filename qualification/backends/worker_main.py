@@ -11,10 +11,10 @@ stdout      not part of the channel: what the libraries print goes to the log, w
 ==========  ======================================================================================
 
 Request ``{"id": 1, "method": "load", "params": {...}}``; the methods are ``fetch``
-(``LoadRequest`` -> nothing: the weights are on this machine), ``load`` (``LoadRequest`` ->
-``LoadReport``), ``generate`` (``GenerateRequest`` -> ``Generation``), ``memory`` (nothing ->
-``MemoryReport``), ``clean_up`` (nothing: the library's caches are freed), ``unload`` and
-``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
+(``LoadRequest``, and in ``keys`` the user's variables for the hub -> nothing: the weights are on
+this machine), ``load`` (``LoadRequest`` -> ``LoadReport``), ``generate`` (``GenerateRequest`` ->
+``Generation``), ``memory`` (nothing -> ``MemoryReport``), ``clean_up`` (nothing: the library's
+caches are freed), ``unload`` and ``close`` (nothing -> ``{}``). Reply ``{"id": 1, "ok": {...}}`` or
 ``{"id": 1, "error": {"kind": "...", "message": "..."}}`` with a kind of ``errors.WORKER_ERRORS``.
 Requests are answered in order. End of file without ``close`` means that the parent died: the
 worker ends at once, in the middle of any request.
@@ -76,9 +76,15 @@ class _Service:
         self._device = DevicePeak()
 
     def fetch(self, params: dict[str, Any]) -> Any:
+        keys = {name: key for name, key in params.pop("keys").items() if name not in os.environ}
         request = LoadRequest(**params)
         self._name = request.backend
-        resolve(request)
+        os.environ.update(keys)
+        try:
+            resolve(request)
+        finally:
+            for name in keys:
+                del os.environ[name]
         return {}
 
     def load(self, params: dict[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from qualification.cli.published import lint_published
 from qualification.cli.replay import replay
 from qualification.cli.report import report
 from qualification.cli.see import see
+from qualification.cli.sessions import sessions
 from qualification.cli.synthetic import synthetic
 from qualification.cli.watch import watch
 
@@ -37,6 +38,7 @@ def main() -> None:
     qualify models        what lies on this disk, what of it fits, and how to try it
     qualify see MODEL     does it see? a verdict in one sentence, in seconds to two minutes
     qualify report        render the results
+    qualify sessions      what is stored, and what was interrupted and can be resumed
     qualify gate          may we move to another release of the libraries?
     qualify watch         soak test: minutes to days on one deployment or server
     """  # noqa: D301 - click reads the escape
@@ -56,6 +58,7 @@ for _command in (
     replay,
     report,
     see,
+    sessions,
     synthetic,
     watch,
 ):

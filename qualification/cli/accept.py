@@ -27,6 +27,7 @@ def accept(
     Without DEPLOYMENT, those of every deployment of the session.
     """
     from qualification.core.errors import SelectionError
+    from qualification.judging.baselines.completeness import is_complete
     from qualification.judging.baselines.storage import accept as accept_session
     from qualification.results.rows import rejected
 
@@ -45,6 +46,9 @@ def accept(
         raise SelectionError("this session's machine matches no tier, so it has no baselines")
     for verdict in stored.verdicts:
         if deployments and verdict.deployment not in deployments:
+            continue
+        if reason := is_complete(stored, verdict.deployment):
+            click.echo(f"left out: {verdict.deployment} ({reason})", err=True)
             continue
         if verdict.name in ("failed", "unfit", "does_not_fit"):
             click.echo(f"left out: {verdict.deployment} ({verdict.name})", err=True)

@@ -72,11 +72,15 @@ def environments(deployment: str, operand: Operand) -> str:
 
 
 def total(surveyed: Surveyed) -> str:
-    """One line with the numbers; files that cannot be read are counted separately."""
+    """One line with the numbers; files that cannot be read, or have no hash, are counted apart."""
     unreadable = sum(file.baseline is None for file, _ in surveyed)
     old = sum(bool(reasons) for file, reasons in surveyed if file.baseline is not None)
     count = len(surveyed) - unreadable
-    return f"{count} baseline{'' if count == 1 else 's'}, {old} stale, {unreadable} unreadable"
+    unknown = sum(_hash(file) == "unknown" for file, _ in surveyed)
+    note = f", {unknown} without a hash (whether damaged is unknown)" if unknown else ""
+    return (
+        f"{count} baseline{'' if count == 1 else 's'}, {old} stale, {unreadable} unreadable{note}"
+    )
 
 
 def as_json(file: StoredBaseline, reasons: Sequence[Reason]) -> dict[str, Any]:
@@ -87,6 +91,7 @@ def as_json(file: StoredBaseline, reasons: Sequence[Reason]) -> dict[str, Any]:
         "deployment": baseline.deployment if baseline else None,
         "tier": baseline.tier if baseline else None,
         "problem": file.problem,
+        "hash": _hash(file),
         "sessions": [
             {
                 "identifier": session.identifier,
@@ -100,6 +105,13 @@ def as_json(file: StoredBaseline, reasons: Sequence[Reason]) -> dict[str, Any]:
         ],
         "stale": [asdict(reason) for reason in reasons],
     }
+
+
+def _hash(file: StoredBaseline) -> str | None:
+    """Whether the content is as it was written; one that is not cannot be read."""
+    if file.baseline is None:
+        return None
+    return "matches" if file.baseline.content_sha256 else "unknown"
 
 
 def comparison(a: Operand, b: Operand, *, any_machine: bool) -> Iterator[RenderableType]:

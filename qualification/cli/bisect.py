@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
 from qualification.core.project import Project
+from qualification.session.scratch import scratch as scratch_folder
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def bisect(**options: Any) -> None:
         tries=request.tries,
         seed=request.seed,
     )
-    with tempfile.TemporaryDirectory(prefix="qualify-bisect-") as scratch:
+    with scratch_folder("bisect") as scratch:
         result, observations = driver.answer(
             question, registry, Path(scratch), say=lambda text: click.echo(text, err=True)
         )

@@ -16,6 +16,7 @@ import click
 
 from qualification import __version__
 from qualification.core.errors import QualificationError
+from qualification.core.text import without_secrets
 
 _Options = ParamSpec("_Options")
 _Result = TypeVar("_Result")
@@ -29,7 +30,7 @@ def one_sentence(command: Callable[_Options, _Result]) -> Callable[_Options, _Re
         try:
             return command(*args, **kwargs)
         except (QualificationError, OSError) as error:
-            click.echo(f"qualify: {error}", err=True)
+            click.echo(f"qualify: {without_secrets(str(error))}", err=True)
             sys.exit(2)
 
     return wrapped
@@ -48,7 +49,7 @@ class Commands(click.Group):
             click.echo("Aborted!", err=True)
             sys.exit(128 + signal.SIGINT)
         except Exception:
-            traceback.print_exc()
+            click.echo(without_secrets(traceback.format_exc()), err=True)
             click.echo(
                 f"qualify: this is a defect of qualification {__version__}, not a verdict; report "
                 "the lines above to its issue tracker, with the output of: qualify doctor",

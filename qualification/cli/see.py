@@ -6,7 +6,6 @@ import json
 import random
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
 from qualification.core.project import Project
+from qualification.core.text import without_login
+from qualification.session.scratch import scratch as scratch_folder
 
 if TYPE_CHECKING:
     from qualification.core.declarations import Deployment, KnownBug
@@ -106,7 +107,8 @@ def see(*, project: Project, **words: object) -> None:
     else:
         click.echo("\n".join([report.screen(run.name, run.sight, run.report), *changed]))
         if run.sight.conclusion.name != "sees":
-            click.echo(f"the same images again: qualify see --seed {options.seed} {options.target}")
+            target = without_login(options.target) if "//" in options.target else options.target
+            click.echo(f"the same images again: qualify see --seed {options.seed} {target}")
     if options.markdown is not None:
         options.markdown.write_text(run.markdown(), encoding="utf-8")
     if run.sight.conclusion.name != "sees":
@@ -150,11 +152,11 @@ def _run(registry: Registry, options: Options, python: str) -> _Run | str:
 
     machine = probe(registry.chips, registry.tiers)
     tier = tier_of(machine, registry.tiers)
-    with tempfile.TemporaryDirectory(prefix="qualify-see-") as scratch:
+    with scratch_folder("see") as scratch:
         context = RunContext(
             machine,
             tier,
-            Path(scratch),
+            scratch,
             python=python,
             deadline_s=options.deadline,
             thinking=options.thinking,
@@ -165,13 +167,13 @@ def _run(registry: Registry, options: Options, python: str) -> _Run | str:
         try:
             sight = look(
                 loaded,
-                Path(scratch),
+                scratch,
                 seed=options.seed,
                 deadline_s=options.deadline,
                 known_bugs=lambda test: known_here(registry, loaded, test),
             )
             looks = sight.conclusion.verdict.evidence or sight.looks[:3]
-            cases = cases_of(loaded, looks, Path(scratch))
+            cases = cases_of(loaded, looks, scratch)
         finally:
             loaded.close()
     engine = "" if loaded.load_report.address else loaded.deployment.source.backend

@@ -67,7 +67,8 @@ class Source:
     ``options`` go to the library's own loader unchanged, ``environment`` to the worker's
     environment variables. ``workarounds`` are ways of running it that its documents describe; they
     are measured beside the ordinary one. ``speculative``: another model drafts tokens, so several
-    tokens come from one pass over the weights and no roofline holds.
+    tokens come from one pass over the weights and no roofline holds. ``options`` and
+    ``environment`` may hold a key or a password, so no traceback shows them.
     ``server`` names the program that serves a source of the backend ``server``; its ``options``
     are ``arguments`` (for its command line) and ``port`` (preferred). The options of the program
     ``url`` are ``url`` and ``model``.
@@ -86,8 +87,8 @@ class Source:
     tiers: tuple[str, ...] = ()
     fallback_of: str = ""
     remote_code: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
     speed_floors: dict[str, TokensPerSecond] = field(default_factory=dict)
     workarounds: tuple[Workaround, ...] = ()
     speculative: bool = False

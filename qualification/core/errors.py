@@ -26,11 +26,14 @@ Each message is one sentence that says what happened, where, and what to do.
 
 from __future__ import annotations
 
-from qualification.core.text import disarm
+from qualification.core.text import disarm, without_keys, without_secrets
 
 
 class QualificationError(Exception):
-    """Base of all errors that a user of the harness may see."""
+    """Base of all errors that a user of the harness may see; no message holds a secret."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class DeclarationError(QualificationError):
@@ -75,7 +78,7 @@ class DiskFull(QualificationError):
 
     def __init__(self, message: str, *, stderr_tail: str = "") -> None:
         super().__init__(disarm(message))
-        self.stderr_tail = disarm(stderr_tail)
+        self.stderr_tail = without_keys(disarm(stderr_tail))
 
 
 class WorkerError(QualificationError):
@@ -88,7 +91,7 @@ class WorkerError(QualificationError):
 
     def __init__(self, message: str, *, stderr_tail: str = "") -> None:
         super().__init__(disarm(message))
-        self.stderr_tail = disarm(stderr_tail)
+        self.stderr_tail = without_keys(disarm(stderr_tail))
 
 
 class WorkerCrashed(WorkerError):

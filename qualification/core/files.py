@@ -1,11 +1,13 @@
-"""Files that are there in whole or not at all."""
+"""Files that are there in whole or not at all, and changes of them of which none is lost."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from qualification.core.file_lock import locked
 
 
 def write_whole(file: Path, content: str | bytes, *, durable: bool = False) -> None:
@@ -39,6 +41,29 @@ def write_documents(documents: Mapping[str, str], folder: Path) -> list[Path]:
     for file, text in zip(files, documents.values(), strict=True):
         write_whole(file, text)
     return files
+
+
+def lock_path(file: Path) -> Path:
+    """The lock of a file, beside it; it is there only while somebody changes the file."""
+    return file.with_name(f".{file.name[:100]}.lock")
+
+
+def change_file(file: Path, changed: Callable[[], str | None]) -> None:
+    """Write what ``changed`` returns, whole and durably, with the lock of the file held.
+
+    ``changed`` reads the file, which no other process changes meanwhile, and returns its new
+    content; None removes it. A missing folder is made. Raises OSError or UnicodeEncodeError.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock_path(file)) as lock:
+        try:
+            content = changed()
+            if content is None:
+                file.unlink()
+            else:
+                write_whole(file, content, durable=True)
+        finally:
+            lock.path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

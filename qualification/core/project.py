@@ -13,7 +13,7 @@ import dataclasses
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,20 @@ class Project:
     """``declarations`` is the user's folder, None without one; ``results`` a SQLAlchemy URL."""
 
     root: Path
-    results: str
+    results: str = field(repr=False)
     declarations: Path | None = None
 
     @property
     def baselines(self) -> Path:
         """The folder of the accepted sessions."""
         return self.root / "baselines"
+
+    @property
+    def sessions(self) -> Path:
+        """The folder of the journals of runs whose results are not stored yet."""
+        file = Path(self.results.removeprefix("sqlite:///"))
+        is_file = self.results.startswith("sqlite:///")
+        return (file.parent if is_file else self.reports) / "sessions"
 
     @property
     def reports(self) -> Path:
@@ -47,7 +54,8 @@ class Project:
     ) -> Project:
         """The project with what the command line names; ``None`` and '' change nothing.
 
-        Both are relative to the working folder.
+        Both are relative to the working folder. Raises DeclarationError for results that are
+        neither a file nor a URL.
         """
         folder = from_user(str(declarations)).absolute() if declarations else self.declarations
         url = database_url(results, Path.cwd()) if results else self.results
@@ -107,9 +115,18 @@ def has_settings(root: Path) -> bool:
 
 
 def database_url(text: str, folder: Path) -> str:
-    """A SQLAlchemy URL as it is; a path becomes that of an SQLite file, relative to ``folder``."""
+    """A SQLAlchemy URL as it is; a path becomes that of an SQLite file, relative to ``folder``.
+
+    Raises DeclarationError for a URL with a typing error, which would become a folder that has a
+    password for its name.
+    """
     if text == "none" or "://" in text:
         return text
+    if re.match(r"[^/.~].*:.*@", text):
+        raise DeclarationError(
+            "the results database is neither a file nor a URL (its value is not shown, because it "
+            "may hold a password): write it as postgresql://user:password@host/name"
+        )
     return f"sqlite:///{folder / from_user(text)}"
 
 

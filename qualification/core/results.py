@@ -111,7 +111,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Session:
-    """One run on one machine under one environment."""
+    """One run on one machine under one environment.
+
+    ``untried`` are the tests that were selected and not finished, by deployment.
+    """
 
     identifier: str
     started: str
@@ -119,6 +122,7 @@ class Session:
     environment: Environment
     conditions: tuple[Condition, ...] = ()
     selection: str = ""
+    untried: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,24 @@
-"""Text of a model, a library, a server or a file is hostile: it must not act on a terminal."""
+"""Texts that may be printed and stored: they do not act on a terminal, and show no secret.
+
+The text of a model, a library, a server or a file is hostile. The standard library only, like
+``child_variables``.
+"""
 
 from __future__ import annotations
 
+import base64
+import os
+import re
+from urllib.parse import unquote
+
+from qualification.core.child_variables import API_KEY, HUB_KEYS, LOGIN
+
 LIMIT = 20_000
+
+_SHORTEST = 8
+"""Characters of a key; a shorter text is found by chance."""
+
+_USER = re.compile(r"(?<=://)[^/\s]*@|(?<=//)[^/\s:@]*:[^/\s]*@")
 
 
 def disarm(text: str, limit: int = LIMIT) -> str:
@@ -26,6 +42,46 @@ def one_line(text: object, limit: int = 200) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+def without_login(address: str) -> str:
+    """An address without user, password, query and fragment, also one that does not parse.
+
+    >>> without_login("postgresql//user:p@ssword@host/name")
+    'postgresql//host/name'
+    >>> without_login("https://token@host/simple?key=x")
+    'https://host/simple'
+    """
+    scheme, slashes, place = address.partition("//")
+    if not slashes:
+        scheme, place = "", address
+    # A password may hold a slash; behind a host and its port, an @ is of the path.
+    if not re.fullmatch(r"(\[.*\]|[^:@]*)(:\d*)?", place.partition("/")[0]):
+        has_login = "@" in place
+        place = place.rpartition("@")[2] if has_login else re.sub(":[^/]*", ":…", place, count=1)
+    return scheme + slashes + re.split("[?#]", place, maxsplit=1)[0]
+
+
+def without_keys(text: str) -> str:
+    """A text in which the keys that a child or a server was given are their variables' names."""
+    for name, key in _keys():
+        text = text.replace(key, f"<{name}>")
+    return text
+
+
+def without_secrets(text: str) -> str:
+    """A text of ours without keys, and without the user and the password of any address."""
+    return _USER.sub("…@", without_keys(text))
+
+
 def _escape(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def _keys() -> list[tuple[str, str]]:
+    keys = [(name, os.environ.get(name, "")) for name in (*HUB_KEYS, API_KEY)]
+    if match := re.search(r"//([^/@]+)@", os.environ.get(LOGIN, "")):
+        login = match[1]
+        words = (login.partition(":")[2], unquote(login.partition(":")[2]))
+        header = base64.b64encode(unquote(login).encode()).decode()
+        keys += [(LOGIN, word) for word in (header, *words)]
+    return [(name, key) for name, key in keys if len(key) >= _SHORTEST]

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from qualification.core.child_variables import child_variables
+
 COMMAND_SECONDS = 20.0
 """``system_profiler`` takes seconds on a cold cache; all other commands answer at once."""
 
@@ -127,7 +129,7 @@ class LocalHost:
                 stderr=subprocess.DEVNULL,
                 timeout=COMMAND_SECONDS,
                 check=False,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**child_variables("library"), "LC_ALL": "C"},
             )
         except (OSError, subprocess.SubprocessError):
             return None

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from qualification.core.child_variables import child_variables
 from qualification.core.errors import WeightsError
 
 _DEADLINE_S = 10.0
@@ -74,6 +75,7 @@ def fault(template: str) -> str:
             capture_output=True,
             timeout=_DEADLINE_S,
             check=False,
+            env=child_variables(),
         )
     except subprocess.TimeoutExpired:
         return f"was not rendered within {_DEADLINE_S:.0f} s"

@@ -183,6 +183,8 @@ def address_name(url: str) -> str:
     match = re.fullmatch(r"(.+?)(?::(\d*))?", parts.netloc.rpartition("@")[2].lower())
     if match is None:
         raise ValueError("it names no host")
+    if ":" in match[1] and not match[1].startswith("["):
+        raise ValueError("its port is no number")  # as of a password with a slash
     # Each colon of an IPv6 address for itself: 1::2:3 is not 1:2::3.
     host = re.sub("[^a-z0-9._-]", "-", match[1].strip("[]"))
     port = match[2] or ("443" if parts.scheme == "https" else "80")

@@ -10,18 +10,24 @@ with it.
 
 from qualification.pytest_plugin.hooks import (
     pytest_configure,
+    pytest_configure_node,
     pytest_generate_tests,
+    pytest_load_initial_conftests,
     pytest_report_header,
     pytest_testnodedown,
     pytest_xdist_make_scheduler,
+    pytest_xdist_setupnodes,
 )
 from qualification.pytest_plugin.options import pytest_addoption
 
 __all__ = [
     "pytest_addoption",
     "pytest_configure",
+    "pytest_configure_node",
     "pytest_generate_tests",
+    "pytest_load_initial_conftests",
     "pytest_report_header",
     "pytest_testnodedown",
     "pytest_xdist_make_scheduler",
+    "pytest_xdist_setupnodes",
 ]

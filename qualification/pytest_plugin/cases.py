@@ -39,8 +39,9 @@ SHIPPED_SUITES = PACKAGE / "suites"
 BACKEND_MARKERS = ("mlx", "torch", "llamacpp", "server", "fake")
 """The backends that ship, named without reading the table of all: a test compares the two."""
 
-WORKER_OUTPUT = "qualification"
-"""Key of the packed run in the output of a process of pytest-xdist."""
+SESSION = "qualification_session"
+"""Key of the session's identifier and attempt in the input of a process of pytest-xdist, and in its
+output where it has tried something."""
 
 MEASURING = ("load", "throughput", "memory")
 """Suites that only measure time and memory, which does not depend on trained weights."""

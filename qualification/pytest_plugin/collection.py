@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from qualification.pytest_plugin.cases import (
     test_name,
 )
 from qualification.pytest_plugin.options import SOURCES, marker_expression_names
+from qualification.pytest_plugin.preflight import require_place
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
@@ -133,16 +135,18 @@ class Collection:
             )
         )
         self._deselect_other_tiers(items)
+        self._deselect_finished(items)
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse to judge another machine's tier on this one."""
         if self._config.option.collectonly:
             return
-        if any(CASE in item.stash for item in session.items) and (
-            refused := self._state.project.why_results_are_refused()
-        ):
-            raise pytest.UsageError(refused)
+        names = [item.stash[CASE][0].identifier for item in session.items if CASE in item.stash]
+        self._state.selected = dict(Counter(names))
+        is_part = hasattr(self._config, "workerinput")  # the process that started it has asked
+        if names and not is_part:
+            require_place(self._state)
         if self._config.option.any_machine:
             return
         selected = marker_expression_names(self._config.option.markexpr)
@@ -291,6 +295,14 @@ class Collection:
             self._config.hook.pytest_deselected(items=deselected)
             identities = set(map(id, deselected))
             items[:] = [item for item in items if id(item) not in identities]
+
+    def _deselect_finished(self, items: list[pytest.Item]) -> None:
+        """Of a session that is resumed, only what it has not finished."""
+        finished = self._state.earlier.finished if self._state.earlier else {}
+        done = [item for item in items if item.nodeid in finished]
+        if done:
+            self._config.hook.pytest_deselected(items=done)
+            items[:] = [item for item in items if item.nodeid not in finished]
 
 
 def _marker_arguments(metafunc: pytest.Metafunc, name: str) -> set[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qualification.core.errors import StoreError
+from qualification.core.journal_file import JournalError
 from qualification.core.paths import DECLARATIONS
-from qualification.pytest_plugin.cases import WORKER_OUTPUT
+from qualification.pytest_plugin.cases import SESSION
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
@@ -28,29 +30,28 @@ class Ending:
         self._without_gate: list[str] = []
         self._store_failure = ""
 
-    @pytest.hookimpl
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """End the workers, judge, and store the results; a run that tried nothing is not green."""
-        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        """End the workers, judge, and store what the journal holds.
+
+        Last of all, so that the processes of pytest-xdist have ended. A run that tried nothing is
+        not green.
+        """
         if self._state.session is not None:
-            self._state.session.close(interrupted=interrupted)
-            self._run = self._state.session.run
-            if hasattr(self._config, "workeroutput"):
-                from qualification.session import merge
-
-                self._config.workeroutput[WORKER_OUTPUT] = merge.packed(self._run)
-                return
-        elif self._state.parts:
-            from qualification.session import merge
-
-            deployments = self._state.registry.deployments()
-            self._run = merge.merged(self._state.parts, deployments, self._state.tier)
+            self._state.session.close()
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput[SESSION] = self._state.session is not None
+            return
+        try:
+            self._run = self._recorded()
+        except JournalError as error:
+            self._store_failure = f"THE RESULTS WERE NOT STORED: {error}"
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._run is None:
             return
         checks = self._run.journal.checks
-        if interrupted and not checks:
-            return  # an empty session would become the newest, which reports are made of
         from qualification.results.conclude import conclude, keep
+        from qualification.session.run_journal import remove
 
         self._verdicts = conclude(
             self._run, self._state.project.baselines, self._state.registry.bugs
@@ -58,12 +59,42 @@ class Ending:
         if exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
-            keep(self._run, self._verdicts, self._state.project.results)
+            keep(
+                self._run,
+                self._verdicts,
+                self._state.project.results,
+                resumed=self._state.attempt > 1,
+            )
         except StoreError as error:
-            self._store_failure = f"THE RESULTS WERE NOT STORED: {error}"
+            self._store_failure = (
+                f"THE RESULTS WERE NOT STORED: {error}\nThey are in {self._state.folder}; once "
+                f"that is mended, store them with: pytest --resume={self._state.folder.name}"
+            )
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        else:
+            if not self._run.record.untried or self._state.project.results == "none":
+                remove(self._state.folder)
         if self._config.getoption("--gate-suspects") and self._suspects_regressed(self._run):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _recorded(self) -> Run | None:
+        """The session as its journal has it; None where it has not finished a test."""
+        from qualification.session.journal import Run
+        from qualification.session.run_journal import exists, kept, remove
+
+        if not exists(self._state.folder):
+            return None
+        content = kept(self._state.folder)
+        if not content.finished:
+            remove(self._state.folder)  # it would be the newest, which reports are made of
+            return None
+        deployments = {
+            deployment.identifier: deployment
+            for deployment in self._state.registry.deployments()
+            if deployment.identifier in content.deployments
+        }
+        record = dataclasses.replace(content.session, untried=content.remaining)
+        return Run(record, self._state.tier, content.journal, deployments)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -87,6 +118,12 @@ class Ending:
             *(f"no gate was started for the suspect {reason}" for reason in self._without_gate),
         ]
         _section(terminalreporter, "verdicts", lines)
+        if untried := self._run.record.untried:
+            count = sum(untried.values())
+            terminalreporter.write_line(
+                f"{count} tests were not tried; go on with: pytest --resume="
+                f"{self._run.record.identifier}"
+            )
         if self._store_failure:
             terminalreporter.write_line(self._store_failure, red=True)
 

@@ -11,7 +11,7 @@ import pytest
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.errors import WorkerError
 from qualification.core.results import Check
-from qualification.core.text import disarm
+from qualification.core.text import disarm, without_secrets
 from qualification.models.known_bugs import how_to_end, must_fail, remedy
 from qualification.pytest_plugin.cases import suite_of, test_name
 
@@ -47,7 +47,7 @@ def compare_with_known_bugs(
         patterns = " or ".join(f"/{bug.failure}/" for bug in bugs)
         report.longrepr = (
             f"{names} is known to fail with {patterns}, "
-            f"but this is another failure:\n{disarm(failure)}"
+            f"but this is another failure:\n{without_secrets(disarm(failure))}"
         )
     elif report.passed and hasattr(report, "wasxfail"):
         # A bug that only may fail did not: a plain success, which ends no range.
@@ -84,7 +84,7 @@ def check_of(
         suite=suite_of(item),
         test=test_name(item, deployment),
         outcome=cast(Any, outcome),
-        detail=disarm(detail),
+        detail=without_secrets(disarm(detail)),
         known_bug=bug.identifier if bug is not None else "",
     )
 

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from qualification.pytest_plugin.redaction import (
+    pytest_runtest_makereport as pytest_runtest_makereport,  # a hook of this module, to pytest
+)
+
 if TYPE_CHECKING:
     from qualification.pytest_plugin.running import Running
     from qualification.session.deployed import Deployed

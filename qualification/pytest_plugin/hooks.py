@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qualification.pytest_plugin import fixtures
-from qualification.pytest_plugin.cases import BACKEND_MARKERS, SUITES, WORKER_OUTPUT
+from qualification.pytest_plugin.cases import BACKEND_MARKERS, SESSION, SUITES
 from qualification.pytest_plugin.options import (
     SOURCES,
     changed_options,
@@ -64,7 +64,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines: list[str] = []
     if _STATE in config.stash:
         from qualification.core.extensions import broken
+        from qualification.pytest_plugin.resuming import offers
 
+        lines += offers(_state(config))
         lines += _state(config).registry.notes
         lines += [f"qualification: {extension.sentence}" for extension in broken()]
     if folder := config.getoption("--vqa-dir"):
@@ -97,13 +99,40 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModel | No
     return ByModel(config, log, _state(config).registry.deployments())
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """``--resume``: the arguments with which the session was begun, before any is read."""
+    if any(argument.partition("=")[0] == "--resume" for argument in args):
+        from qualification.pytest_plugin.resuming import with_first_arguments
+
+        args[:] = with_first_arguments(early_config.rootpath, args)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Before pytest-xdist starts its processes: what they measure can be kept."""
+    if is_asked_for(config) and not config.option.collectonly:
+        from qualification.pytest_plugin.preflight import require_place
+
+        require_place(_state(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist which session it is a part of."""
+    state = _state(node.config)
+    node.workerinput[SESSION] = {
+        "identifier": state.folder.name,
+        "number": state.number,
+        "attempt": state.attempt,
+    }
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take the output of a process of pytest-xdist; one that crashed has none."""
-    if part := (getattr(node, "workeroutput", None) or {}).get(WORKER_OUTPUT):
-        state = _state(node.config)
-        state.activate()
-        state.parts.append(part)
+    """A process that tried something has left it in the journal; the run is judged at its end."""
+    if (getattr(node, "workeroutput", None) or {}).get(SESSION):
+        _state(node.config).activate()
 
 
 def is_asked_for(config: pytest.Config) -> bool:

@@ -80,6 +80,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": "",
         "help": "the model's name on that server (default: the only one that it serves)",
     },
+    "--resume": {
+        "nargs": "?",
+        "const": "newest",
+        "default": "",
+        "metavar": "SESSION",
+        "help": "go on with a session that was interrupted (default: the newest of the project), "
+        "with the arguments that it was begun with",
+    },
     "--thinking": {
         "choices": ("default", "on", "off"),
         "default": "default",
@@ -210,8 +218,11 @@ def with_server_option(config: pytest.Config, registry: Registry) -> Registry:
     if not url:
         return registry
     if not re.match(r"https?://[^/]", url):
+        from qualification.core.text import without_login
+
         raise pytest.UsageError(
-            f"--server-url {url} is no address: write one such as http://127.0.0.1:8080/v1"
+            f"--server-url {without_login(url)} is no address: write one such as "
+            "http://127.0.0.1:8080/v1"
         )
     return _with_server(config, registry, url)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +16,16 @@ from qualification.models.memory_fit import does_not_fit, predict
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
 from qualification.pytest_plugin.state import RunState
+from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
     from qualification.core.results import Condition, Environment
     from qualification.session.deployed import Deployed
     from qualification.session.session import QualificationSession
+
+
+_MOST_CRASHES = 2
+"""How often the machine may go down with a deployment before it is left alone."""
 
 
 class Running:
@@ -43,7 +46,8 @@ class Running:
                 "real models need the machine for themselves: run without -n", pytrace=False
             )
         session = self._opened_session()
-        session.deployments[deployment.identifier] = deployment
+        if problem := self._quarantined(deployment):
+            pytest.skip(problem)
         if problem := self._state.missing_for(deployment):
             pytest.skip(problem)
         if deployment.identifier not in self._misfits:
@@ -89,7 +93,20 @@ class Running:
             journal.fixed_bugs.append(no_longer_fails)
         if report.when == "call" or report.outcome != "passed":
             journal.checks.append(check_of(item, deployment, bug, report, call))
+        if report.when == "teardown":
+            self._state.session.finish(item.nodeid, deployment.identifier)
         return report
+
+    def _quarantined(self, deployment: Deployment) -> str:
+        """Why a deployment is left alone: the machine itself ended while it was loaded, or ''."""
+        earlier = self._state.earlier
+        count = earlier.went_down[deployment.identifier] if earlier else 0
+        if count < _MOST_CRASHES:
+            return ""
+        return (
+            f"quarantined: the machine went down {count} times while it was loaded; try it alone, "
+            f"in a session of its own: pytest --deployment '{deployment.identifier}'"
+        )
 
     def _opened_session(self) -> QualificationSession:
         """The run's session, opened by the first test that needs a deployment."""
@@ -98,10 +115,11 @@ class Running:
             from qualification.session.session import QualificationSession
             from qualification.session.template import Templates, can_fork
 
-            signal.signal(signal.SIGTERM, _terminated)
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                signal.signal(number, _terminated)
             built = self._state.built
-            scratch = tempfile.TemporaryDirectory(prefix="qualify-session-")
-            self._config.add_cleanup(scratch.cleanup)
+            scratch = make_scratch("session")
+            self._config.add_cleanup(lambda: remove_scratch(scratch))
             templates = None
             if _xdist_process(self._config) and can_fork(self._state.machine):
                 templates = Templates()  # the figures of such a run are unfit anyway
@@ -109,7 +127,7 @@ class Running:
             context = RunContext(
                 self._state.machine,
                 self._state.tier,
-                Path(scratch.name),
+                scratch,
                 python=sys.executable if built is None else str(built.python),
                 deadline_s=self._config.getoption("--deadline"),
                 templates=templates,
@@ -117,7 +135,7 @@ class Running:
                 thinking=self._config.option.thinking,
             )
             self._state.session = QualificationSession(
-                context, self._environment(), self._conditions(), self._config.option.markexpr
+                context, self._environment(), self._conditions(), self._state.place()
             )
         return self._state.session
 
@@ -134,7 +152,7 @@ class Running:
     def _conditions(self) -> tuple[Condition, ...]:
         """The state of the machine before the run."""
         from qualification.machine.conditions import preconditions
-        from qualification.session.merge import parallel_condition
+        from qualification.session.session import parallel_condition
 
         process = _xdist_process(self._config)
         parallel = (parallel_condition(process["workercount"]),) if process else ()
@@ -179,5 +197,5 @@ def _xdist_process(config: pytest.Config) -> dict[str, Any] | None:
     return process
 
 
-def _terminated(_number: int, _frame: object) -> None:
-    pytest.exit("terminated", returncode=128 + signal.SIGTERM)
+def _terminated(number: int, _frame: object) -> None:
+    pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qualification.core.errors import DeclarationError
+from qualification.core.text import without_login
+from qualification.pytest_plugin.cases import SESSION
 
 if TYPE_CHECKING:
     from qualification.core.declarations import Deployment, Tier
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
     from qualification.models.registry import Registry
     from qualification.models.suitability import Suitability
     from qualification.pytest_plugin.collection import Collection
-    from qualification.session.session import QualificationSession
+    from qualification.session.run_journal import Kept
+    from qualification.session.session import Place, QualificationSession
     from qualification.upgrade.environments.cache import Built
 
 
@@ -26,7 +31,7 @@ class RunState:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.session: QualificationSession | None = None
-        self.parts: list[str] = []  # the packed runs of pytest-xdist's processes
+        self.selected: dict[str, int] = {}  # tests to try, by deployment
         self._collection: Collection | None = None
         self._suited: dict[str, Suitability] = {}
 
@@ -65,6 +70,76 @@ class RunState:
             )
         except DeclarationError as error:
             raise pytest.UsageError(str(error)) from error
+
+    @cached_property
+    def folder(self) -> Path:
+        """Of the session's journal: a new one, or that of the session to resume."""
+        from qualification.session.session import new_identifier
+
+        place = self._of_controller
+        identifier = place["identifier"] if place else self.config.option.resume
+        if self.project.results == "none":
+            return Path(tempfile.gettempdir()) / f"qualify-unkept-{identifier or new_identifier()}"
+        return self.project.sessions / (identifier or new_identifier())
+
+    @cached_property
+    def number(self) -> int:
+        """The session's place in the order of those that were begun."""
+        from qualification.session.run_journal import next_number
+
+        if self._of_controller:
+            return int(self._of_controller["number"])
+        return next_number(self.folder.parent)
+
+    @cached_property
+    def attempt(self) -> int:
+        """The number of this attempt at the session."""
+        if self._of_controller:
+            return int(self._of_controller["attempt"])
+        if not self.config.option.resume:
+            return 1
+        from qualification.core.journal_file import JournalError
+        from qualification.session.run_journal import kept
+
+        try:
+            return kept(self.folder).attempts + 1
+        except JournalError as error:
+            raise pytest.UsageError(f"--resume: {error}") from error
+
+    @cached_property
+    def earlier(self) -> Kept | None:
+        """What the attempts before this one left."""
+        if self.attempt == 1:
+            return None
+        from qualification.machine.boot import boot_identity
+        from qualification.session.run_journal import kept
+
+        return kept(self.folder, boot_identity(), before=self.attempt)
+
+    @property
+    def _of_controller(self) -> dict[str, Any]:
+        """Which session and attempt this process of pytest-xdist belongs to; {} in any other."""
+        place: dict[str, Any] = getattr(self.config, "workerinput", {}).get(SESSION, {})
+        return place
+
+    def place(self) -> Place:
+        """Where this process keeps its part of the journal."""
+        from qualification.session.session import Place
+
+        process = getattr(self.config, "workerinput", {}).get("workerid", "main")
+        earlier = self.earlier
+        words = map(str, self.config.invocation_params.args)
+        arguments = tuple(without_login(word) if "//" in word else word for word in words)
+        return Place(
+            self.folder,
+            self.number,
+            self.attempt,
+            process,
+            earlier.arguments if earlier else arguments,
+            self.config.option.markexpr,
+            self.selected,
+            earlier,
+        )
 
     @cached_property
     def built(self) -> Built | None:

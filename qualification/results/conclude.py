@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.errors import BaselineError
-from qualification.core.results import Finding, Results, Verdict
+from qualification.core.results import Condition, Finding, Results, Verdict
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
 from qualification.judging.verdicts import Evidence, judge
 from qualification.results.store import Store
@@ -22,7 +22,7 @@ def conclude(run: Run, baselines: Path, bugs: Sequence[KnownBug] = ()) -> tuple[
     )
 
 
-def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
+def keep(run: Run, verdicts: Sequence[Verdict], results_url: str, *, resumed: bool = False) -> None:
     """Write the session to the results database ('none': nowhere); StoreError if that fails."""
     if results_url == "none":
         return
@@ -34,7 +34,8 @@ def keep(run: Run, verdicts: Sequence[Verdict], results_url: str) -> None:
             trials=journal.trials,
             checks=tuple(journal.checks),
             load_reports=dict(journal.load_reports),
-        )
+        ),
+        resumed=resumed,
     )
 
 
@@ -51,6 +52,10 @@ def _verdict(
     except BaselineError as error:  # a damaged file must not cost the run its results
         unreadable = f"The baseline cannot be read, so nothing is compared with it: {error}."
     record = run.record
+    conditions = record.conditions
+    if count := record.untried.get(deployment.identifier, 0):
+        untried = Condition("tests", f"{count} of its tests were not tried", fit=False)
+        conditions = (*conditions, untried)
     verdict = judge(
         deployment,
         run.tier,
@@ -58,7 +63,7 @@ def _verdict(
         Evidence(
             journal.trials,
             journal.checks,
-            record.conditions,
+            conditions,
             record.environment,
             bugs,
             journal.load_reports,

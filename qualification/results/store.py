@@ -1,201 +1,174 @@
 """The results database: SQLite by default, any other by its SQLAlchemy URL.
 
-Raw trials are rows; statistics are derived on demand. Nothing is ever updated: a session is written
-once, in one transaction, and results of other machines stay as they are.
+Raw trials are rows; statistics are derived on demand. A session is written in one transaction; one
+that was interrupted is written anew as a whole when it was resumed. Nothing else is ever updated,
+and results of other machines stay as they are. Sessions are ordered by the number that each got
+when it was stored, never by a clock.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from qualification.core.errors import StoreError
 from qualification.core.protocol import LoadReport, to_json
-from qualification.core.results import SCHEMA_VERSION, Check, Results, Session, Trial, Verdict
+from qualification.core.results import Check, Results, Session, Trial, Verdict
 from qualification.core.validation import first_problem
+from qualification.results.opening import opened
+from qualification.results.refusals import ANOTHER
+from qualification.results.tables import (
+    CHECKS,
+    LOAD_REPORTS,
+    SCHEMA,
+    SESSIONS,
+    STORE_VERSION,
+    TRIALS,
+    VERDICTS,
+)
 
 _Record = TypeVar("_Record")
 
-_tables = sql.MetaData()
-_schema = sql.Table("schema", _tables, sql.Column("version", sql.Integer, primary_key=True))
-_sessions = sql.Table(
-    "sessions",
-    _tables,
-    sql.Column("identifier", sql.String(64), primary_key=True),
-    sql.Column("started", sql.String(40), nullable=False, index=True),
-    sql.Column("machine", sql.String(64), nullable=False, index=True),
-    sql.Column("tier", sql.String(32), nullable=False),
-    sql.Column("record", sql.JSON, nullable=False),
-)
 
+@dataclass(frozen=True)
+class Summary:
+    """A stored session; ``untried`` of its tests were selected and not finished."""
 
-def _of_session(name: str, *columns: sql.Column[Any]) -> sql.Table:
-    return sql.Table(
-        name,
-        _tables,
-        sql.Column("number", sql.Integer, primary_key=True),
-        sql.Column(
-            "session", sql.String(64), sql.ForeignKey("sessions.identifier"), nullable=False
-        ),
-        sql.Column("deployment", sql.String(200), nullable=False, index=True),
-        *columns,
-    )
+    identifier: str
+    machine: str
+    tier: str
+    untried: int
 
-
-_trials = _of_session(
-    "trials",
-    sql.Column("metric", sql.String(64), nullable=False),
-    sql.Column("value", sql.Float),
-    sql.Column("unit", sql.String(16), nullable=False),
-    sql.Column("repetition", sql.Integer, nullable=False),
-    sql.Column("suite", sql.String(64), nullable=False),
-)
-_checks = _of_session(
-    "checks",
-    sql.Column("suite", sql.String(64), nullable=False),
-    sql.Column("test", sql.String(200), nullable=False),
-    sql.Column("outcome", sql.String(16), nullable=False),
-    sql.Column("detail", sql.Text, nullable=False),
-    sql.Column("known_bug", sql.String(64), nullable=False),
-)
-_verdicts = _of_session("verdicts", sql.Column("record", sql.JSON, nullable=False))
-_loads = _of_session("load_reports", sql.Column("record", sql.JSON, nullable=False))
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        record: dict[str, Any] = to_json(self)
+        return {"session": record.pop("identifier")} | record
 
 
 class Store:
     """Writes sessions and reads them back."""
 
     def __init__(self, url: str) -> None:
-        self._name = url
-        try:
-            parsed = make_url(url)
-            self._name = parsed.render_as_string(hide_password=True)
-            if parsed.drivername.startswith("sqlite") and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sql.create_engine(parsed)
-            self._create()
-            with self._engine.begin() as connection:
-                version = connection.execute(sql.select(_schema.c.version)).scalar()
-                if version is None:
-                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
-        except ArgumentError as error:
-            raise StoreError(f"{url!r} is not a database URL such as sqlite:///results") from error
-        except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
-            raise StoreError(f"{self._name}: cannot be used as results database ({error})") from (
-                error
-            )
-        if version not in (None, SCHEMA_VERSION):
-            raise StoreError(
-                f"{self._name}: has schema version {version}, this release writes "
-                f"{SCHEMA_VERSION}; name another database with --results"
-            )
+        self._database = opened(url)
+        self._name = self._database.name
 
-    def _create(self) -> None:
-        try:
-            _tables.create_all(self._engine)
-        except SQLAlchemyError:  # another run may have made the tables at this very moment
-            _tables.create_all(self._engine)
+    def keep(self, results: Results, *, resumed: bool = False) -> None:
+        """Write one session with all that belongs to it, or nothing.
 
-    def keep(self, results: Results) -> None:
-        """Write one session with all that belongs to it, or nothing."""
+        One that was ``resumed`` takes the place of what it stored when it was interrupted.
+        StoreError where it cannot be written, or where there is one of its name.
+        """
         session = results.session
         key = {"session": session.identifier}
         rows: list[tuple[sql.Table, list[dict[str, Any]]]] = [
-            (_trials, [key | to_json(trial) for trial in results.trials]),
-            (_checks, [key | to_json(check) for check in results.checks]),
+            (TRIALS, [key | to_json(trial) for trial in results.trials]),
+            (CHECKS, [key | to_json(check) for check in results.checks]),
             (
-                _verdicts,
+                VERDICTS,
                 [
                     key | {"deployment": verdict.deployment, "record": to_json(verdict)}
                     for verdict in results.verdicts
                 ],
             ),
             (
-                _loads,
+                LOAD_REPORTS,
                 [
                     key | {"deployment": deployment, "record": to_json(report)}
                     for deployment, report in results.load_reports.items()
                 ],
             ),
         ]
-        try:
-            with self._engine.begin() as connection:
+        with self._database.transaction(writes=True) as connection:
+            if resumed:
+                for table in (TRIALS, CHECKS, VERDICTS, LOAD_REPORTS):
+                    connection.execute(table.delete().where(table.c.session == session.identifier))
                 connection.execute(
-                    _sessions.insert().values(
-                        identifier=session.identifier,
-                        started=session.started,
-                        machine=session.machine.identifier,
-                        tier=session.machine.tier,
-                        record=to_json(session),
-                    )
+                    SESSIONS.delete().where(SESSIONS.c.identifier == session.identifier)
                 )
-                for table, values in rows:
-                    if values:
-                        connection.execute(table.insert(), values)
-        except (SQLAlchemyError, ValueError) as error:
-            raise StoreError(f"{self._name}: the session could not be written ({error})") from error
+            self._insert(connection, session)
+            for table, values in rows:
+                if values:
+                    connection.execute(table.insert(), values)
 
     def latest(self, machine: str = "") -> str:
-        """Identifier of the newest session (of one machine); StoreError where there is none."""
-        query = sql.select(_sessions.c.identifier).order_by(
-            _sessions.c.started.desc(), _sessions.c.identifier.desc()
-        )
+        """Identifier of the session stored last (of one machine); StoreError if there is none."""
+        query = sql.select(SESSIONS.c.identifier).order_by(SESSIONS.c.number.desc())
         if machine:
-            query = query.where(_sessions.c.machine == machine)
-        identifier = self._scalar(query)
+            query = query.where(SESSIONS.c.machine == machine)
+        with self._database.transaction() as connection:
+            identifier = connection.execute(query).scalar()
         if identifier is None:
             whose = " of this machine" if machine else ""
             raise StoreError(f"{self._name}: no session{whose} yet; run pytest -m canary first")
         return str(identifier)
 
+    def summaries(self) -> list[Summary]:
+        """A line for each session, in the order in which they were stored."""
+        query = sql.select(SESSIONS).order_by(SESSIONS.c.number)
+        with self._database.transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Summary(
+                row["identifier"],
+                row["machine"],
+                row["tier"],
+                sum((row["record"].get("untried") or {}).values()),
+            )
+            for row in rows
+        ]
+
     def results(self, identifier: str) -> Results:
         """The whole record of a session; StoreError where there is none."""
-        record = self._scalar(
-            sql.select(_sessions.c.record).where(_sessions.c.identifier == identifier)
-        )
+        query = sql.select(SESSIONS.c.record).where(SESSIONS.c.identifier == identifier)
+        with self._database.transaction() as connection:
+            record = connection.execute(query).scalar()
+            verdicts, trials, checks, loads = (
+                _rows(connection, table, identifier)
+                for table in (VERDICTS, TRIALS, CHECKS, LOAD_REPORTS)
+            )
         if record is None:
             raise StoreError(f"{self._name}: holds no session {identifier!r}")
         return Results(
             session=self._parsed(Session, record),
-            verdicts=tuple(
-                self._parsed(Verdict, row["record"]) for row in self._rows(_verdicts, identifier)
-            ),
-            trials=tuple(self._parsed(Trial, row) for row in self._rows(_trials, identifier)),
-            checks=tuple(self._parsed(Check, row) for row in self._rows(_checks, identifier)),
+            verdicts=tuple(self._parsed(Verdict, row["record"]) for row in verdicts),
+            trials=tuple(self._parsed(Trial, row) for row in trials),
+            checks=tuple(self._parsed(Check, row) for row in checks),
             load_reports={
-                row["deployment"]: self._parsed(LoadReport, row["record"])
-                for row in self._rows(_loads, identifier)
+                row["deployment"]: self._parsed(LoadReport, row["record"]) for row in loads
             },
         )
 
-    def _scalar(self, query: sql.Select[Any]) -> Any:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(query).scalar()
-        except (SQLAlchemyError, ValueError) as error:
-            raise StoreError(f"{self._name}: cannot be read ({error})") from error
+    def _insert(self, connection: sql.Connection, session: Session) -> None:
+        """Insert a session under the next number; the lock of the version's row keeps others out.
 
-    def _rows(self, table: sql.Table, identifier: str) -> list[dict[str, Any]]:
-        query = sql.select(table).where(table.c.session == identifier).order_by(table.c.number)
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(query).mappings().all()
-        except (SQLAlchemyError, ValueError) as error:
-            raise StoreError(f"{self._name}: cannot be read ({error})") from error
-        # SQLite stores NaN as NULL; only trials have such a column.
-        return [
-            {
-                key: float("nan") if key == "value" and value is None else value
-                for key, value in row.items()
-                if key not in ("number", "session")
-            }
-            for row in rows
-        ]
+        An SQLite file has no locks of rows: there the whole transaction is alone.
+        """
+        version = connection.execute(sql.select(SCHEMA.c.version).with_for_update()).scalar()
+        if version != STORE_VERSION:
+            raise StoreError(
+                f"{self._name}: has schema version {version} by now, this release writes "
+                f"{STORE_VERSION}: {ANOTHER}"
+            )
+        name = session.identifier
+        if connection.execute(sql.select(SESSIONS).where(SESSIONS.c.identifier == name)).first():
+            raise StoreError(
+                f"{self._name}: holds a session {name!r} already, so this one was not stored: "
+                f"give it a name of its own, or {ANOTHER}"
+            )
+        next_number = sql.select(sql.func.coalesce(sql.func.max(SESSIONS.c.number), 0) + 1)
+        connection.execute(
+            SESSIONS.insert().values(
+                number=next_number.scalar_subquery(),
+                identifier=name,
+                started=session.started,
+                machine=session.machine.identifier,
+                tier=session.machine.tier,
+                record=to_json(session),
+            )
+        )
 
     def _parsed(self, kind: type[_Record], value: Any) -> _Record:
         try:
@@ -204,3 +177,16 @@ class Store:
             raise StoreError(
                 f"{self._name}: holds a {kind.__name__} that cannot be read: {first_problem(error)}"
             ) from error
+
+
+def _rows(connection: sql.Connection, table: sql.Table, identifier: str) -> list[dict[str, Any]]:
+    query = sql.select(table).where(table.c.session == identifier).order_by(table.c.number)
+    # SQLite stores NaN as NULL; only trials have such a column.
+    return [
+        {
+            key: float("nan") if key == "value" and value is None else value
+            for key, value in row.items()
+            if key not in ("number", "session")
+        }
+        for row in connection.execute(query).mappings()
+    ]

@@ -1,25 +1,56 @@
 """The official client of OpenAI's protocol, set up so that a server sees only what is meant for it.
 
-Key, organisation and project of the environment belong to the real service and are not sent.
+Key, organisation and project of the environment belong to the real service and are not sent. The
+user and the password of an address are kept apart (:func:`bare`), so that no text shows them.
 Proxies of the environment are not used for this machine. No request is retried, because a retry
 would be part of a measured time.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import ipaddress
 import os
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from qualification.core.child_variables import API_KEY, LOGIN
 
 if TYPE_CHECKING:
     import ssl
 
     import openai
 
-KEY = "QUALIFY_API_KEY"
+KEY = API_KEY
 """Environment variable with the key of a server that asks for one; no other key is ever sent."""
+
+
+def bare(address: str) -> str:
+    """An address without user and password, which the clients here send to that server alone.
+
+    They are kept in a variable of this process, which the worker of a user's server inherits.
+    """
+    if "@" not in urlsplit(address).netloc:
+        return address
+    os.environ[LOGIN] = address
+    return re.sub("//[^/]*@", "//", address, count=1)
+
+
+def authorization(address: str) -> str:
+    """The header of that name for a server that has asked for the user's key."""
+    if login := _login(address):
+        return f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
+    return f"Bearer {os.environ.get(KEY) or 'none'}"
+
+
+def _login(address: str) -> tuple[str, str] | None:
+    """User and password of the server at an address."""
+    owner, place = urlsplit(os.environ.get(LOGIN, "")), urlsplit(address)
+    if (owner.scheme, owner.netloc.rpartition("@")[2]) != (place.scheme, place.netloc):
+        return None
+    return unquote(owner.username or ""), unquote(owner.password or "")
 
 
 def is_loopback(address: str) -> bool:
@@ -64,6 +95,7 @@ def http_options(address: str, timeout_s: float | None = None) -> dict[str, Any]
         "verify": certificates(),
         "timeout": timeout_s,
         "follow_redirects": False,
+        "auth": _login(address),
         "event_hooks": Bounds(timeout_s).hooks(),
     }
     if is_loopback(address):
@@ -84,6 +116,7 @@ def async_client(address: str, *, timeout_s: float | None = None) -> openai.Asyn
         timeout=timeout_s,
         verify=certificates(),
         follow_redirects=False,
+        auth=_login(address),
         event_hooks=Bounds().async_hooks(),
     )
     return openai.AsyncOpenAI(**_settings(address, timeout_s), http_client=http)

@@ -18,6 +18,8 @@ from typing import Any
 
 import psutil
 
+from qualification.core.child_variables import child_variables
+
 _GUARD = Path(__file__).with_name("guard.py")
 _MARK = "QUALIFY_SERVER"
 _MAX_LOG_BYTES = 1_000_000
@@ -67,7 +69,7 @@ class Guarded:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[self._theirs.fileno()],
                 start_new_session=True,
-                env={**os.environ, **marked},
+                env={**child_variables(), **marked},
             )
         self._send(order)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from qualification.core.child_variables import child_variables
 from qualification.core.errors import (
     BackendFailed,
     BackendUnavailable,
@@ -48,8 +49,8 @@ _PREFIX = "qualify-server-"
 class ServerCommand:
     """How to start a server: ``argv`` with ``{port}`` where the port goes.
 
-    ``name`` appears in messages. ``environment`` is laid over that of this process. The server is
-    ready when a GET of the path ``health`` is answered with 200.
+    ``name`` appears in messages. ``environment`` goes over the variables that libraries need. The
+    server is ready when a GET of the path ``health`` is answered with 200.
     """
 
     name: str
@@ -210,7 +211,7 @@ class ServerProcess:
         name = _PREFIX + secrets.token_hex(8)
         folder = (self._scratch or Path(tempfile.gettempdir())) / name
         self._guarded = guarded = Guarded(folder, self._scratch or folder)
-        environment = {**os.environ, **self.command.environment}
+        environment = {**child_variables("library"), **self.command.environment}
         guarded.start(self.command.on_port(self.port), environment, self._grace_s)
         self._await_start(guarded, end)
         with httpx2.Client(**http_options(self.url, _HEALTH_S)) as client:

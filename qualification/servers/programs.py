@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qualification.core.child_variables import child_variables
 from qualification.core.libraries import install_command, installed_version
 from qualification.core.paths import advice, llama_tools_folder
 from qualification.core.protocol import GenerateRequest, LoadRequest, Thinking
@@ -177,7 +178,12 @@ def llama_server_version() -> str:
         return release
     try:
         output = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            env=child_variables("library"),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -315,7 +321,12 @@ def versions_under(python: str, packages: tuple[str, ...]) -> dict[str, str]:
         "print(json.dumps({n: v(n) for n in sys.argv[1:]}))"
     )
     output = subprocess.run(
-        [python, "-c", code, *packages], capture_output=True, text=True, timeout=60, check=True
+        [python, "-c", code, *packages],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=child_variables(),
     )
     versions: dict[str, str] = json.loads(output.stdout)
     return versions

@@ -1,20 +1,17 @@
-"""The environment variables of every process that a session starts."""
+"""The environment variables of every worker that a session starts."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from qualification.core.child_variables import Use, child_variables
 from qualification.core.paths import hub_cache
 
 
-def child_environment(scratch: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a worker: those of this process, ours, and ``extra``."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
-    }
-    environment.pop("PYTHONPATH", None)
+def child_environment(scratch: Path, extra: Mapping[str, str], *uses: Use) -> dict[str, str]:
+    """The variables of a worker: what libraries and its ``uses`` need, ours, and ``extra``."""
+    environment = child_variables("library", *uses)
     environment.update(
         TMPDIR=str(scratch),
         PYTHONUNBUFFERED="1",

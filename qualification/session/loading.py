@@ -14,6 +14,7 @@ from qualification.core.disk import room_in
 from qualification.core.errors import WeightsUnavailable
 from qualification.core.protocol import LoadRequest
 from qualification.models.weights import check_files, check_manifest, load_request
+from qualification.servers.client import bare
 from qualification.session.context import RunContext
 from qualification.session.template import Template
 from qualification.session.worker import Worker
@@ -40,6 +41,9 @@ def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest
         request = dataclasses.replace(request, path=str(folder))
     if request.backend == "server":
         request = dataclasses.replace(request, python=context.python)
+    if request.server == "url":
+        options = request.options | {"url": bare(str(request.options["url"]))}
+        request = dataclasses.replace(request, options=options)
     if request.weights == "canary" and request.path:
         check_manifest(Path(request.path).parent, Path(request.path))
     check_files(request)
@@ -69,6 +73,7 @@ def _started(deployment: Deployment, context: RunContext) -> Worker:
         python=python,
         memory_limit=context.memory_limit_bytes,
         environment=deployment.source.environment,
+        uses=("server",) if deployment.source.server == "url" else (),
         kernels=kernels,
         template=_template(deployment, context, python),
     )

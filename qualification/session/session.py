@@ -18,11 +18,13 @@ from qualification.core.errors import (
     WeightsUnavailable,
 )
 from qualification.core.results import Condition, Environment, Session
+from qualification.machine.boot import boot_identity
 from qualification.machine.monitor import Monitor
 from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed
-from qualification.session.journal import Journal, Run
+from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
+from qualification.session.run_journal import SCHEMA_VERSION, Header, Kept, RunFile
 
 NOT_LOADED = ", see its first test"
 """Suffix of the skip reason for the remaining tests of a deployment that failed to load."""
@@ -56,6 +58,42 @@ def outside_cause(deployment: Deployment, error: BaseException) -> str:
     return ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a process keeps its part of a session's journal, and what it is to know.
+
+    ``selected`` are the tests to try, by deployment. ``earlier`` is what the attempts before left,
+    None for the first one.
+    """
+
+    folder: Path
+    number: int = 1
+    attempt: int = 1
+    process: str = "main"
+    arguments: tuple[str, ...] = ()
+    selection: str = ""
+    selected: dict[str, int] = dataclasses.field(default_factory=dict)
+    earlier: Kept | None = None
+
+    @property
+    def identifier(self) -> str:
+        """The session's."""
+        return self.folder.name
+
+
+def parallel_condition(processes: int) -> Condition:
+    """The condition that makes every figure unfit: the processes shared the machine."""
+    return Condition(
+        "parallel", f"{processes} processes at once", False, "for figures run without -n"
+    )
+
+
+def new_identifier() -> str:
+    """Of a session that begins: its time of the day for people, the rest for everything else."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
 class QualificationSession:
     """Holds at most one loaded deployment at a time, and the journal of the whole run."""
 
@@ -64,43 +102,63 @@ class QualificationSession:
         context: RunContext,
         environment: Environment,
         conditions: Sequence[Condition],
-        selection: str = "",
+        place: Place,
     ) -> None:
         self.journal = Journal()
-        self.deployments: dict[str, Deployment] = {}
-        started = datetime.datetime.now(datetime.UTC)
         self.record = Session(
-            identifier=f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
-            started=started.isoformat(timespec="seconds"),
+            identifier=place.identifier,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             machine=context.machine,
             environment=environment,
             conditions=tuple(conditions),
-            selection=selection,
+            selection=place.selection,
         )
+        self._file = self._journal_file(place)
         self._context = context
         self._current: Deployed | None = None
         self._failures: dict[str, str] = {}
         self._monitor = Monitor()
 
-    @property
-    def run(self) -> Run:
-        """The record, the journal and the deployments so far."""
-        return Run(self.record, self._context.tier, self.journal, self.deployments)
+    def _journal_file(self, place: Place) -> RunFile:
+        """This process's file; what earlier attempts finished comes to the journal first."""
+        if place.earlier is not None:
+            self.journal = place.earlier.journal
+            record = place.earlier.session
+            self.record = dataclasses.replace(self.record, started=record.started)
+        header = Header(
+            SCHEMA_VERSION,
+            "run",
+            place.number,
+            place.attempt,
+            place.process,
+            self.record,
+            place.arguments,
+            boot_identity(),
+        )
+        file = RunFile(place.folder, header)
+        file.skip(self.journal)
+        file.selected(place.selected)
+        return file
+
+    def finish(self, test: str, deployment: str) -> None:
+        """A test is over; what it left is on the disk when this returns."""
+        self._file.finished(test, deployment, self.journal)
 
     def deployed(self, deployment: Deployment) -> Deployed:
         """The loaded deployment, the one before it unloaded; NotLoaded after a failure."""
         identifier = deployment.identifier
-        self.deployments[identifier] = deployment
         if self._current is not None and self._current.identifier == identifier:
             return self._current
         if identifier in self._failures:
             raise NotLoaded(f"{identifier} is not loaded: {self._failures[identifier]}")
         self.release()
+        self._file.begin(identifier)
         try:
             request = prepared_request(deployment, self._context)
             self._current = Deployed(deployment, request, self._context, self.journal)
         except QualificationError as error:
             self._failures[identifier] = f"{type(error).__name__}{NOT_LOADED}"
+            self._file.end(identifier)
             raise
         return self._current
 
@@ -108,14 +166,12 @@ class QualificationSession:
         """Unload the loaded deployment, if there is one."""
         if self._current is not None:
             self._current.close()
+            self._file.end(self._current.identifier)
             self._current = None
 
-    def close(self, *, interrupted: bool = False) -> None:
+    def close(self) -> None:
         """Unload, and record what happened to the machine during the run."""
         self.release()
-        during = self._monitor.stop()
-        if interrupted:
-            during = (*during, Condition("run", "interrupted", False, "not all of it was tried"))
-        self.record = dataclasses.replace(
-            self.record, conditions=(*self.record.conditions, *during)
-        )
+        conditions = (*self.record.conditions, *self._monitor.stop())
+        self.record = dataclasses.replace(self.record, conditions=conditions)
+        self._file.close(conditions)

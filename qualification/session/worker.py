@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
+from qualification.core.child_variables import Use, hub_keys
 from qualification.core.disk import full_disk, has_no_room
 from qualification.core.errors import (
     WORKER_ERRORS,
@@ -43,6 +44,7 @@ from qualification.core.protocol import (
     MemoryReport,
     to_json,
 )
+from qualification.core.text import without_keys
 from qualification.core.validation import first_problem
 from qualification.machine.process_memory import held_bytes
 from qualification.session.child_environment import child_environment
@@ -64,7 +66,8 @@ class Worker:
     ``memory_limit`` in bytes bounds the resident memory of the whole process tree; a worker that
     exceeds it is killed and the request fails as out of memory. ``kernels`` is a folder in which
     workers share what MLX's CPU build compiles (with g++, which takes seconds for each load).
-    With a ``template`` the process is forked from it.
+    With a ``template`` the process is forked from it. ``uses`` are those of its variables, beside
+    the libraries'; ``environment`` goes over them.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Worker:
         *,
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
+        uses: Sequence[Use] = (),
         memory_limit: float | None = None,
         kernels: Path | None = None,
         template: Template | None = None,
@@ -89,7 +93,7 @@ class Worker:
         self._oom_kills_before = _oom_kills()
         try:
             with theirs, self._log_path.open("ab") as log:
-                variables = child_environment(self.scratch, environment or {})
+                variables = child_environment(self.scratch, environment or {}, *uses)
                 forked = template and template.fork(self.scratch, theirs, log, variables)
                 self._process: subprocess.Popen[bytes] | ForkedProcess = forked or subprocess.Popen(
                     [python, str(MAIN), str(theirs.fileno()), str(self.scratch)],
@@ -129,13 +133,17 @@ class Worker:
     def log(self) -> str:
         """The text that the libraries printed so far; '' once the worker is closed."""
         try:
-            return self._log_path.read_text(errors="replace")
+            return without_keys(self._log_path.read_text(errors="replace"))
         except OSError:
             return ""
 
     def fetch(self, request: LoadRequest, *, deadline_s: float) -> None:
-        """Make sure that the weights are on this machine; a download never counts as loading."""
-        self._ask("fetch", to_json(request), deadline_s, dict)
+        """Make sure that the weights are on this machine; a download never counts as loading.
+
+        The user's keys for the hub go with this request alone: what runs in the worker later, a
+        model's own code or a server, never sees them.
+        """
+        self._ask("fetch", to_json(request) | {"keys": hub_keys()}, deadline_s, dict)
 
     def load(self, request: LoadRequest, *, deadline_s: float) -> LoadReport:
         """Load a deployment; raises a :class:`WorkerError` that says what went wrong."""
@@ -233,7 +241,7 @@ class Worker:
         line, _, remainder = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(remainder)
         try:
-            reply = json.loads(line)
+            reply = json.loads(without_keys(line.decode()))
         except ValueError:
             raise self._invalid(f"{line[:80]!r} is not JSON") from None
         if not isinstance(reply, dict) or reply.get("id") != self._requests:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import socket
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ import pytest
 from qualification.core.metrics import CLIENTS
 from qualification.core.protocol import GenerateRequest
 from qualification.judging.stats.estimators import is_beyond_chance
-from qualification.servers.client import KEY
+from qualification.servers.client import authorization
 from qualification.servers.load import ClientReply, LoadLimits, Script, run_clients
 from qualification.servers.load_figures import JudgedReply, description, judged, raw_trials, starved
 from qualification.servers.programs import PROGRAMS
@@ -122,8 +121,8 @@ def test_a_connection_is_as_open_as_promised(
         "stream": True,
         **ask.extra,
     }
-    key = os.environ.get(KEY) or "none"
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    address = deployed.load_report.address
+    headers = {"Content-Type": "application/json", "Authorization": authorization(address)}
     with contextlib.closing(connection):
         connection.request("POST", f"{place.path}/chat/completions", json.dumps(body), headers)
         response = connection.getresponse()

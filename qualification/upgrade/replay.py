@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from qualification.models.known_bugs import remedy
 from qualification.models.registry import Registry
 from qualification.models.strict_toml import read_declarations
 from qualification.session.context import RunContext
+from qualification.session.scratch import scratch as scratch_folder
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec
 from qualification.upgrade.gate.plan import GateRequest, make_plan
@@ -253,7 +253,7 @@ def _through_the_gate(
     plan = make_plan(sides, deployments, machine, request)
     tier = tier_of(machine, registry.tiers)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="qualify-replay-") as scratch:
+    with scratch_folder("replay") as scratch:
         folder = Path(scratch) / "gate"
         context = RunContext(machine, tier, folder / "scratch")
         with begin_gate(folder, plan, sides, deployments, context, jobs=request.jobs) as gate:

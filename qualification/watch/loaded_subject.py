@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qualification.core.declarations import Deployment, Tier
@@ -22,6 +20,7 @@ from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
+from qualification.session.scratch import make_scratch, remove_scratch
 from qualification.tasks.questions import skills_of
 from qualification.watch.records import MemorySample
 from qualification.watch.subject import RequestFailed, TimedAnswer, memory_sample
@@ -61,14 +60,14 @@ class LoadedSubject:
         self._report: LoadReport | None = None
         self._new_loads: list[float] = []
         self._tree = Tree(self._roots)
-        self._scratch = Path(tempfile.mkdtemp(prefix="qualify-watch-"))
+        self._scratch = make_scratch("watch")
         context = RunContext(machine, tier, self._scratch, deadline_s=deadline_s)
         self._images = context.images
         try:
             request = prepared_request(deployment, context)
             self._deployed = Deployed(deployment, request, context, Journal())
         except BaseException:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_scratch(self._scratch)
             raise
         self._note_load()
 
@@ -140,7 +139,7 @@ class LoadedSubject:
         try:
             self._deployed.close()
         finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_scratch(self._scratch)
 
     def _roots(self) -> list[int]:
         pid = self._deployed.worker_pid

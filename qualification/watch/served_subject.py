@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from qualification.core.errors import SelectionError
-from qualification.core.text import disarm
+from qualification.core.text import disarm, without_login
 from qualification.machine.monitor import own_seconds
 from qualification.machine.process_tree import Tree, forwarder, is_this_machine
 from qualification.servers.admin_status import StatusUnavailable, WorkerStatus, status
 from qualification.servers.chat import data_url, image_part
-from qualification.servers.client import client
+from qualification.servers.client import bare, client
 from qualification.servers.ports import listeners
 from qualification.tasks.questions import SKILLS, skills_of
 from qualification.watch.records import MemorySample
@@ -55,7 +55,7 @@ class ServedSubject:
         deadline_s: float = DEADLINE_S,
     ) -> None:
         host, port = address(url)
-        self._url = url.rstrip("/")
+        self._url = bare(url.rstrip("/"))
         self._deployment = deployment
         self._memory_bytes = memory_bytes
         self._tokens = tokens
@@ -243,10 +243,12 @@ def address(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise SelectionError(f"--url {url!r}: {error}") from error
+    except ValueError:  # its text may hold a part of a password
+        raise SelectionError(
+            f"--url {without_login(url)!r}: its host, or its port from 0 to 65535, cannot be read"
+        ) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise SelectionError(f"--url {url!r}: write it as http://127.0.0.1:8080/v1")
+        raise SelectionError(f"--url {without_login(url)!r}: write it as http://127.0.0.1:8080/v1")
     return host, port or (443 if parts.scheme == "https" else 80)
 
 

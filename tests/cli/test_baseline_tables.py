@@ -50,7 +50,9 @@ def test_the_total_counts_readable_stale_and_unreadable_files() -> None:
     """An unreadable file is counted once, not as stale too."""
     reasons = (Reason("unreadable", "cannot be read"),)
     surveyed = [(FILE, STALE), (FILE, ()), (DAMAGED, reasons)]
-    assert total(surveyed) == "2 baselines, 1 stale, 1 unreadable"
+    assert total(surveyed) == (
+        "2 baselines, 1 stale, 1 unreadable, 2 without a hash (whether damaged is unknown)"
+    )
     assert total([(FILE, ())]) == "1 baseline, 0 stale, 0 unreadable"
 
 

@@ -87,6 +87,19 @@ def test_both_speak_json(baselines: Path, command: str) -> None:
     assert "age" in [reason["kind"] for reason in row["stale"]]
 
 
+def test_a_file_without_a_hash_is_listed_as_unknown(baselines: Path) -> None:
+    """It was written before there was one: whether it was damaged cannot be said."""
+    (row,) = json.loads(qualify("list", "--json").output)
+    assert row["hash"] == "matches"
+    (path,) = baselines.rglob("*.json")
+    content = json.loads(path.read_text())
+    del content["content_sha256"]
+    path.write_text(json.dumps(content))
+    (row,) = json.loads(qualify("list", "--json").output)
+    assert row["hash"] == "unknown"
+    assert "1 without a hash (whether damaged is unknown)" in qualify("list").output
+
+
 def test_compare_shows_levels_factor_and_what_differs(baselines: Path) -> None:
     """Two sessions of one file, and a sentence that they are of two machines."""
     done = qualify("compare", f"{NAME}:old", f"{NAME}:new")
@@ -137,7 +150,7 @@ def test_a_file_that_cannot_be_removed_is_one_sentence(baselines: Path) -> None:
     done = qualify("expire", "--before", "2026-12-01", "--yes")
     (baselines / "air_m4").chmod(0o700)
     assert done.exit_code == 2
-    assert "cannot be removed" in done.output
+    assert "cannot be changed" in done.output
 
 
 def keep(folder: Path, *findings: Finding) -> None:

@@ -1,9 +1,11 @@
 """Hostile text: whatever a model or a library says, a terminal only ever shows it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qualification.core.text import disarm, one_line
+from qualification.core.errors import BackendFailed, SelectionError
+from qualification.core.text import disarm, one_line, without_login, without_secrets
 
 TEXTS = st.text(st.characters(codec=None, categories=None), max_size=300)
 
@@ -50,3 +52,39 @@ def test_a_truncated_line_ends_in_an_ellipsis():
     assert one_line("one two three", 8) == "one two…"
     assert one_line("one two", 7) == "one two"
     assert one_line(ValueError("line 1\nline 2")) == "line 1 line 2"
+
+
+@pytest.mark.parametrize(
+    ("address", "output"),
+    [
+        ("https://me:secret@host/simple", "https://host/simple"),
+        ("https://secret@host/simple?key=secret#secret", "https://host/simple"),
+        ("postgresql+psycopg://me:se/cret@host:5432/name", "postgresql+psycopg://host:5432/name"),
+        ("postgresql://me:sec@secret@host/name", "postgresql://host/name"),
+        ("postgresql//me:secret@host/name", "postgresql//host/name"),
+        ("postgresql://me:secret/name", "postgresql://me:…/name"),
+        ("me:secret@host/name", "host/name"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+        ("http://host:8080/models/name@q4", "http://host:8080/models/name@q4"),
+        ("sqlite:////home/me/results.sqlite", "sqlite:////home/me/results.sqlite"),
+    ],
+)
+def test_an_address_is_shown_without_its_login(address, output):
+    """Also one with a typing error, and one whose password should have been quoted."""
+    assert without_login(address) == output
+
+
+def test_no_error_of_ours_has_a_key_or_a_login(monkeypatch):
+    """A server may repeat the key that it refuses."""
+    monkeypatch.setenv("QUALIFY_API_KEY", "sk-0123456789")
+    text = "https://me:secret@host/v1 answered 401: no such key sk-0123456789"
+    output = "https://…@host/v1 answered 401: no such key <QUALIFY_API_KEY>"
+    assert str(SelectionError(text)) == output
+    error = BackendFailed("it failed", stderr_tail=text)
+    assert "sk-0123456789" not in error.stderr_tail
+
+
+def test_a_deployments_name_is_no_login():
+    """An @ is in every one."""
+    text = "air_m4/qwen2.5-vl-7b-4bit@mlx: see https://host/models and linux_cpu:toy@fake"
+    assert without_secrets(text) == text

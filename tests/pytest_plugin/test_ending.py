@@ -71,7 +71,7 @@ def test_parameters_of_a_test_are_stored_with_its_name(toy_project):
 
 
 def test_an_interrupted_run_is_stored_as_such(toy_project):
-    """Ctrl-C: the checks so far are stored, and the session says that it was interrupted."""
+    """Ctrl-C: the checks so far are stored, and what was not tried."""
     suite = """
     def test_one(deployed): deployed.ask("one")
     def test_two(deployed): raise KeyboardInterrupt
@@ -79,8 +79,7 @@ def test_an_interrupted_run_is_stored_as_such(toy_project):
     result = toy_project.run(suite=suite)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     ((record,),) = toy_project.query("select record from sessions")
-    conditions = {c["name"]: c["value"] for c in json.loads(record)["conditions"]}
-    assert conditions["run"] == "interrupted"
+    assert json.loads(record)["untried"] == {"toy-bf16-synthetic@fake": 1}
 
 
 def test_a_damaged_baseline_is_reported_and_loses_no_results(toy_project):

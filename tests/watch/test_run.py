@@ -251,7 +251,7 @@ def test_the_users_real_key_is_sent_to_nobody(monkeypatch):
     [
         ("127.0.0.1:8080", "write it as"),
         ("ftp://127.0.0.1/v1", "write it as"),
-        ("http://127.0.0.1:99999/v1", "out of range"),
+        ("http://127.0.0.1:99999/v1", "from 0 to 65535"),
     ],
 )
 def test_an_invalid_address_is_one_sentence(url, message):

@@ -13,6 +13,7 @@ evenly. The first and the last token are measured in any case, and so are ``ttft
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -191,7 +192,7 @@ class Backend:
         self._program = program.name
         self._logged, self._end_is_reported = 0, False
         self._process = ServerProcess(
-            ServerCommand(program.name, words, health=program.health),
+            ServerCommand(program.name, words, dict(os.environ), program.health),
             scratch=Path(tempfile.gettempdir()),
             requested_port=int(request.options.get("port", 0)) or self._port,
             deadline_s=_START_DEADLINE_S,

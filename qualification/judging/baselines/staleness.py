@@ -98,20 +98,23 @@ def stale(
         reasons.append(Reason("tier", "its tier is no longer declared"))
     if not baseline.sessions:
         return (*reasons, Reason("age", "it has no session"))
-    age = _age_days(baseline.sessions, now)
-    if age is None:
-        reasons.append(Reason("age", "none of its sessions has a time of its start"))
-    elif age > days:
-        reasons.append(Reason("age", f"its newest session is {age} days old, over {days}"))
+    if clause := _too_old(newest(baseline.sessions), now, days):
+        reasons.append(Reason("age", clause))
     engine = engines.get(baseline.deployment) or engine_of(baseline.deployment)
     if clause := _other_versions(baseline.sessions, engine, versions):
         reasons.append(Reason("versions", clause))
     return tuple(reasons)
 
 
-def _age_days(sessions: Sequence[AcceptedSession], now: datetime.datetime) -> int | None:
-    times = [time for session in sessions if (time := when(session.started)) is not None]
-    return (now - max(times)).days if times else None
+def _too_old(session: AcceptedSession, now: datetime.datetime, days: int) -> str:
+    """A clause where the newest session is too old, or its age cannot be known; else ''."""
+    started = when(session.started)
+    if started is None:
+        return "its newest session has no time of its start"
+    age = (now - started).days
+    if age < -1:
+        return "its newest session started in the future, so a clock is wrong"
+    return f"its newest session is {age} days old, over {days}" if age > days else ""
 
 
 def _other_versions(
@@ -133,9 +136,8 @@ def _other_versions(
 
 
 def newest(sessions: Sequence[AcceptedSession]) -> AcceptedSession:
-    """The session that started last; one without a time is older than any that has one."""
-    earliest = datetime.datetime.min.replace(tzinfo=datetime.UTC)
-    return max(sessions, key=lambda session: when(session.started) or earliest)
+    """The session that was accepted last, whatever the clocks of the machines said."""
+    return sessions[-1]
 
 
 def when(text: str) -> datetime.datetime | None:

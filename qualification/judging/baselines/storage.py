@@ -1,22 +1,27 @@
 """Baselines: the raw trials of accepted sessions, in ``<folder>/<tier>/<deployment>.json``.
 
 A file is written only by :func:`accept` and :func:`remove_sessions`, which a person asks for and
-reviews as a diff. It is written whole or not at all, and never over one that cannot be read.
+reviews as a diff. It is read, changed and written with its lock held, whole or not at all, and
+never over one that cannot be read. Its last field is a hash of all others, so that a damaged number
+is never compared with.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from qualification.core.errors import BaselineError
-from qualification.core.files import write_whole
+from qualification.core.files import change_file
+from qualification.core.format import bytes_text
 from qualification.core.metrics import METRICS
 from qualification.core.protocol import to_json
 from qualification.core.results import (
@@ -51,7 +56,8 @@ class AcceptedSession:
 class Baseline:
     """The content of a file. Sessions are in the order in which they were accepted.
 
-    A session is found by tier, deployment and the revision of its weights.
+    A session is found by tier, deployment and the revision of its weights. ``content_sha256`` is
+    '' in a file that was written before there was a hash.
     """
 
     # Nested dataclasses inherit it: an unknown key anywhere makes a file unreadable.
@@ -61,9 +67,13 @@ class Baseline:
     deployment: str
     tier: str
     sessions: tuple[AcceptedSession, ...]
+    content_sha256: str = ""
 
 
 _ADAPTER = TypeAdapter(Baseline)
+_HASH = "content_sha256"
+_LARGEST_BYTES = 50_000_000
+"""A file of more is no baseline: a session has under a megabyte."""
 
 
 def baseline_path(folder: Path, tier: str, deployment: str) -> Path:
@@ -77,35 +87,69 @@ def baseline_path(folder: Path, tier: str, deployment: str) -> Path:
 
 def read_baseline(path: Path) -> Baseline:
     """The baseline in a file; BaselineError, with file and key, if it is not valid."""
-    baseline = _parsed(path)
+    baseline, content = _parsed(path)
     _check(baseline, path)
+    if baseline.content_sha256 and baseline.content_sha256 != _hash(content):
+        raise BaselineError(
+            f"{path}: {_HASH}: is not that of its content, so the file was damaged, or edited by "
+            f"hand: restore it (git checkout), or remove the field {_HASH} if the edit is meant"
+        )
     return baseline
 
 
 def forgotten_metrics(path: Path) -> tuple[str, ...]:
     """Names of the metrics in a file that this release does not know; BaselineError as above."""
-    sessions = _parsed(path).sessions
+    sessions = _parsed(path)[0].sessions
     names = {trial.metric for session in sessions for trial in session.trials}
     return tuple(sorted(names - METRICS.keys()))
 
 
-def _parsed(path: Path) -> Baseline:
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BaselineError(f"{path}: is not JSON: {error}") from error
+def _parsed(path: Path) -> tuple[Baseline, dict[str, Any]]:
+    text, content = _json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise BaselineError(
             f"{path}: schema_version: this release reads version {SCHEMA_VERSION}, not {version!r}"
         )
     try:
-        return _ADAPTER.validate_json(text, strict=True)
+        return _ADAPTER.validate_json(text, strict=True), content
     except ValidationError as error:
         raise BaselineError(f"{path}: {first_problem(error)}") from error
+
+
+def _json(path: Path) -> tuple[bytes, Any]:
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_BYTES:
+            raise BaselineError(
+                f"{path}: has {bytes_text(size)}, and no baseline has over "
+                f"{bytes_text(_LARGEST_BYTES)}; restore it (git checkout)"
+            )
+        text = path.read_bytes()
+        return text, json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise BaselineError(
+            f"{path}: is not JSON of a baseline: it is nested too deeply"
+        ) from error
+    except ValueError as error:
+        raise BaselineError(f"{path}: is not JSON: {error}") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in keys:
+            raise ValueError(f"the key {key!r} is there twice in one object")
+        keys[key] = value
+    return keys
+
+
+def _hash(content: dict[str, Any]) -> str:
+    """SHA-256 of all fields but the hash, whatever their order and the file's white space."""
+    fields = {key: value for key, value in content.items() if key != _HASH}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: str = "") -> Path:
@@ -126,12 +170,6 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: st
             f"session {session.identifier} ran on a machine of no tier, so it has no baseline"
         )
     path = baseline_path(folder, tier, deployment)
-    if path.exists():
-        baseline = read_baseline(path)
-    else:
-        baseline = Baseline(SCHEMA_VERSION, deployment, tier, ())
-    if any(earlier.identifier == session.identifier for earlier in baseline.sessions):
-        raise BaselineError(f"{path}: has session {session.identifier} already")
     accepted = AcceptedSession(
         identifier=session.identifier,
         started=session.started,
@@ -141,7 +179,17 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: st
         conditions=session.conditions,
         revision=revision,
     )
-    _write(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
+
+    def with_session() -> str:
+        if path.exists():
+            baseline = read_baseline(path)
+        else:
+            baseline = Baseline(SCHEMA_VERSION, deployment, tier, ())
+        if any(earlier.identifier == session.identifier for earlier in baseline.sessions):
+            raise BaselineError(f"{path}: has session {session.identifier} already")
+        return _text(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
+
+    _change(path, with_session)
     return path
 
 
@@ -152,30 +200,35 @@ def remove_sessions(path: Path, identifiers: Collection[str]) -> int:
     removed. Refused with a BaselineError: a file that cannot be read, and a session that is not in
     it.
     """
-    baseline = read_baseline(path)
-    missing = set(identifiers) - {session.identifier for session in baseline.sessions}
-    if missing:
-        raise BaselineError(f"{path}: has no session {', '.join(sorted(missing))}")
-    remaining = tuple(
-        session for session in baseline.sessions if session.identifier not in identifiers
-    )
-    if remaining:
-        _write(path, replace(baseline, sessions=remaining))
-        return len(remaining)
-    try:
-        path.unlink()
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be removed: {error}") from error
-    return 0
+    remaining: tuple[AcceptedSession, ...] = ()
+
+    def without_sessions() -> str | None:
+        nonlocal remaining
+        baseline = read_baseline(path)
+        missing = set(identifiers) - {session.identifier for session in baseline.sessions}
+        if missing:
+            raise BaselineError(f"{path}: has no session {', '.join(sorted(missing))}")
+        remaining = tuple(
+            session for session in baseline.sessions if session.identifier not in identifiers
+        )
+        return _text(path, replace(baseline, sessions=remaining)) if remaining else None
+
+    _change(path, without_sessions)
+    return len(remaining)
 
 
-def _write(path: Path, baseline: Baseline) -> None:
-    _check(baseline, path)
-    text = json.dumps(to_json(baseline), indent=1, ensure_ascii=False, allow_nan=False)
+def _change(path: Path, changed: Callable[[], str | None]) -> None:
     try:
-        write_whole(path, f"{text}\n", durable=True)
+        change_file(path, changed)
     except (OSError, UnicodeEncodeError) as error:
-        raise BaselineError(f"{path}: cannot be written: {error}") from error
+        raise BaselineError(f"{path}: cannot be changed: {error}") from error
+
+
+def _text(path: Path, baseline: Baseline) -> str:
+    _check(baseline, path)
+    content = to_json(baseline)
+    content[_HASH] = _hash(content)
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _check(baseline: Baseline, path: Path) -> None:

@@ -75,8 +75,7 @@ def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path
         folder = root / name
         if folder.is_dir():
             return folder
-        for abandoned in root.glob(f".{name}.draft-*"):
-            shutil.rmtree(abandoned)
+        _remove_drafts(root, name)
         _require_disk(root, needed, deployment)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft-", dir=root))
         try:
@@ -95,24 +94,37 @@ def entries(deployments: tuple[Deployment, ...]) -> list[Entry]:
     """
     current = {_name(deployment) for deployment in deployments if _has_layout(deployment)}
     cached = []
-    for manifest in sorted((cache_folder() / "synthetic").glob(f"*/{MANIFEST}")):
+    for manifest in sorted((cache_folder() / "synthetic").glob(f"[!.]*/{MANIFEST}")):
         folder = manifest.parent
         try:
             name = str(json.loads(manifest.read_text(encoding="utf-8"))["deployment"])
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        except FileNotFoundError:  # another process has removed it at this moment
+            continue
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsError(
                 f"{manifest}: cannot be read ({error}); remove its folder"
             ) from error
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         cached.append(Entry(name, folder, size, folder.name in current))
     return cached
 
 
 def remove(entry: Entry) -> None:
     """Remove a folder of the cache; one that is being made is waited for."""
-    with locked(entry.folder.parent / f".{entry.folder.name}.lock") as lock:
-        shutil.rmtree(entry.folder, ignore_errors=True)
+    root, name = entry.folder.parent, entry.folder.name
+    with locked(root / f".{name}.lock") as lock:
+        _remove_drafts(root, name)
+        if entry.folder.is_dir():
+            # A removal that is killed leaves a draft, and never a part under the folder's name.
+            entry.folder.rename(root / f".{name}.draft-removed")
+            _remove_drafts(root, name)
         lock.path.unlink(missing_ok=True)
+
+
+def _remove_drafts(root: Path, name: str) -> None:
+    """Remove what a builder or a removal that died has left; the lock is held."""
+    for abandoned in root.glob(f".{name}.draft-*"):
+        shutil.rmtree(abandoned)
 
 
 def _make(deployment: Deployment, folder: Path) -> None:

@@ -12,7 +12,6 @@ import ast
 import base64
 import json
 import netrc
-import os
 import re
 import ssl
 import subprocess
@@ -36,6 +35,7 @@ from packaging.version import InvalidVersion, Version
 
 from qualification.core.errors import EnvironmentFailed
 from qualification.core.paths import cache
+from qualification.upgrade.environments.interpreters import own_environment
 from qualification.upgrade.environments.pip import reason
 
 _DEADLINE_S = 120.0
@@ -283,8 +283,7 @@ def _login(parts: urllib.parse.SplitResult) -> str:
 
 def _pip(words: Sequence[str], index: str = "") -> subprocess.CompletedProcess[str]:
     # By environment and not by option: everybody on the machine can read a command line.
-    environment = {**os.environ, **({"PIP_INDEX_URL": index} if index else {})}
-    environment.pop("PYTHONPATH", None)
+    environment = own_environment() | ({"PIP_INDEX_URL": index} if index else {})
     try:
         return subprocess.run(
             words,

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from qualification.core.child_variables import is_for
 from qualification.core.declarations import Deployment
 from qualification.core.files import write_documents
 from qualification.core.text import disarm
@@ -135,7 +136,7 @@ def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -
         '  "$work/$1/bin/pip" install --quiet "${@:2}"',
         '  if [ -n "$ALONE" ]; then "$work/$1/bin/pip" install --quiet --no-deps $ALONE; fi',
         '  echo "== $1"',
-        *(f"  export {name}={shlex.quote(value)}" for name, value in source.environment.items()),
+        *_exports(source.environment),
         '  (cd "$work" && "$work/$1/bin/python" ask.py "$canary" facts.json) \\',
         '    || echo "(it failed: $?)"',
         "}",
@@ -146,6 +147,16 @@ def script(deployment: Deployment, result: Bisection, turns: tuple[Turn, ...]) -
         "",
     ]
     return "\n".join(lines)
+
+
+def _exports(environment: Mapping[str, str]) -> list[str]:
+    """The declared variables; a script is passed on, so only those are shown that hold no key."""
+    return [
+        f"  export {name}={shlex.quote(value)}"
+        if is_for(name, "library")
+        else f"  # {name}: as in the declaration"
+        for name, value in environment.items()
+    ]
 
 
 def markdown(result: Bisection) -> str:

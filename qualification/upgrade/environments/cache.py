@@ -33,9 +33,10 @@ from qualification.core.errors import EnvironmentFailed
 from qualification.core.file_lock import locked
 from qualification.core.files import write_whole
 from qualification.core.paths import cache as cache_folder
+from qualification.core.text import without_login
 from qualification.upgrade.environments.interpreters import Interpreter, interpreter_of, probe
 from qualification.upgrade.environments.pip import Pip, make_pip
-from qualification.upgrade.environments.spec import EnvironmentSpec, moved, without_password
+from qualification.upgrade.environments.spec import EnvironmentSpec, moved
 from qualification.upgrade.environments.uv import Uv, fetched_interpreter
 from qualification.upgrade.environments.uv_program import uv_program
 
@@ -131,11 +132,13 @@ def remove(build: Built, say: Callable[[str], None] = _nothing) -> None:
     folder = build.python.parent.parent
     if folder.name != build.key or not (folder / _COMPLETE).is_file():
         raise EnvironmentFailed(f"{build.python}: is not in the cache of environments, so it stays")
-    with locked(folder.parent / f".{folder.name}.lock", say) as lock:
-        for file in folder.parent.glob(".resolved-*.json"):
-            with contextlib.suppress(OSError):
-                if (_json(file) or {}).get("key") == build.key:
-                    file.unlink()
+    root = folder.parent
+    with locked(root / f".{folder.name}.lock", say) as lock:
+        with locked(_resolving(root, build.python_version), say):
+            for file in root.glob(".resolved-*.json"):
+                with contextlib.suppress(OSError):
+                    if (_json(file) or {}).get("key") == build.key:
+                        file.unlink()
         _remove_folder(folder)
         lock.path.unlink(missing_ok=True)
 
@@ -150,12 +153,12 @@ def _digest(content: Any) -> str:
 
 def _key(spec: EnvironmentSpec, resolved: Mapping[str, str], base: Interpreter) -> str:
     # Another index may have other content under the same version.
-    index = without_password(spec.index)
+    index = without_login(spec.index)
     return _digest([_FORMAT, dict(resolved), base.version, base.platform, index])
 
 
 def _request_file(spec: EnvironmentSpec, base: Interpreter, root: Path) -> Path:
-    index = without_password(spec.index)
+    index = without_login(spec.index)
     request = [_FORMAT, *_pins(spec), base.version, base.platform, index]
     if spec.base:
         request += [*_pins(spec.base), sorted(spec.requested), spec.as_of]
@@ -164,6 +167,11 @@ def _request_file(spec: EnvironmentSpec, base: Interpreter, root: Path) -> Path:
 
 def _pins(spec: EnvironmentSpec) -> tuple[list[str], list[str]]:
     return sorted(spec.pins), sorted(spec.no_dependencies)
+
+
+def _resolving(root: Path, python_version: str) -> Path:
+    """The lock of whoever reads and writes the resolutions of one Python."""
+    return root / f".resolve-{python_version}.lock"
 
 
 def _stored_resolution(
@@ -182,7 +190,7 @@ def _resolved(
     if stored is not None:
         return stored
     preferred = _resolved(spec.base, base, root, say) if spec.base and not _by_pip() else {}
-    with locked(root / f".resolve-{base.version}.lock", say):
+    with locked(_resolving(root, base.version), say):
         # Whoever held the lock may have resolved the same request meanwhile.
         resolved = _stored_resolution(spec, base, root)
         if resolved is None:
@@ -261,7 +269,7 @@ def _build(
     manifest = {
         "format": _FORMAT,
         # Without the base of a candidate: no request is made from this again.
-        "spec": asdict(replace(spec, index=without_password(spec.index), base=None)),
+        "spec": asdict(replace(spec, index=without_login(spec.index), base=None)),
         "key": folder.name,
         "versions": interpreter.versions,
         "python_version": interpreter.version,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qualification.core.child_variables import child_variables
 from qualification.core.errors import EnvironmentFailed
 
 _PROBE_S = 60.0
@@ -35,8 +35,7 @@ print(json.dumps([platform.python_version(), sysconfig.get_platform(), versions]
 
 _REDIRECTS = (
     *("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_DRY_RUN"),
-    *("PIP_REQUIREMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"),
+    *("PIP_REQUIREMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON"),
 )
 
 
@@ -60,7 +59,7 @@ def probe(python: Path) -> Interpreter:
             timeout=_PROBE_S,
             check=False,
             cwd="/",
-            env=own_environment(),
+            env=child_variables(),
         )
         version, platform, versions = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
@@ -91,11 +90,9 @@ def interpreter_of(version: str) -> Interpreter | None:
 
 
 def own_environment() -> dict[str, str]:
-    """Return the environment without variables that redirect an install or Python's imports.
-
-    A worker is started without PYTHONPATH too.
-    """
-    return {key: value for key, value in os.environ.items() if key not in _REDIRECTS}
+    """Return the variables of an installer without those that redirect an install."""
+    variables = child_variables("installer")
+    return {name: value for name, value in variables.items() if name not in _REDIRECTS}
 
 
 def run(

@@ -13,7 +13,7 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from pydantic import ConfigDict
 
 from qualification.core.errors import DeclarationError, EnvironmentFailed
 from qualification.core.paths import DECLARATIONS, from_user
+from qualification.core.text import without_login
 from qualification.models.strict_toml import read_declarations
 
 HERE = "here"
@@ -55,7 +56,7 @@ class EnvironmentSpec:
     no_dependencies: tuple[str, ...] = ()
     python: str = ""
     interpreter: str = ""
-    index: str = ""
+    index: str = field(default="", repr=False)
     base: EnvironmentSpec | None = None
     requested: tuple[str, ...] = ()
     as_of: str = ""
@@ -199,11 +200,6 @@ def pinned(spec: EnvironmentSpec) -> dict[str, str]:
     return {name: _version(pin) for name, pin in pins.items()}
 
 
-def without_password(url: str) -> str:
-    """Return an index's address without the user name and password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
 def _read(file: Path) -> EnvironmentSpec:
     declared = read_declarations(file, _Declaration)
     if not re.fullmatch(r"(3\.\d+)?", declared.python):
@@ -213,7 +209,7 @@ def _read(file: Path) -> EnvironmentSpec:
         )
     if declared.index and not urlsplit(declared.index).scheme:
         raise DeclarationError(f"{file}: key 'index' is no address: write file:///… or https://…")
-    if declared.index != without_password(declared.index):
+    if declared.index != without_login(declared.index):
         raise DeclarationError(
             f"{file}: key 'index' holds a user or a password: that belongs in pip's own "
             "configuration"

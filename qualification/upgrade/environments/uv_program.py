@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from qualification.core.child_variables import child_variables
 from qualification.core.errors import EnvironmentFailed
 from qualification.core.paths import DECLARATIONS
 from qualification.core.paths import cache as cache_folder
@@ -80,7 +81,11 @@ def _pinned() -> str:
 def _is_recent(program: str) -> bool:
     try:
         output = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, check=False
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=child_variables(),
         ).stdout
     except OSError:
         return False

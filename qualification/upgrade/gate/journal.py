@@ -14,7 +14,6 @@ other line that cannot be read is an error, never skipped.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from qualification.core.errors import GateError
+from qualification.core.journal_file import JournalError, JournalFile, read_lines
 from qualification.core.protocol import to_json
 from qualification.core.validation import first_problem
 from qualification.upgrade.environments.spec import EnvironmentSpec
@@ -73,7 +73,7 @@ class GateJournal:
     """An open journal; a context manager that closes its file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+        self._file = JournalFile(path)
         self.path = path
 
     @classmethod
@@ -124,9 +124,7 @@ class GateJournal:
         self._file.close()
 
     def _write(self, content: dict[str, Any]) -> None:
-        self._file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.add(content)
 
 
 def read(folder: Path) -> Recorded:
@@ -137,14 +135,12 @@ def read(folder: Path) -> Recorded:
 def _read(path: Path) -> tuple[Recorded, int]:
     """The content, and the number of bytes of its whole lines."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise GateError(f"{path}: cannot be read: {error.strerror or error}") from error
-    length = content.rfind(b"\n") + 1
-    lines = content[:length].splitlines()
-    if not lines:
+        lines = read_lines(path)
+    except JournalError as error:
+        raise GateError(str(error)) from error
+    if not lines.entries:
         raise GateError(f"{path}: holds no whole line, so there is nothing to resume; start anew")
-    raw_header = _json(lines[0], path, 1)
+    raw_header = lines.entries[0]
     version = raw_header.get("schema_version")
     # Before anything else is parsed: the plan of another version need not look like ours.
     if version != GATE_SCHEMA_VERSION:
@@ -153,24 +149,14 @@ def _read(path: Path) -> tuple[Recorded, int]:
         )
     header = _parsed(_HEADER, raw_header, path, 1)
     entries, elapsed = [], 0.0
-    for number, line in enumerate(lines[1:], start=2):
-        entry = _json(line, path, number)
+    for number, line in enumerate(lines.entries[1:], start=2):
+        entry = dict(line)
         elapsed = max(elapsed, float(entry.pop("elapsed_s", 0.0)))
         ((kind, value),) = entry.items() if len(entry) == 1 else (("", None),)
         if kind not in _ENTRIES:
             raise GateError(f"{path}:{number}: is neither a behaviour nor a pair")
         entries.append(_parsed(_ENTRIES[kind], value, path, number))
-    return Recorded(header.plan, header.a, header.b, tuple(entries), elapsed), length
-
-
-def _json(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise GateError(f"{path}:{number}: is not JSON: {error}") from error
-    if not isinstance(entry, dict):
-        raise GateError(f"{path}:{number}: is not a JSON object")
-    return entry
+    return Recorded(header.plan, header.a, header.b, tuple(entries), elapsed), lines.length
 
 
 def _parsed(adapter: TypeAdapter[Any], value: Any, path: Path, number: int) -> Any:

@@ -127,8 +127,33 @@ def test_a_servers_baseline_is_stale_by_the_versions_of_its_engine(
         assert reasons(tmp_path, engines={}, versions=released) == ["deployment", *stale_by]
 
 
-def test_the_newest_is_the_one_that_started_last() -> None:
-    """Whatever order they were accepted in, and whatever zone they were written in."""
-    times = ("2026-01-02T00:00:00+09:00", "2026-01-01T23:00:00+00:00", "?")
+def test_the_newest_is_the_one_that_was_accepted_last() -> None:
+    """Whatever a clock said that was set forward, back, or not at all."""
+    times = ("2099-01-01T00:00:00+00:00", "?", "2026-01-01T23:00:00+00:00")
     sessions = [accepted(session(time, time), figures()) for time in times]
-    assert newest(sessions).started == times[1]
+    assert newest(sessions).started == times[2]
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [
+        ("2099-01-01T00:00:00+00:00", "started in the future, so a clock is wrong"),
+        ("?", "has no time of its start"),
+        ("2026-01-01T00:00:00+00:00", "days old, over 90"),
+    ],
+)
+def test_a_baseline_whose_newest_session_has_no_right_time_is_stale(
+    tmp_path: Path, started: str, words: str
+) -> None:
+    """A clock that was set forward does not keep it from becoming old."""
+    accept(tmp_path, session("s", "2026-11-01T12:00:00+00:00"), figures())
+    accept(tmp_path, session("t", started), figures())
+    (stored,) = read_all(tmp_path)
+    (reason,) = (
+        reason
+        for reason in stale(
+            stored, engines={NAME: "mlx"}, tiers={"air_m4"}, versions={}, now=NOW, days=90
+        )
+    )
+    assert reason.kind == "age"
+    assert words in reason.clause

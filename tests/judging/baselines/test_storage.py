@@ -92,7 +92,7 @@ def test_a_file_from_before_revisions_were_recorded_is_read(tmp_path: Path) -> N
     """The revision of its sessions is not known."""
     path = accept(tmp_path, another(1), TRIALS, "0123456789ab")
     content = json.loads(path.read_text())
-    del content["sessions"][0]["revision"]
+    del content["sessions"][0]["revision"], content["content_sha256"]
     path.write_text(json.dumps(content))
     accept(tmp_path, another(2), TRIALS, "fedcba987654")
     assert [s.revision for s in read_baseline(path).sessions] == ["", "fedcba987654"]
@@ -212,6 +212,68 @@ def test_a_file_that_is_something_else_is_an_error(tmp_path: Path, content: byte
         read_baseline(path)
 
 
+def test_a_flipped_bit_is_an_error_and_is_not_written_over(tmp_path: Path) -> None:
+    """Wherever it is, unless it is white space or makes the same number."""
+    path = accept(tmp_path, another(1), TRIALS, "0123456789ab")
+    content = path.read_bytes()
+    sessions = read_baseline(path).sessions
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 7
+        path.write_bytes(flipped)
+        try:
+            read = read_baseline(path).sessions
+        except BaselineError:
+            continue
+        assert read == sessions
+    path.write_bytes(content.replace(b"20.1", b"28.1"))
+    for action in (lambda: read_baseline(path), lambda: accept(tmp_path, another(2), TRIALS)):
+        with pytest.raises(BaselineError, match="content_sha256: is not that of its content"):
+            action()
+    assert b"28.1" in path.read_bytes()
+
+
+def test_a_file_from_before_there_was_a_hash_is_read_and_has_one_from_then_on(
+    tmp_path: Path,
+) -> None:
+    """So has one that was edited by hand, whose hash was removed."""
+    path = accept(tmp_path, another(1), TRIALS)
+    content = json.loads(path.read_text())
+    del content["content_sha256"]
+    path.write_text(json.dumps(content))
+    assert read_baseline(path).content_sha256 == ""
+    accept(tmp_path, another(2), TRIALS)
+    assert read_baseline(path).content_sha256
+
+
+def test_a_file_of_another_layout_and_order_has_the_same_hash(tmp_path: Path) -> None:
+    """A formatter does not damage it."""
+    path = accept(tmp_path, another(1), TRIALS)
+    before = read_baseline(path)
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert read_baseline(path) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"schema_version": 1, "schema_version": 1}', "'schema_version' is there twice"),
+        (b'{"a": ' * 100_000, "nested too deeply"),
+        (b" " * 100_000_000, "has 100 MB, and no baseline has over 50.0 MB"),
+    ],
+)
+def test_a_file_that_no_release_wrote_is_an_error(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    """One sentence that names the file, before much of it is read."""
+    path = baseline_path(tmp_path, "air_m4", NAME)
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(BaselineError, match=words) as error:
+        read_baseline(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A caller that can do without one checks for it."""
     with pytest.raises(BaselineError, match="cannot be read"):
@@ -273,14 +335,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, step, fail)
-        with pytest.raises(BaselineError, match="cannot be written"):
+        with pytest.raises(BaselineError, match="cannot be changed"):
             accept(tmp_path, another(2), TRIALS)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_process_that_dies_before_the_rename_leaves_the_old_file_whole(tmp_path: Path) -> None:
-    """And its draft does not disturb the next one."""
+    """And its draft and its lock do not disturb the next one."""
     path = accept(tmp_path, another(1), TRIALS)
     before = path.read_bytes()
     code = (
@@ -295,7 +357,7 @@ def test_a_process_that_dies_before_the_rename_leaves_the_old_file_whole(tmp_pat
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert done.returncode == 9
     assert path.read_bytes() == before
-    assert len(list(path.parent.iterdir())) == 2
+    assert len(list(path.parent.iterdir())) == 3  # with its draft and its lock
     accept(tmp_path, another(2), TRIALS)
     assert len(read_baseline(path).sessions) == 2
 

@@ -322,6 +322,24 @@ def test_the_command_lists_and_removes(tiny):
     assert name not in CliRunner().invoke(main, ["synthetic", "list"]).output
 
 
+def test_a_removal_that_is_killed_leaves_no_part_of_a_folder(tiny, monkeypatch):
+    """It would be taken for whole weights; what it leaves is removed by the next builder."""
+    deployment = tiny("smolvlm", "llamacpp", "Q8_0")
+    folder = cache.ready(deployment)
+    (entry,) = cache.entries((deployment,))
+
+    def killed(_folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cache.remove(entry)
+    assert cache.entries((deployment,)) == []
+    assert cache.ready(deployment) == folder
+    assert not list(folder.parent.glob(".*draft*"))
+
+
 def test_results_of_random_weights_have_names_of_their_own():
     """No identifier of a synthetic deployment is one of a real one."""
     registry = load_registry()

@@ -1,0 +1,54 @@
+"""Why a results database cannot be used: whatever SQLAlchemy or a driver raises, as one sentence.
+
+No sentence has an SQL text, its parameters or a password.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from qualification.core.errors import StoreError
+
+ANOTHER = "name another database with --results or QUALIFY_RESULTS"
+LOCKED_S = 15.0
+"""How long another process may hold the lock of an SQLite file before we give up, in seconds."""
+
+_OF_SQLITE = {
+    "SQLITE_BUSY": "another process has locked it for over {locked_s:.0f} s: end that process, or",
+    "SQLITE_FULL": "no space is left on its disk: free some, or",
+    "SQLITE_READONLY": "it, or its folder, is read-only: make both writable, or",
+    "SQLITE_PERM": "it, or its folder, may not be opened by this user: change that, or",
+    "SQLITE_CANTOPEN": "it cannot be opened, or its folder is read-only: make both writable, or",
+    "SQLITE_IOERR": "its disk cannot be read or written: free space or repair it, or",
+    "SQLITE_CORRUPT": "it is corrupt: put a copy of yours in its place, or",
+    "SQLITE_NOTADB": "it is no SQLite database and stays as it is:",
+}
+_OF_SYSTEM = {
+    errno.EACCES: "SQLITE_READONLY",
+    errno.EPERM: "SQLITE_READONLY",
+    errno.EROFS: "SQLITE_READONLY",
+    errno.ENOSPC: "SQLITE_FULL",
+    errno.EDQUOT: "SQLITE_FULL",
+}
+
+
+def refusal(name: str, error: Exception) -> StoreError:
+    """The sentence for an error while a database was opened, read or written."""
+    original = getattr(error, "orig", None) or error
+    code = ""
+    if isinstance(original, sqlite3.Error):
+        code = "_".join(str(getattr(original, "sqlite_errorname", "")).split("_")[:2])
+    elif isinstance(original, OSError):
+        code = _OF_SYSTEM.get(original.errno or 0, "")
+    if code in _OF_SQLITE:
+        return StoreError(f"{name}: {_OF_SQLITE[code].format(locked_s=LOCKED_S)} {ANOTHER}")
+    reason = str(original).strip().partition("\n")[0]
+    if isinstance(error, DBAPIError) and error.statement is None:
+        return StoreError(
+            f"{name}: its server cannot be reached, or lets nobody in ({reason}): start it, or "
+            f"correct the URL, or {ANOTHER}"
+        )
+    return StoreError(f"{name}: cannot be used ({reason}): {ANOTHER}")

@@ -1,0 +1,140 @@
+"""A run whose results cannot be kept stops before its first test, in one sentence."""
+
+import os
+import sqlite3
+
+import pytest
+
+SUITE = """
+from pathlib import Path
+
+def test_one(deployed):
+    Path("asked").touch()
+"""
+
+
+def a_folder(path):
+    path.mkdir()
+
+
+def no_database(path):
+    path.write_text("no database")
+
+
+def a_torn_database(path):
+    a_database(path)
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content[:-100])
+
+
+def a_database(path):
+    with sqlite3.connect(path) as database:
+        database.execute("create table schema (version integer primary key)")
+        database.execute("insert into schema values (1)")
+        database.execute("create table sessions (identifier text)")
+        database.execute("create table filler (text text)")
+        database.executemany("insert into filler values (?)", [("x" * 900,)] * 100)
+
+
+def a_newer_schema(path):
+    with sqlite3.connect(path) as database:
+        database.execute("create table schema (version integer primary key)")
+        database.execute("insert into schema values (99)")
+
+
+PLACES = {
+    "a folder": a_folder,
+    "no database": no_database,
+    "a torn database": a_torn_database,
+    "other tables": a_database,
+    "a newer schema": a_newer_schema,
+}
+URLS = [
+    "nodialect://x/y",
+    "postgresql//user:secret@host/x",
+    "postgresql+psycopg://user:secret@127.0.0.1:1/x",
+    "sqlite:////proc/no/such/results.sqlite",
+    "/dev/null/results.sqlite",
+    "mysql://user:secret@127.0.0.1:1/x",
+]
+
+
+def stopped(result, project):
+    """The sentence with which a run stopped before its first test."""
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, "\n".join(result.outlines)
+    assert not (project.path / "asked").exists()
+    (sentence,) = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert "secret" not in result.stderr.str() + result.stdout.str()
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    return sentence
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_database_that_cannot_take_results_stops_the_run(toy_project, place):
+    """Before its first test, with the file's name and what to do."""
+    file = toy_project.path / "results.sqlite"
+    PLACES[place](file)
+    sentence = stopped(toy_project.run("--results", file, suite=SUITE), toy_project)
+    assert "results.sqlite" in sentence
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_that_cannot_take_results_stops_the_run(toy_project, url):
+    """Without its password."""
+    stopped(toy_project.run("--results", url, suite=SUITE), toy_project)
+
+
+def test_a_locked_database_stops_the_run(toy_project):
+    """Another process writes to it for longer than is waited."""
+    file = toy_project.path / "results.sqlite"
+    toy_project.run("--results", file, suite=SUITE)
+    (toy_project.path / "asked").unlink()
+    holder = sqlite3.connect(file)
+    holder.execute("begin exclusive")
+    try:
+        sentence = stopped(toy_project.run("--results", file, suite=SUITE), toy_project)
+    finally:
+        holder.close()
+    assert "locked" in sentence
+
+
+def test_several_processes_are_not_started_either(toy_project):
+    """The one that would start them stops."""
+    file = toy_project.path / "results.sqlite"
+    no_database(file)
+    stopped(toy_project.run("-n", "2", "--results", file, suite=SUITE), toy_project)
+
+
+def test_a_journal_without_a_place_stops_the_run(toy_project):
+    """A file where its folder should be."""
+    reports = toy_project.path / "reports"
+    reports.mkdir()
+    (reports / "sessions").write_text("a file")
+    sentence = stopped(toy_project.run(suite=SUITE), toy_project)
+    assert "the journal of the run cannot be written there" in sentence
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("name", ["reports", "reports/results.sqlite"])
+def test_what_is_read_only_stops_the_run(toy_project, name):
+    """A folder or the file itself."""
+    toy_project.run(suite=SUITE)
+    (toy_project.path / "asked").unlink()
+    path = toy_project.path / name
+    path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        stopped(toy_project.run(suite=SUITE), toy_project)
+    finally:
+        path.chmod(0o700)
+
+
+def test_a_disk_without_room_stops_the_run(toy_project, monkeypatch):
+    """Fewer bytes are free than the run may need."""
+    suite = (
+        "import shutil, collections\n"
+        "shutil.disk_usage = lambda _: collections.namedtuple('U', 'total used free')(9, 9, 9)\n"
+        + SUITE
+    )
+    sentence = stopped(toy_project.run(suite=suite), toy_project)
+    assert "9 B" in sentence
