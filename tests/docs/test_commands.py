@@ -171,6 +171,8 @@ def _parse_qualify(words):
 
 
 def _parse_pytest(words):
+    # What is resumed says with which arguments: there is no session here.
+    words = [word for word in words if word.partition("=")[0] != "--resume"]
     # Not with the fixture pytester: it forgets what was imported, and numpy loads only once.
     config = _prepareconfig(["--capture=no", *words[1:]])
     try:

@@ -92,7 +92,7 @@ def read_baseline(path: Path) -> Baseline:
     if baseline.content_sha256 and baseline.content_sha256 != _hash(content):
         raise BaselineError(
             f"{path}: {_HASH}: is not that of its content, so the file was damaged, or edited by "
-            f"hand: restore it (git checkout), or remove the field {_HASH} if the edit is meant"
+            f"hand: restore it from a copy, or remove the field {_HASH} if the edit is meant"
         )
     return baseline
 
@@ -123,7 +123,7 @@ def _json(path: Path) -> tuple[bytes, Any]:
         if size > _LARGEST_BYTES:
             raise BaselineError(
                 f"{path}: has {bytes_text(size)}, and no baseline has over "
-                f"{bytes_text(_LARGEST_BYTES)}; restore it (git checkout)"
+                f"{bytes_text(_LARGEST_BYTES)}; restore it from a copy"
             )
         text = path.read_bytes()
         return text, json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
