@@ -136,6 +136,10 @@ class _Service:
         return {}
 
     def close(self, _params: dict[str, Any]) -> Any:
+        # Our server ends now, not when its guard notices that we are gone. A library is left alone:
+        # what it frees here has crashed after all work was done.
+        if isinstance(self._backend, backends.RemoteBackend):
+            self._backend.unload()
         return {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def conclude(
         finding = fault(series, part, looks) if part else None
         bugs = known_bugs(TESTS[series]) if series in TESTS and part else ()
         if finding is None:
-            gone += bugs
+            gone += bugs if bugs and is_decided(part) else ()
         elif bugs:
             known_findings.append(replace(finding, bug=bugs[0]))
         else:

@@ -116,7 +116,7 @@ def fault(series: SeriesName, part: Sequence[Look], looks: Sequence[Look]) -> Fi
     if series in ("pairs", "three images", "four images"):
         return _several(series, part)
     name, meaning = _MEANING[series]
-    if series in _RIVALS_ONLY and not all(look.shows_fault for look in part):
+    if sum(look.shows_fault for look in part) < _LEAST_RIVALS.get(series, 0):
         return None
     text = f"{name}: {meaning} ({correct(part)} of {len(part)} answers are correct)"
     return Finding(name, text, _wrong(part), series)
@@ -125,7 +125,9 @@ def fault(series: SeriesName, part: Sequence[Look], looks: Sequence[Look]) -> Fi
 _ASKED, _SHAPES_ASKED, _BY_CHANCE = 3, 5, 2
 """Questions of a series, and correct answers that a constant one may have."""
 
-_RIVALS_ONLY: tuple[SeriesName, ...] = ("EXIF", "text in the image", "false premise")
+_LEAST_RIVALS: dict[SeriesName, int] = {"EXIF": 2, "text in the image": 3, "false premise": 3}
+"""Of three wrong answers those that the fault itself gives."""
+
 _MEANING: dict[SeriesName, tuple[SeeName, str]] = {
     "words": ("low resolution", "printed words are not read"),
     "recall": ("forgets", "an image of two turns before is not known"),
