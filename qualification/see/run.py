@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def see(
 
 def _looks(loaded: Deployed, series: SeriesName, scratch: Path, seed: int) -> Iterator[Look]:
     if series == "long prompt":
-        requests = [long_prompt(_words(loaded), seed)]
+        requests: Sequence[Request] = [long_prompt(_words(loaded), seed)]
     else:
         requests = requests_of(series, seed, is_canary=loaded.is_canary)
     for request in requests:

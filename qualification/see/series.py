@@ -189,23 +189,24 @@ class Look:
         return bool(self.request.rival) and set(self.names) == {self.request.rival}
 
 
-def requests_of(series: SeriesName, seed: int, *, is_canary: bool) -> list[Request]:
+@functools.lru_cache(maxsize=1024)
+def requests_of(series: SeriesName, seed: int, *, is_canary: bool) -> tuple[Request, ...]:
     """The requests of a series: of a seed always the same ones."""
     if series in ("system prompt", "tools", "JSON schema", "without an image"):
         requests = [_constrained(series, q) for q in questions_of("colours", seed)[:3]]
         # A canary has never written a bracket; the tokens of its prompt still tell.
         is_judged = series != "without an image" and not (is_canary and series == "JSON schema")
-        return [replace(request, is_judged=is_judged) for request in requests]
+        return tuple(replace(request, is_judged=is_judged) for request in requests)
     if series == "turns":
-        return [_texts("red", "blue", "green"), _texts("red blue green")]
+        return _texts("red", "blue", "green"), _texts("red blue green")
     if series == "long prompt":
         raise ValueError("long_prompt() makes it, of a length")
     questions = questions_of(series, seed)
     if series in ("three images", "four images"):
-        return _several(series, questions)
+        return tuple(_several(series, questions))
     if series == "asked again":
-        return _again(questions, is_canary=is_canary)
-    return [_with_rival(series, question) for question in questions]
+        return tuple(_again(questions, is_canary=is_canary))
+    return tuple(_with_rival(series, question) for question in questions)
 
 
 def long_prompt(words: int, seed: int) -> Request:

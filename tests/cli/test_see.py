@@ -71,6 +71,7 @@ def test_what_cannot_be_loaded_is_not_blind(tmp_path):
     assert qualify("smolvlm-canary-f32@nowhere").exit_code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["ollama", "lm-studio"])
 def test_a_server_of_many_models_is_asked_for_the_loaded_one(api):
     """Ollama's and LM Studio's documented APIs; the context that is in force is read back."""
@@ -85,6 +86,7 @@ def test_a_server_of_many_models_is_asked_for_the_loaded_one(api):
     assert {body["model"] for body in behaviour.bodies} == {MODEL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "fields"), [("default", 0), ("off", 1), ("on", 1)])
 def test_thinking_is_switched(mode, fields):
     """Without an answer in its limit a model is no blind one; told not to think, it sees."""
@@ -100,6 +102,7 @@ def test_thinking_is_switched(mode, fields):
     assert sent == [{"enable_thinking": mode == "on"} if fields else None] * len(sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "/v1", "/api", "/"])
 def test_an_address_is_taken_as_it_is_given(end):
     """With the path of either API, or without."""
@@ -108,6 +111,7 @@ def test_an_address_is_taken_as_it_is_given(end):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 def test_a_key_is_sent_after_the_server_is_known_and_asks_for_it(monkeypatch):
     """The routes that identify it, and the first list of models, come without a key."""
     monkeypatch.setenv(KEY, "secret")
@@ -123,6 +127,7 @@ def test_a_key_is_sent_after_the_server_is_known_and_asks_for_it(monkeypatch):
     assert {"/props", "/api/v0/models", "/v1/models"} <= before
 
 
+@pytest.mark.slow
 def test_a_server_that_loads_and_refuses_is_waited_for_and_told():
     """503 at first, and two optional fields that it does not know."""
     behaviour = Behaviour("ollama", loading=2, refuses=("seed",))
@@ -132,6 +137,7 @@ def test_a_server_that_loads_and_refuses_is_waited_for_and_told():
     assert not any("seed" in body for body in behaviour.bodies)
 
 
+@pytest.mark.slow
 def test_a_finding_ends_with_one_and_can_be_seen_again(tmp_path):
     """Exit code 1, the answers that show it, and the command for the same images."""
     with serving(Behaviour("ollama")) as upstream, planted("alpha ignored", upstream) as address:

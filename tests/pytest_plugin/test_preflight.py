@@ -70,6 +70,7 @@ def stopped(result, project):
     return sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_database_that_cannot_take_results_stops_the_run(toy_project, place):
     """Before its first test, with the file's name and what to do."""
@@ -79,12 +80,14 @@ def test_a_database_that_cannot_take_results_stops_the_run(toy_project, place):
     assert "results.sqlite" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", URLS)
 def test_a_url_that_cannot_take_results_stops_the_run(toy_project, url):
     """Without its password."""
     stopped(toy_project.run("--results", url, suite=SUITE), toy_project)
 
 
+@pytest.mark.slow
 def test_a_locked_database_stops_the_run(toy_project):
     """Another process writes to it for longer than is waited."""
     file = toy_project.path / "results.sqlite"
@@ -99,6 +102,7 @@ def test_a_locked_database_stops_the_run(toy_project):
     assert "locked" in sentence
 
 
+@pytest.mark.slow
 def test_several_processes_are_not_started_either(toy_project):
     """The one that would start them stops."""
     file = toy_project.path / "results.sqlite"

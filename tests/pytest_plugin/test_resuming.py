@@ -67,7 +67,10 @@ def checks(project):
 WHOLE = ["test_one passed", "test_two passed", *[f"test_three[{n}] passed" for n in range(3)]]
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending",
+    [e if e == "SIGKILL" else pytest.param(e, marks=pytest.mark.slow) for e in ENDINGS],
+)
 def test_a_run_that_ends_in_the_middle_is_resumed(toy_project, ending):
     """The same session, verdicts and figures; no finished test is asked again."""
     result = toy_project.run(suite=SUITE.format(ending=ENDINGS[ending]))
@@ -85,6 +88,7 @@ def test_a_run_that_ends_in_the_middle_is_resumed(toy_project, ending):
     assert journals(toy_project) == []
 
 
+@pytest.mark.slow
 def test_the_next_start_offers_what_was_interrupted(toy_project):
     """With what is left to do and the command; a new session can begin all the same."""
     toy_project.run(suite=SUITE.format(ending=ENDINGS["SIGKILL"]))
@@ -98,6 +102,7 @@ def test_the_next_start_offers_what_was_interrupted(toy_project):
     result.assert_outcomes(passed=4, deselected=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
 def test_a_run_that_stops_at_a_failure_says_how_to_go_on(toy_project, stop):
     """What it has is stored; the resumed session takes its place."""
@@ -112,6 +117,7 @@ def test_a_run_that_stops_at_a_failure_says_how_to_go_on(toy_project, stop):
     assert toy_project.query("select count(*) from sessions") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_session_is_resumed_again_and_again(toy_project):
     """Killed at each of its tests in turn."""
     suite = """
@@ -136,6 +142,7 @@ def test_a_session_is_resumed_again_and_again(toy_project):
     assert values == [(float(number), number) for number in range(6)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["os.getpid()", "os.getppid()"])
 def test_a_run_in_several_processes_is_resumed(toy_project, whom):
     """A process of pytest-xdist that dies, or the one that started them."""
@@ -173,6 +180,7 @@ def test_results_that_could_not_be_stored_are_stored_by_resuming(toy_project):
     assert journals(toy_project) == []
 
 
+@pytest.mark.slow
 def test_a_deployment_with_which_the_machine_went_down_twice_is_left_alone(toy_project):
     """Its other tests are skipped with the reason; the rest goes on."""
     toy_project.run(suite=SUITE.format(ending=ENDINGS["SIGKILL"]))
@@ -197,6 +205,7 @@ def test_what_cannot_be_resumed_is_one_sentence(toy_project, name):
     assert "--resume: no such session; interrupted here: none" in result.stderr.str()
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_is_one_sentence(toy_project):
     """With its file and line."""
     toy_project.run(suite=SUITE.format(ending=ENDINGS["SIGKILL"]))

@@ -25,7 +25,7 @@ from qualification.tasks.scenes import COLOURS, SHAPES
 MODEL = Model("x", "x", 1, "", ("vision", "text_only", "multi_image", "multi_turn"), ())
 SERVER = Target(MODEL, is_server=True)
 PROCESS = Target(MODEL)
-RUNS = 60
+RUNS = 30
 
 Answerer = Callable[[str, Question, list[Question]], str]
 """(series, question, the questions of this series before) -> an answer."""
@@ -170,7 +170,7 @@ def asked_of(answer, seed, mistakes=0.0, target=SERVER):
 @pytest.mark.parametrize("answer", FAULTY, ids=lambda answer: answer.__name__)
 def test_a_planted_fault_is_named_whatever_the_images(answer):
     """In every run, within the number of requests."""
-    for seed in range(12):
+    for seed in range(5):
         looks, conclusion = asked_of(answer, seed)
         assert conclusion.name == FAULTY[answer], conclusion.sentence
         assert conclusion.sentence.startswith(conclusion.name)
@@ -180,7 +180,7 @@ def test_a_planted_fault_is_named_whatever_the_images(answer):
 
 def test_an_image_that_is_stale_by_its_file_name_is_named():
     """Where images are files; also if the file was seen before this run."""
-    for seed in range(12):
+    for seed in range(5):
         assert asked_of(stale_by_file_name, seed, target=PROCESS)[1].name == "stale"
     assert asked_of(failing("file name", "black"), 1, target=PROCESS)[1].name == "stale"
 
@@ -200,7 +200,7 @@ def test_guesses_are_not_sight():
     """Answers of the right kind at random."""
     names = [asked_of(guessing, seed)[1].name for seed in range(RUNS)]
     assert names.count("sees") == 0
-    assert names.count("blind") > 30
+    assert names.count("blind") > RUNS / 2
 
 
 def test_several_faults_are_all_told():

@@ -39,7 +39,10 @@ def server(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "plant",
-    [*FAST, *(pytest.param(plant, marks=pytest.mark.long) for plant in SLOW)],
+    [
+        *(pytest.param(plant, marks=pytest.mark.slow) for plant in FAST),
+        *(pytest.param(plant, marks=pytest.mark.long) for plant in SLOW),
+    ],
     ids=lambda plant: f"{plant.fault}@{plant.where}",
 )
 def test_a_planted_fault_is_named(plant, server, tmp_path):
