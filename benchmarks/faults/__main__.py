@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 FILE = Path(__file__).with_name("FAULTS.md")
-_LATEST_S = 25.0
+_LATEST_S = 9.0
 """A run is killed between its start and so many seconds later, or not at all if it ends before."""
 
 
@@ -72,7 +72,7 @@ def killed(folder: Path, words: list[str], kills: int, rng: random.Random) -> tu
     process, done, remaining = run(folder, words), 0, 0
     while True:
         try:
-            process.wait(rng.uniform(1.0, _LATEST_S) if done < kills else None)
+            process.wait(rng.uniform(2.0, _LATEST_S) if done < kills else None)
             if not list((folder / "reports/sessions").glob("*")):
                 break  # it has ended by itself, and its session is stored
         except subprocess.TimeoutExpired:
@@ -84,8 +84,18 @@ def killed(folder: Path, words: list[str], kills: int, rng: random.Random) -> tu
             process.wait()
             done += 1
             remaining += _alive(folder)
+            if not _journals(folder) and _is_stored(folder):
+                break  # killed after its last line was stored
         process = run(folder, ["--resume"] if _journals(folder) else words)
     return done, remaining
+
+
+def _is_stored(folder: Path) -> bool:
+    file = folder / "reports/results.sqlite"
+    if not file.exists():
+        return False
+    with sqlite3.connect(file) as database:
+        return bool(database.execute("select count(*) from sessions").fetchone()[0])
 
 
 def _journals(folder: Path) -> list[Path]:
