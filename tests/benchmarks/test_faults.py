@@ -14,8 +14,8 @@ def test_a_run_that_ends_alike_has_nothing_to_count():
 
 def test_what_is_lost_doubled_or_changed_is_counted():
     """Each in its row; a changed outcome by its name."""
-    other = Ended({"a load x": "failed"}, {"a": "failed"}, 2, 1)
-    text = document(["-m", "canary"], 3, WHOLE, other, 4)
+    worse = Ended({"a load x": "failed"}, {"a": "failed"}, 2, 1)
+    text = document(["-m", "canary"], 3, WHOLE, worse, 4)
     assert "| tests that are lost | 1 |" in text
     assert "| tests that are there twice | 1 |" in text
     assert "| deployments with another verdict | 1 |" in text
