@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.see.faults import REQUEST_FAULTS, Memory, without_images
+from benchmarks.see.stand_ins import on_a_thread
 
 _KEPT_WORDS = 500
 """Of a prompt whose beginning is cut off."""
@@ -99,20 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-@contextlib.contextmanager
-def planted(fault: str, upstream: str) -> Iterator[str]:
+def planted(fault: str, upstream: str) -> contextlib.AbstractContextManager[str]:
     """The address of a proxy before ``upstream`` (without a path); fault '' changes nothing."""
-    names = {"", *REQUEST_FAULTS, *ANSWER_FAULTS}
-    if fault not in names:
+    if fault not in {"", *REQUEST_FAULTS, *ANSWER_FAULTS}:
         raise ValueError(f"no fault is called {fault!r}")
     namespace = {"upstream": upstream, "fault": fault, "memory": Memory()}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), namespace))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return on_a_thread(type("Handler", (_Handler,), namespace))

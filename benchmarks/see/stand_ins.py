@@ -173,9 +173,8 @@ def _read(messages: list[dict[str, Any]]) -> tuple[list[str], list[Image.Image],
 
 
 @contextlib.contextmanager
-def serving(behaviour: Behaviour) -> Iterator[str]:
-    """The address of a stand-in, without a path, on a thread of this process."""
-    handler = type("Handler", (_Handler,), {"behaviour": behaviour})
+def on_a_thread(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server with this handler, without a path, on a thread of this process."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -186,3 +185,8 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def serving(behaviour: Behaviour) -> contextlib.AbstractContextManager[str]:
+    """The address of a stand-in."""
+    return on_a_thread(type("Handler", (_Handler,), {"behaviour": behaviour}))

@@ -71,6 +71,9 @@ _SERVERS_ONLY: tuple[SeriesName, ...] = (
 _AFTER: tuple[SeriesName, ...] = ("without an image", "turns", "long prompt", "asked again")
 """Asked once, for what they cost and not for what they answer."""
 
+_FIRST: tuple[SeriesName, ...] = ("colours", "shapes", "both", "colours again")
+"""Whether it sees at all."""
+
 TESTS: dict[SeriesName, str] = {
     series: f"test_format[{file_format}]" for series, file_format in FORMATS.items()
 }
@@ -152,7 +155,7 @@ def conclude(
         return Conclusion((template or [without_sight(looks)])[0])
     new, known_findings, gone = list[Finding](), list[Finding](), list[KnownBug]()
     for series in FAULTS:
-        part = of(looks, series)
+        part = [look for look in of(looks, series) if not look.failure]
         finding = fault(series, part, looks) if part else None
         bugs = known_bugs(TESTS[series]) if series in TESTS and part else ()
         if finding is None:
@@ -166,7 +169,9 @@ def conclude(
     judged = [
         look
         for look in looks
-        if look.request.is_judged and not look.request.texts and look.series not in set_aside
+        if look.request.is_judged
+        and not (look.request.texts or look.failure)
+        and look.series not in set_aside
     ]
     right = sum(look.correct for look in judged)
     sees = Finding("sees", f"sees: {right} of {len(judged)} answers are correct")
@@ -216,6 +221,5 @@ def _can_be_asked(series: SeriesName, target: Target) -> bool:
 
 
 def _broken(looks: Sequence[Look]) -> Look | None:
-    """The first request without an answer that a plain question would have had too."""
-    optional = ("tools", "JSON schema", "system prompt", *_AFTER)
-    return next((look for look in looks if look.failure and look.series not in optional), None)
+    """The first failure of the questions without which nothing is known; others decide nothing."""
+    return next((look for look in looks if look.failure and look.series in _FIRST), None)

@@ -167,28 +167,31 @@ def _several(series: SeriesName, part: Sequence[Look]) -> Finding | None:
     return None
 
 
+_LEAST_PAIRS = 2
+"""Prompts that must all have lost tokens; two correct answers end a series."""
+
+
 def _with_text(series: SeriesName, part: Sequence[Look], plain: Sequence[Look]) -> Finding | None:
     """The same questions with more text: fewer tokens, or answers that become wrong."""
     by_question = {look.question: look for look in plain}
-    answered = [look for look in part if not look.failure]
-    if len(answered) < min(3, len(part)) or not answered:
+    if len(part) < _LEAST_PAIRS:
         return None
-    before = [by_question[look.question] for look in answered]
+    before = [by_question[look.question] for look in part]
     with_what = {"tools": "tools", "JSON schema": "a JSON schema"}.get(series, "a system prompt")
     fewer = [
         0 <= look.prompt_tokens < then.prompt_tokens
-        for look, then in zip(answered, before, strict=True)
+        for look, then in zip(part, before, strict=True)
     ]
     if all(fewer):
         text = (
             f"text breaks it: with {with_what} a prompt of {before[0].prompt_tokens} tokens has "
-            f"{answered[0].prompt_tokens}: its image is left out"
+            f"{part[0].prompt_tokens}: its image is left out"
         )
-        return Finding("text breaks it", text, tuple(answered), series)
-    if len(answered) < 3 or correct(answered) or not all(look.correct for look in before):
+        return Finding("text breaks it", text, tuple(part), series)
+    if len(part) < _ASKED or correct(part) or not all(look.correct for look in before):
         return None
-    text = f"text breaks it: with {with_what} none of {len(answered)} answers is correct"
-    return Finding("text breaks it", text, tuple(answered), series)
+    text = f"text breaks it: with {with_what} none of {len(part)} answers is correct"
+    return Finding("text breaks it", text, tuple(part), series)
 
 
 # --------------------------------------------------------------------------- patterns

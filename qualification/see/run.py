@@ -58,16 +58,16 @@ def see(
 ) -> Sight:
     """Ask; what is not known at the deadline is not asked any more."""
     target = Target(loaded.deployment.model, loaded.is_canary, bool(loaded.load_report.address))
-    start, looks = time.monotonic(), list[Look]()
-    while (series := next_series(looks, target)) is not None:
+    start, looks, is_late = time.monotonic(), list[Look](), False
+    while not is_late and (series := next_series(looks, target)) is not None:
         part: list[Look] = []
         for look in _looks(loaded, series, scratch, seed):
             part.append(look)
             if look.failure or is_decided(part):
                 break
-            if time.monotonic() - start > deadline_s:
-                late = f"no verdict within {deadline_s:g} s, after {len(looks)} answers"
-                part.append(replace(look, failure=late))
+            if is_late := time.monotonic() - start > deadline_s:
+                late = f"not complete after {deadline_s:g} s and {len(looks) + len(part)} answers"
+                part[-1] = replace(look, failure=late)
                 break
         looks += part
     return Sight(tuple(looks), conclude(looks, known_bugs), time.monotonic() - start)

@@ -215,7 +215,7 @@ class Deployed:
                 self._worker = None
             raise
         thought, answer = divided(generation.text)
-        if thought:
+        if answer != generation.text:
             thought = "\n".join(filter(None, (generation.thinking, thought)))
             generation = dataclasses.replace(generation, text=answer, thinking=thought)
         return generation

@@ -190,7 +190,9 @@ def kept(folder: Path, boot: str = "", before: int = 0) -> Kept:
             content.attempts = attempt
             _merge(header.session.conditions, conditions)
             is_closed = _take(entries[1:], file, content, (selected, tried, conditions))
-            _count_crashes(entries, content, is_closed=is_closed or header.boot in ("", boot))
+            _count_crashes(
+                entries, content, is_closed=is_closed or not boot or header.boot in ("", boot)
+            )
         if selected:
             counts = {name: count - tried[name] for name, count in selected.items()}
             assert content is not None

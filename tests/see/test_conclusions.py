@@ -249,9 +249,9 @@ def test_a_failure_decides_nothing():
     assert conclude(looks).sentence == "cannot tell: crashed: the worker died"
 
 
-@pytest.mark.parametrize("series", ["tools", "JSON schema", "long prompt"])
+@pytest.mark.parametrize("series", ["tools", "JSON schema", "long prompt", "four images", "recall"])
 def test_a_refusal_of_what_is_optional_is_no_failure(series):
-    """The server may have no tools, and must not have room for any prompt."""
+    """It may have no tools, take one image, or have been asked for too long a time."""
     looks, _ = asked_of(right, 1)
     looks = [
         replace(look, failure="refused", correct=False) if look.series == series else look

@@ -80,10 +80,8 @@ def test_a_run_that_is_killed_at_any_byte_keeps_its_whole_lines(tmp_path_factory
     ]
     finished = list(kept(folder).finished)
     assert finished in (whole, whole[:-1])
-    counted = sum(kept(folder).remaining.values())
-    assert (
-        counted == (3 - len(finished) if b'"selected"' in content[:end][:-1] else 0) or not counted
-    )
+    has_counts = content[:end].count(b"\n") >= 2
+    assert sum(kept(folder).remaining.values()) == (3 - len(finished) if has_counts else 0)
 
 
 def test_a_resumed_session_goes_on_where_it_was(tmp_path):
@@ -129,7 +127,7 @@ def test_a_machine_that_went_down_is_counted_against_what_was_loaded(tmp_path):
     written(folder, "two", close=False, attempt=2, boot="this")
     written(folder, "three", close=True, attempt=3, boot="an earlier one")
     assert kept(folder, boot="this").went_down == {A: 1}
-    assert not kept(folder).went_down or kept(folder).went_down == {A: 2}
+    assert not kept(folder).went_down  # where the system does not say which start this is
 
 
 def test_a_journal_whose_folder_is_gone_goes_on_elsewhere(tmp_path, monkeypatch):
