@@ -73,7 +73,7 @@ def _wrong_rotary_sections(module):
 def _dropped_template(module):
     """The prompt is only the text behind the image's placeholder."""
 
-    def prompt(self, messages, _images):
+    def prompt(self, messages, _images, _options):
         text = " ".join(p.value for m in messages for p in m.parts if p.kind == "text")
         places = sum(p.kind == "image" for m in messages for p in m.parts)
         return "<|vision_start|><|image_pad|><|vision_end|>" * places + text
