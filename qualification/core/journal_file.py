@@ -26,12 +26,15 @@ class Lines:
     length: int
 
 
-class JournalFile:
-    """An open journal, to which lines are added."""
+_to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
-    def __init__(self, path: Path) -> None:
+
+class JournalFile:
+    """An open journal, to which lines are added; ``is_new``: FileExistsError if there is one."""
+
+    def __init__(self, path: Path, *, is_new: bool = False) -> None:
         self.path = path
-        self._file = path.open("a+b", buffering=0)
+        self._file = path.open("x+b" if is_new else "a+b", buffering=0)
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a line; it is on the disk when this returns. OSError where it cannot be."""
@@ -39,7 +42,7 @@ class JournalFile:
         line = json.dumps(entry).encode() + b"\n"
         if os.write(descriptor, line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
+        _to_disk(descriptor)
         if not os.fstat(descriptor).st_nlink:
             raise FileNotFoundError(errno.ENOENT, "it was removed")
 

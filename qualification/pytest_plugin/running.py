@@ -21,6 +21,7 @@ from qualification.session.scratch import make_scratch, remove_scratch
 if TYPE_CHECKING:
     from qualification.core.results import Condition, Environment
     from qualification.session.deployed import Deployed
+    from qualification.session.journal import Journal
     from qualification.session.session import QualificationSession
 
 
@@ -67,6 +68,17 @@ class Running:
             raise
         deployed.suite = suite_of(request.node)
         return deployed
+
+    @property
+    def journal(self) -> Journal:
+        """Of this run."""
+        return self._opened_session().journal
+
+    def answered(self) -> list[Deployment]:
+        """Those of which a run that is resumed has kept answers, in the order of its tests."""
+        names = self._state.earlier.journal.answers if self._state.earlier else {}
+        by_name = {each.identifier: each for each in self._state.registry.deployments()}
+        return [by_name[name] for name in names if name in by_name]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import hashlib
 import io
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from qualification.core.declarations import Deployment
 from qualification.core.disk import room_in
@@ -77,7 +76,6 @@ class Deployed:
             context.images.mkdir(parents=True, exist_ok=True)
         self._worker: Worker | None = None
         self._log = ""
-        self._answers: dict[tuple[Message, ...], str] = {}
         self.load_report: LoadReport = self._load()
 
     @property
@@ -116,9 +114,8 @@ class Deployed:
         but the answers themselves (repetition, state, time, memory) must ask.
         """
         messages = self.messages(question)
-        if not reuse or messages not in self._answers:
-            self.converse(*messages)
-        return self._answers[messages].strip()
+        kept = self.kept(self._name(messages)) if reuse else None
+        return str(self.converse(*messages).text if kept is None else kept).strip()
 
     def messages(
         self, question: Question, *, images: Sequence[ImageSource] | None = None
@@ -197,8 +194,21 @@ class Deployed:
         )
         generation = self.send(request)
         if not (max_tokens or temperature or fixed_length or prefill_chunk or phases):
-            self._answers[messages] = generation.text
+            self.keep(self._name(messages), generation.text)
         return generation
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep an answer, in plain JSON types, for all tests of this run that ask for it."""
+        self._journal.keep(self.identifier, name, value)
+
+    def kept(self, name: str) -> Any:
+        """An answer of this run that was kept, also before it was resumed; or None."""
+        return self._journal.kept(self.identifier, name)
+
+    def _name(self, messages: tuple[Message, ...]) -> str:
+        """Of the answer to a conversation; its images have another folder when a run is resumed."""
+        text = repr(messages).replace(str(self._context.images), "")
+        return f"conversation {hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
     def send(self, request: GenerateRequest) -> Generation:
         """The answer to a request; loads again if an earlier one ended the worker.
@@ -290,8 +300,9 @@ class Deployed:
             if self._worker.is_forked:
                 notes = (*report.notes, "the libraries were imported before this process began")
                 report = dataclasses.replace(report, notes=notes)
-            revision = report.revision or self._files_revision
+            revision = report.revision or files_revision(self._request)
             report = dataclasses.replace(report, revision=revision)
+            self._require_same(revision)
         except BaseException:
             self.close()
             raise
@@ -302,10 +313,18 @@ class Deployed:
             )
         return report
 
-    @functools.cached_property
-    def _files_revision(self) -> str:
-        """Of files on the disk; they are read once, whatever the number of loads."""
-        return files_revision(self._request)
+    def _require_same(self, revision: str) -> None:
+        """WeightsUnavailable where the run began with other weights."""
+        first = self._journal.load_reports.get(self.identifier)
+        if (
+            first is not None
+            and "" not in (revision, first.revision)
+            and revision != first.revision
+        ):
+            raise WeightsUnavailable(
+                f"{self.identifier}: its weights were changed while the run went on (revision "
+                f"{first.revision}, now {revision}): run it again"
+            )
 
     def _media_parts(self, question: Question) -> list[Part]:
         """The question's images, or its clip, as files."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from qualification.core.declarations import Deployment, Tier
 from qualification.core.protocol import LoadReport
@@ -18,6 +20,10 @@ class Journal:
     does_not_fit: dict[str, str] = dataclasses.field(default_factory=dict)
     fixed_bugs: list[str] = dataclasses.field(default_factory=list)
     """A sentence for each known bug that no longer fails."""
+    answers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """Deployment -> name -> what several tests judge and is asked for once, as plain JSON types."""
+    on_answer: Callable[[str, str], None] = lambda _deployment, _name: None
+    """Called with the deployment and the name of each answer that is kept."""
     _trials: list[Trial] = dataclasses.field(default_factory=list)
     _values: dict[tuple[str, str], list[float]] = dataclasses.field(default_factory=dict)
 
@@ -31,6 +37,15 @@ class Journal:
         for trial in trials:
             self._trials.append(trial)
             self._values.setdefault((trial.deployment, trial.metric), []).append(trial.value)
+
+    def keep(self, deployment: str, name: str, value: Any) -> None:
+        """An answer that needs not be asked for again, neither in this attempt nor in a later."""
+        self.answers.setdefault(deployment, {})[name] = value
+        self.on_answer(deployment, name)
+
+    def kept(self, deployment: str, name: str) -> Any:
+        """An answer that was kept, or None."""
+        return self.answers.get(deployment, {}).get(name)
 
     def values(self, deployment: str, metric: str) -> tuple[float, ...]:
         """The values recorded so far for one metric of a deployment, by its identifier."""

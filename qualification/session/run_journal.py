@@ -7,6 +7,7 @@ A session has a folder; each process of each attempt at it has a file there, ``0
     {"selected": {"smolvlm-canary-f32@mlx": 92}}                 tests that this attempt is to try
     {"begin": "smolvlm-canary-f32@mlx"}                          before its weights are touched
     {"test": "...", "deployment": "...", "checks": [...], ...}   one finished test, see Finished
+    {"answer": "colour 3", "deployment": "...", "value": ...}    what several tests judge
     {"end": "smolvlm-canary-f32@mlx"}
     {"conditions": [...]}                                        the process ended in order
 
@@ -68,7 +69,17 @@ class Finished:
     fixed_bugs: tuple[str, ...] = ()
 
 
+@checked(frozen=True, config=_STRICT)
+class Answer:
+    """What is asked for once in a session, whichever of its tests asks first; see ``Journal``."""
+
+    answer: str
+    deployment: str
+    value: Any
+
+
 _HEADER = TypeAdapter(Header)
+_ANSWER = TypeAdapter(Answer)
 _FINISHED = TypeAdapter(Finished)
 _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 
@@ -113,6 +124,10 @@ class RunFile:
         )
         self._add(to_json(entry))
         self.skip(journal)
+
+    def answered(self, name: str, deployment: str, value: Any) -> None:
+        """An answer that later tests judge too, in JSON types."""
+        self._add(to_json(Answer(name, deployment, value)))
 
     def skip(self, journal: Journal) -> None:
         """What the journal holds now is in the files already."""
@@ -284,6 +299,10 @@ def _take(
             test: Finished = _parsed(_FINISHED, entry, file, number)
             tried[test.deployment] += 1
             _add(test, content)
+        elif "answer" in entry:
+            answer: Answer = _parsed(_ANSWER, entry, file, number)
+            answers = content.journal.answers.setdefault(answer.deployment, {})
+            answers.setdefault(answer.answer, answer.value)
         elif "conditions" in entry:
             is_closed = True
             _merge(_parsed(_CONDITIONS, entry["conditions"], file, number), conditions)

@@ -137,6 +137,9 @@ class QualificationSession:
         )
         file = RunFile(place.folder, header)
         file.skip(self.journal)
+        self.journal.on_answer = lambda deployment, name: file.answered(
+            name, deployment, self.journal.kept(deployment, name)
+        )
         file.selected(place.selected)
         return file
 

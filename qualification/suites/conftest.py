@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from qualification.core.protocol import Generation, GivenAs, Message
+    from qualification.pytest_plugin.running import Running
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import (
         AskFixture,
@@ -55,29 +57,23 @@ Earlier requests still fill caches: those of a canary in two rounds of the sizes
 """
 
 _CACHES = pytest.StashKey[dict[str, Cache]]()
-_Value = TypeVar("_Value")
 
 
 @pytest.fixture
 def caches(request: pytest.FixtureRequest, deployed: Deployed) -> dict[str, Cache]:
-    """The cache of every deployment so far by identifier; this deployment's is the newest."""
+    """The cache of every deployment so far by identifier, those of a resumed run's first."""
+    running = cast("Running", request.config.pluginmanager.get_plugin("qualification-running"))
     caches = request.config.stash.setdefault(_CACHES, {})
-    caches.setdefault(deployed.identifier, Cache(deployed.deployment))
+    for deployment in (*running.answered(), deployed.deployment):
+        if deployment.identifier not in caches:
+            caches[deployment.identifier] = Cache(deployment, running.journal)
     return caches
 
 
 @pytest.fixture
 def once(deployed: Deployed, caches: dict[str, Cache]) -> Once:
     """``once(name, make)``: the result of ``make()`` at the first call for this deployment."""
-    values = caches[deployed.identifier].values
-
-    def cached(name: str, make: Callable[[], _Value]) -> _Value:
-        if name not in values:
-            values[name] = make()
-        value: _Value = values[name]
-        return value
-
-    return cached
+    return caches[deployed.identifier].once
 
 
 @pytest.fixture
@@ -130,8 +126,11 @@ def answers(once: Once, ask: AskFixture, memory_answers: GetPairs) -> GetAnswers
 
     def of_skill(skill: str) -> tuple[AnsweredQuestion, ...]:
         if skill in MEMORY_SKILLS:
-            return once(skill, lambda: tuple(answer for answer, _ in memory_answers()))
-        return once(skill, lambda: tuple(map(ask, asked_once(skill))))
+            return tuple(answer for answer, _ in memory_answers())
+        return tuple(
+            once(f"{skill} {number}", partial(ask, question), AnsweredQuestion)
+            for number, question in enumerate(asked_once(skill))
+        )
 
     return of_skill
 
@@ -154,15 +153,21 @@ def memory_answers(
             return ask(question, with_images=False)
         return ask(replace(question, history=()))
 
-    def make() -> list[tuple[AnsweredQuestion, AnsweredQuestion]]:
+    def pairs() -> list[tuple[AnsweredQuestion, AnsweredQuestion]]:
         by_answer: dict[str, list[Question]] = {}
         for question in questions(seed=7, count=5 * MEMORY_QUESTIONS, skills=[skill]):
             by_answer.setdefault(question.answer, []).append(question)
         count = MEMORY_QUESTIONS // len(by_answer)
         balanced = [question for equal in by_answer.values() for question in equal[:count]]
-        return [(ask(question), without(question)) for question in balanced]
+        return [
+            (
+                once(f"{skill} {number}", partial(ask, question), AnsweredQuestion),
+                once(f"{skill} {number} without", partial(without, question), AnsweredQuestion),
+            )
+            for number, question in enumerate(balanced)
+        ]
 
-    return lambda: once("memory questions", make)
+    return pairs
 
 
 @pytest.fixture
@@ -210,7 +215,9 @@ def series(
         return Series(tuple(answers), tuple(sizes))
 
     def run(policy: str, *, again: bool = False) -> Series:
-        return make(policy) if again else once(f"series {policy}", lambda: make(policy))
+        if again:
+            return make(policy)
+        return once(f"series {policy}", lambda: make(policy), Series)
 
     return run
 
@@ -268,7 +275,7 @@ def two_processes(
         fresh = [ask(answer.question) for answer in reversed(warm)]
         return list(zip(warm, reversed(fresh), strict=True))
 
-    return lambda: once("two processes", make)
+    return lambda: once("two processes", make, list[tuple[AnsweredQuestion, AnsweredQuestion]])
 
 
 @pytest.fixture
@@ -288,7 +295,11 @@ def whole_reply(
     once: Once, server: DeployedServer, answerable: GetQuestion, plain_skill: str
 ) -> HttpReply:
     """The answer to an answerable question, not streamed."""
-    reply = once("whole reply", lambda: server.chat(server.turns(answerable(plain_skill))))
+    from qualification.suites.support.raw_http import HttpReply
+
+    reply = once(
+        "whole reply", lambda: server.chat(server.turns(answerable(plain_skill))), HttpReply
+    )
     if reply.status != 200 or not reply.text.strip():
         pytest.fail(f"a plain question was answered with {reply}")
     return reply
@@ -299,10 +310,13 @@ def streamed_reply(
     once: Once, server: DeployedServer, answerable: GetQuestion, plain_skill: str
 ) -> HttpReply:
     """The answer to the same question, streamed, with its usage."""
+    from qualification.suites.support.raw_http import HttpReply
+
     usage = {"include_usage": True}
     return once(
         "streamed reply",
         lambda: server.stream(server.turns(answerable(plain_skill)), stream_options=usage),
+        HttpReply,
     )
 
 
@@ -341,7 +355,7 @@ def try_request(
             return Outcome(reply, harm, 0)
         return Outcome(reply, harm, server.peak_memory_bytes() - before)
 
-    return lambda request: once(f"bad request {request.name}", lambda: send(request))
+    return lambda request: once(f"bad request {request.name}", lambda: send(request), Outcome)
 
 
 def _with_file(message: Message, file: Path, given_as: GivenAs) -> Message:

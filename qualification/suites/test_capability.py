@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from qualification.core.errors import BackendFailed
+from qualification.core.protocol import Generation
 from qualification.suites.support.answers import correct_and_wrong, share_correct
 from qualification.suites.support.hypothesis_settings import FEW
 from qualification.tasks.renderings import SPECIAL_FORMATS, special
@@ -18,7 +19,7 @@ from qualification.tasks.renderings import SPECIAL_FORMATS, special
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qualification.core.protocol import Generation, GivenAs
+    from qualification.core.protocol import GivenAs
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import (
         AnsweredQuestion,
@@ -81,6 +82,7 @@ def test_takes_several_images(
         return once(
             f"{number} images",
             lambda: deployed.generate("Name both colours.", *images[:number], max_tokens=limit),
+            Generation,
         )
 
     fewer, more = about(count - 1), about(count)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from qualification.core.protocol import Message, Part
+from qualification.core.protocol import Generation, Message, Part
+from qualification.tasks.questions import Question
 
 if TYPE_CHECKING:
-    from qualification.core.protocol import Generation
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import AskFixture, GetPairs, GetQuestions, Once
-    from qualification.tasks.questions import Question
 
 pytestmark = pytest.mark.suite("consistency", "equal answers and equal speed when repeated")
 
@@ -140,12 +139,12 @@ def sampled(once: Once, ask: AskFixture, deployed: Deployed, questions: GetQuest
     def messages() -> tuple[Message, ...]:
         if not sees(deployed.deployment.model):
             return (Message("user", (Part("text", STORY),)),)
-        return deployed.messages(once("uncertain question", uncertain))
+        return deployed.messages(once("uncertain question", uncertain, Question))
 
     def with_seed(seed: int, *, again: bool = False) -> Generation:
         def make() -> Generation:
             return deployed.converse(*messages(), temperature=WARM, seed=seed)
 
-        return make() if again else once(f"seed {seed}", make)
+        return make() if again else once(f"seed {seed}", make, Generation)
 
     return with_seed

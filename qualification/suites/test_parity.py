@@ -97,7 +97,7 @@ def _comparisons(
             continue
         if cache.deployment.model.name != deployed.deployment.model.name:
             continue
-        theirs = [answer for skill in skills for answer in cache.values.get(skill, ())]
+        theirs = [answer for skill in skills for answer in cache.answers(skill)]
         yield (
             cache,
             [(ours[answer.question], answer) for answer in theirs if answer.question in ours],

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from qualification.core.backends import BACKENDS
 from qualification.core.errors import BackendFailed
+from qualification.core.protocol import Generation
 from qualification.suites.support.hypothesis_settings import FEW
 from qualification.tasks.questions import sees
 
 if TYPE_CHECKING:
-    from qualification.core.protocol import Generation
     from qualification.session.deployed import Deployed
     from qualification.suites.support.answers import GetQuestion, GetQuestions, Once
     from qualification.tasks.questions import Question
@@ -83,6 +83,7 @@ def test_length_limit(
         return once(
             f"description in {max_tokens}",
             lambda: deployed.generate(prompt, *images, max_tokens=max_tokens),
+            Generation,
         )
 
     limited, longest = description(limit), description(max(LIMITS))

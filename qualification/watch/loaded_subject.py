@@ -21,6 +21,7 @@ from qualification.session.deployed import Deployed
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
 from qualification.session.scratch import make_scratch, remove_scratch
+from qualification.session.session import outside_cause
 from qualification.tasks.questions import skills_of
 from qualification.watch.records import MemorySample
 from qualification.watch.subject import RequestFailed, TimedAnswer, memory_sample
@@ -115,6 +116,8 @@ class LoadedSubject:
                 *request, max_tokens=self._tokens, fixed_length=bool(self._tokens)
             )
         except QualificationError as error:
+            if outside_cause(self._deployment, error):
+                raise  # the machine's fault is no failure of a request: the watch ends with it
             raise RequestFailed(getattr(error, "kind", "failed"), str(error)) from error
         finally:
             self._note_load()

@@ -1,19 +1,19 @@
 """The JSON-lines log of a soak test: written line by line, read and summarised however it ended.
 
-Every line is flushed, so that a ``kill -9`` truncates the last line at most. A summary is counted
-anew from the lines, so it is the same whether or not the run came to write its own.
+It is a journal like those of runs and gates, so a ``kill -9`` truncates the last line at most. A
+summary is counted anew from the lines: it is the same whether or not the run came to write its own.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from qualification.core.errors import StoreError
+from qualification.core.journal_file import JournalFile
 from qualification.core.protocol import to_json
 from qualification.core.validation import first_problem
 from qualification.watch.records import (
@@ -48,14 +48,14 @@ class Log:
         self.path = path
         self.problem = ""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[str] | None = path.open("x", encoding="utf-8", buffering=1)
+        self._file: JournalFile | None = JournalFile(path, is_new=True)
 
     def write(self, line: Line) -> None:
         """Append one record."""
         if self._file is None:
             return
         try:
-            self._file.write(f"{json.dumps(to_json(line), allow_nan=False)}\n")
+            self._file.add(to_json(line))
         except OSError as error:
             self.problem = f"{self.path}: the log ends here: {error.strerror or error}"
             self.close()

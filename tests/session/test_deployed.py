@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qualification.core.errors import WorkerCrashed
+from qualification.core.errors import WeightsUnavailable, WorkerCrashed
 from qualification.models.loading import load_registry
 from qualification.session.context import RunContext
 from qualification.session.deployed import Deployed
@@ -135,5 +135,35 @@ def test_files_on_the_disk_have_a_revision_which_the_journal_keeps(load, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         commit = replace(own.load_report, revision="0123456789abcdef" * 2)
         patch.setattr(Worker, "load", lambda *_a, **_k: commit)
-        assert own.reload().revision == commit.revision
-        own.close()
+        with contextlib.closing(
+            Deployed(deployed.deployment, request, deployed._context, Journal())
+        ) as own:
+            assert own.load_report.revision == commit.revision
+
+
+def test_weights_that_are_changed_under_way_are_named(load, tmp_path):
+    """What was measured before is of other weights than what would be measured now."""
+    deployed = load()
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"w")
+    request = replace(deployed._request, path=str(tmp_path))
+    own = Deployed(deployed.deployment, request, deployed._context, Journal())
+    file.write_bytes(b"v")
+    with pytest.raises(WeightsUnavailable, match="its weights were changed while the run went on"):
+        own.reload()
+    assert own.worker_pid is None
+
+
+def test_an_answer_is_asked_for_once_in_a_run(load):
+    """Also by a test of a run that was resumed: the journal has it."""
+    journal = Journal()
+    question = generate(seed=1, count=1, skills=["colour"])[0]
+    first = load()
+    own = Deployed(first.deployment, first._request, first._context, journal)
+    answer = own.answer(question)
+    own.close()
+    again = Deployed(first.deployment, first._request, first._context, journal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "generate", lambda *_a, **_k: pytest.fail("asked again"))
+        assert again.answer(question, reuse=True) == answer
+    again.close()

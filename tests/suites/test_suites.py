@@ -7,6 +7,7 @@ import pytest
 
 from qualification.core.declarations import Deployment, Model, Source
 from qualification.core.protocol import Generation
+from qualification.session.journal import Journal
 from qualification.suites import test_memory, test_parity, test_sustained
 from qualification.suites.conftest import COUNTED
 from qualification.suites.support.answers import AnsweredQuestion, Cache, Series
@@ -94,10 +95,11 @@ def answers(*texts, margin=2.0):
 
 def compare(ours, theirs, test=test_parity.test_answers_as_its_other_deployments_do, limit=0.99):
     """Run a parity test on two pairs of a deployment and its answers."""
-    caches = {
-        deployment.identifier: Cache(deployment, {"colour": colours} if colours else {})
-        for deployment, colours in (theirs, ours)
-    }
+    caches = {}
+    for deployment, colours in (theirs, ours):
+        cache = caches[deployment.identifier] = Cache(deployment, Journal())
+        for number, colour in enumerate(colours):
+            cache.once(f"colour {number}", lambda colour=colour: colour)
     deployed = SimpleNamespace(identifier=ours[0].identifier, deployment=ours[0], is_canary=True)
     test(deployed, lambda _skill: ours[1], ("colour",), caches, limit)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualification.core.errors import StoreError
+from qualification.core.journal_file import JournalFile
 from qualification.core.results import Condition
 from qualification.servers.admin_status import WorkerStatus
 from qualification.watch.conclusion import exit_code, sentences
@@ -226,7 +227,7 @@ def test_a_full_disk_ends_the_log_and_not_the_run():
         pytest.skip("there is no /dev/full here")
     log = Log.__new__(Log)
     log.path, log.problem = full, ""
-    log._file = full.open("w", buffering=1)
+    log._file = JournalFile(full)
     log.write(header())
     assert "the log ends here: No space left" in log.problem
     log.write(header())

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from qualification.core.protocol import Generation
+from qualification.tasks.questions import Question
+
 if TYPE_CHECKING:
     from PIL import Image
 
     from qualification.core.declarations import Deployment
-    from qualification.core.protocol import Generation, GivenAs
-    from qualification.tasks.questions import Question
+    from qualification.core.protocol import GivenAs
+    from qualification.session.journal import Journal
 
 _Value = TypeVar("_Value")
 
@@ -59,14 +65,44 @@ class Cache:
     """The values that were computed once for a deployment in this run, by name."""
 
     deployment: Deployment
-    values: dict[str, Any] = field(default_factory=dict)
+    journal: Journal
+    _values: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, make: Callable[[], _Value], kind: Any = None) -> _Value:
+        """See :class:`Once`."""
+        if self.get(name, kind) is None:
+            self._values[name] = value = make()
+            if kind is not None:
+                plain = TypeAdapter(kind).dump_python(value, mode="json")
+                self.journal.keep(self.deployment.identifier, name, plain)
+        made: _Value = self._values[name]
+        return made
+
+    def get(self, name: str, kind: Any) -> Any:
+        """A value that was computed, or one that a resumed run had kept; else None."""
+        kept = self.journal.kept(self.deployment.identifier, name)
+        if name not in self._values and kind is not None and kept is not None:
+            with contextlib.suppress(ValidationError):  # of another release: it is asked again
+                self._values[name] = TypeAdapter(kind).validate_python(kept)
+        return self._values.get(name)
+
+    def answers(self, skill: str) -> tuple[AnsweredQuestion, ...]:
+        """Those to the questions of a skill that were asked for so far."""
+        answers: list[AnsweredQuestion] = []
+        while (answer := self.get(f"{skill} {len(answers)}", AnsweredQuestion)) is not None:
+            answers.append(answer)
+        return tuple(answers)
 
 
 class Once(Protocol):
     """The type of ``once``."""
 
-    def __call__(self, name: str, make: Callable[[], _Value]) -> _Value:
-        """The result of ``make()`` at the first call with this name."""
+    def __call__(self, name: str, make: Callable[[], _Value], kind: Any = None) -> _Value:
+        """The result of ``make()`` at the first call with this name, which is not None.
+
+        With its type as ``kind`` it is kept in the run's journal, so that a run which is resumed
+        does not ask for it again. Without, it belongs to the process: a speed, a warm-up.
+        """
 
 
 class AskFixture(Protocol):

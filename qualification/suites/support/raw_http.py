@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from pydantic import ConfigDict
 
 from qualification.core.protocol import GenerateRequest, Message, Part
 from qualification.core.text import disarm
@@ -39,6 +40,8 @@ class HttpReply:
 
     ``events`` are the values of a stream's ``data:`` fields, in order.
     """
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     status: int
     content_type: str = ""
