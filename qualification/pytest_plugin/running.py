@@ -77,7 +77,7 @@ class Running:
     def answered(self) -> list[Deployment]:
         """Those of which a run that is resumed has kept answers, in the order of its tests."""
         names = self._state.earlier.journal.answers if self._state.earlier else {}
-        by_name = {each.identifier: each for each in self._state.registry.deployments()}
+        by_name = {case.identifier: case for case in self._state.registry.deployments()}
         return [by_name[name] for name in names if name in by_name]
 
     @pytest.hookimpl(wrapper=True)

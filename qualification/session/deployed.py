@@ -114,8 +114,8 @@ class Deployed:
         but the answers themselves (repetition, state, time, memory) must ask.
         """
         messages = self.messages(question)
-        kept = self.kept(self._name(messages)) if reuse else None
-        return str(self.converse(*messages).text if kept is None else kept).strip()
+        text = self.kept(self._name(messages)) if reuse else None
+        return str(self.converse(*messages).text if text is None else text).strip()
 
     def messages(
         self, question: Question, *, images: Sequence[ImageSource] | None = None
@@ -315,15 +315,15 @@ class Deployed:
 
     def _require_same(self, revision: str) -> None:
         """WeightsUnavailable where the run began with other weights."""
-        first = self._journal.load_reports.get(self.identifier)
+        at_first = self._journal.load_reports.get(self.identifier)
         if (
-            first is not None
-            and "" not in (revision, first.revision)
-            and revision != first.revision
+            at_first is not None
+            and "" not in (revision, at_first.revision)
+            and revision != at_first.revision
         ):
             raise WeightsUnavailable(
                 f"{self.identifier}: its weights were changed while the run went on (revision "
-                f"{first.revision}, now {revision}): run it again"
+                f"{at_first.revision}, now {revision}): run it again"
             )
 
     def _media_parts(self, question: Question) -> list[Part]:

@@ -158,11 +158,11 @@ def test_an_answer_is_asked_for_once_in_a_run(load):
     """Also by a test of a run that was resumed: the journal has it."""
     journal = Journal()
     question = generate(seed=1, count=1, skills=["colour"])[0]
-    first = load()
-    own = Deployed(first.deployment, first._request, first._context, journal)
+    loaded = load()
+    own = Deployed(loaded.deployment, loaded._request, loaded._context, journal)
     answer = own.answer(question)
     own.close()
-    again = Deployed(first.deployment, first._request, first._context, journal)
+    again = Deployed(loaded.deployment, loaded._request, loaded._context, journal)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Worker, "generate", lambda *_a, **_k: pytest.fail("asked again"))
         assert again.answer(question, reuse=True) == answer

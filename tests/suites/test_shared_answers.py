@@ -47,8 +47,8 @@ def test_a_kept_answer_is_the_same_after_a_resume(name):
     value, kind = VALUES[name]
     journal = Journal()
     cache(journal).once(name, lambda: value, kind)
-    kept = cache(in_another_process(journal)).once(name, lambda: pytest.fail("asked again"), kind)
-    assert kept == value
+    again = cache(in_another_process(journal)).once(name, lambda: pytest.fail("asked again"), kind)
+    assert again == value
 
 
 def test_answers_of_a_skill_are_kept_one_by_one():
@@ -57,8 +57,8 @@ def test_answers_of_a_skill_are_kept_one_by_one():
     questions = asked_once("colour")
     for number, question in enumerate(questions[:3]):
         cache(journal).once(f"colour {number}", lambda q=question: answered(q), AnsweredQuestion)
-    kept = cache(in_another_process(journal)).answers("colour")
-    assert [answer.question for answer in kept] == questions[:3]
+    again = cache(in_another_process(journal)).answers("colour")
+    assert [answer.question for answer in again] == questions[:3]
 
 
 def test_what_belongs_to_the_process_is_made_anew():

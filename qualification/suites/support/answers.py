@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -71,19 +71,18 @@ class Cache:
     def once(self, name: str, make: Callable[[], _Value], kind: Any = None) -> _Value:
         """See :class:`Once`."""
         if self.get(name, kind) is None:
-            self._values[name] = value = make()
+            self._values[name] = make()
             if kind is not None:
-                plain = TypeAdapter(kind).dump_python(value, mode="json")
+                plain = TypeAdapter(kind).dump_python(self._values[name], mode="json")
                 self.journal.keep(self.deployment.identifier, name, plain)
-        made: _Value = self._values[name]
-        return made
+        return cast("_Value", self._values[name])
 
     def get(self, name: str, kind: Any) -> Any:
         """A value that was computed, or one that a resumed run had kept; else None."""
-        kept = self.journal.kept(self.deployment.identifier, name)
-        if name not in self._values and kind is not None and kept is not None:
+        plain = self.journal.kept(self.deployment.identifier, name)
+        if name not in self._values and kind is not None and plain is not None:
             with contextlib.suppress(ValidationError):  # of another release: it is asked again
-                self._values[name] = TypeAdapter(kind).validate_python(kept)
+                self._values[name] = TypeAdapter(kind).validate_python(plain)
         return self._values.get(name)
 
     def answers(self, skill: str) -> tuple[AnsweredQuestion, ...]:
