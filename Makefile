@@ -3,6 +3,7 @@ PYTHON ?= python3
 EXTRAS ?= mlx torch llama-cpp llamacpp server dev docs
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FAULTS_ARGS ?=
 GATE_ARGS ?=
 REPLAY_ARGS ?=
 VENV := .venv
@@ -29,7 +30,7 @@ not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install qualify real test test-long test-oldest lint docs llama-tools bench gate replay canaries clean
+.PHONY: help install qualify real test test-long test-oldest lint docs llama-tools bench faults gate replay canaries clean
 
 help:
 	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
@@ -41,6 +42,7 @@ help:
 	@echo "make lint       ruff, mypy, import-linter, the rules of docs/design.md"
 	@echo "make docs       the pages of docs/ as a site, in build/site"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
+	@echo "make faults     kills, full disks, damaged files: is anything lost? (an hour and a half)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
 	@echo "make replay     past regressions through the gate; builds their environments"
 	@echo "make canaries   train the canaries again (about an hour on 2 cores)"
@@ -124,6 +126,11 @@ llama-tools: install
 
 bench: llama-tools
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# Three runs of injected faults (about an hour), then a canary run that is killed ten times.
+faults: install
+	$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
+	$(if $(FAULTS_ARGS),,$(BIN)/python -m benchmarks.faults --marathon)
 
 # A and B are one build: what differs is chance. CANDIDATE="mlx-vlm==X" makes it a real gate.
 gate: install

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import pairs, predicted, whole
+from benchmarks.speed import journal, pairs, predicted, whole
 from benchmarks.speed.rows import Row, goal_text
 from qualification.machine.probe import environment, probe
 from qualification.models.loading import load_registry
@@ -48,6 +48,7 @@ GROUPS: dict[str, RowMaker] = {
     "real": lambda a: pairs.real_against_bare(a.rounds, 64, a.seed),
     "peak": lambda _: [pairs.peak_against_kernel([GGUF, MLX, TORCH], 16)],
     **{f"predicted_{n}": _predicted(n) for n in range(1, predicted.COUNT + 1)},
+    "journal": lambda a: journal.rows(a.rounds, a.seed),
     "plugin": lambda a: [whole.plugin_startup(2 * a.rounds, a.seed)],
     "three_b": lambda _: [whole.three_b()],
 }

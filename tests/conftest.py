@@ -9,6 +9,14 @@ settings.load_profile("harness")
 pytest_plugins = ["pytester", "tests.support.toy_project", "tests.support.installed_extension"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory):
+    """Processes of the tests do not wait for each other, nor for what the user measures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUALIFY_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 @pytest.fixture
 def red():
     """A small red image."""

@@ -9,6 +9,9 @@ from qualification.cli.options import session_options
 from qualification.cli.stored import declared, stored_results
 from qualification.core.project import Project
 
+_NO_BASELINE = ("failed", "unfit", "does_not_fit")
+"""Verdicts on what is never compared with."""
+
 
 @click.command()
 @click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
@@ -24,9 +27,11 @@ def accept(
 ) -> None:
     """Accept a session's trials as a baseline.
 
-    Without DEPLOYMENT, those of every deployment of the session.
+    Without DEPLOYMENT, those of every deployment of the session. What was accepted before stays as
+    it is. The exit code is 2 where a baseline cannot be read or written; the others are accepted
+    all the same.
     """
-    from qualification.core.errors import SelectionError
+    from qualification.core.errors import AlreadyAccepted, BaselineError, SelectionError
     from qualification.judging.baselines.completeness import is_complete
     from qualification.judging.baselines.storage import accept as accept_session
     from qualification.results.rows import rejected
@@ -44,19 +49,27 @@ def accept(
         )
     if not stored.session.machine.tier:
         raise SelectionError("this session's machine matches no tier, so it has no baselines")
+    problems = []
     for verdict in stored.verdicts:
-        if deployments and verdict.deployment not in deployments:
+        name = verdict.deployment
+        if deployments and name not in deployments:
             continue
-        if reason := is_complete(stored, verdict.deployment):
-            click.echo(f"left out: {verdict.deployment} ({reason})", err=True)
+        trials = [trial for trial in stored.trials if trial.deployment == name]
+        if reason := (
+            is_complete(stored, name)
+            or (verdict.name if verdict.name in _NO_BASELINE else "")
+            or rejected(name, stored, registry)
+            or ("" if trials else "nothing was measured")
+        ):
+            click.echo(f"left out: {name} ({reason})", err=True)
             continue
-        if verdict.name in ("failed", "unfit", "does_not_fit"):
-            click.echo(f"left out: {verdict.deployment} ({verdict.name})", err=True)
-            continue
-        trials = [trial for trial in stored.trials if trial.deployment == verdict.deployment]
-        if reason := rejected(verdict.deployment, stored, registry):
-            click.echo(f"left out: {verdict.deployment} ({reason})", err=True)
-        elif trials:
-            load = stored.load_reports.get(verdict.deployment)
+        load = stored.load_reports.get(name)
+        try:
             revision = load.revision if load else ""
             click.echo(accept_session(project.baselines, stored.session, trials, revision))
+        except AlreadyAccepted as error:
+            click.echo(f"accepted before: {name} ({error})", err=True)
+        except BaselineError as error:
+            problems.append(str(error))
+    if problems:
+        raise BaselineError("; ".join(problems))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def bisect(**options: Any) -> None:
     ENV is a declared environment (qualify environments list), 'here', or an interpreter's path.
     Exit codes: 0 found, 3 undecided, 2 usage error.
     """
+    from qualification.session.device_lock import measuring
     from qualification.upgrade.bisect import driver, reproduction
 
     request = BisectRequest(**options)
@@ -95,7 +97,10 @@ def bisect(**options: Any) -> None:
         tries=request.tries,
         seed=request.seed,
     )
-    with scratch_folder("bisect") as scratch:
+    with contextlib.ExitStack() as stack:
+        if question.is_timed:
+            stack.enter_context(measuring("qualify bisect", request.project.root))
+        scratch = stack.enter_context(scratch_folder("bisect"))
         result, observations = driver.answer(
             question, registry, Path(scratch), say=lambda text: click.echo(text, err=True)
         )

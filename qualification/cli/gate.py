@@ -69,6 +69,7 @@ def gate(**options: Any) -> None:
 
     from qualification.core.errors import GateError
     from qualification.core.files import write_documents
+    from qualification.session.device_lock import measuring
     from qualification.upgrade.gate import report
     from qualification.upgrade.gate.plan import GateRequest
     from qualification.upgrade.gate.progress import Progress, conclusion
@@ -77,7 +78,10 @@ def gate(**options: Any) -> None:
     console = Console()
     request = GateRequest(**options)
     registry = declared(request.project)
-    with open_gate(request, registry, console.print) as running:
+    with (
+        measuring("qualify gate", request.project.root),
+        open_gate(request, registry, console.print) as running,
+    ):
         try:
             with Progress(running.plan, console) as progress:
                 result = running.run(progress)

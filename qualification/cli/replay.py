@@ -43,6 +43,7 @@ def replay(
     good pair is called regressed.
     """
     from qualification.core.files import write_documents
+    from qualification.session.device_lock import measuring
     from qualification.upgrade import replay as replaying
 
     catalogue = replaying.read_catalogue()
@@ -54,12 +55,13 @@ def replay(
         return
     results = []
     registry = declared(project)
-    for result in replaying.replay(chosen, registry, say=click.echo, also_good=not only_bad):
-        results.append(result)
-        named = f": {', '.join(result.named)}" if result.named else ""
-        verdict = f"{result.verdict or '–'}{named}"
-        click.echo(f"  {result.outcome} ({verdict}) in {duration_text(result.wall_s)}")
-        click.echo(f"  {result.sentence[:300]}")
+    with measuring("qualify replay", project.root):
+        for result in replaying.replay(chosen, registry, say=click.echo, also_good=not only_bad):
+            results.append(result)
+            named = f": {', '.join(result.named)}" if result.named else ""
+            verdict = f"{result.verdict or '–'}{named}"
+            click.echo(f"  {result.outcome} ({verdict}) in {duration_text(result.wall_s)}")
+            click.echo(f"  {result.sentence[:300]}")
     date = datetime.date.today().isoformat()
     record = replaying.as_json(results, catalogue, date)
     documents = {

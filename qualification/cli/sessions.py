@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import click
 
@@ -27,7 +28,9 @@ def sessions(*, as_json: bool, results: str, project: Project) -> None:
     from qualification.core.journal_file import JournalError
     from qualification.results.store import Store
     from qualification.session.run_journal import interrupted, kept
+    from qualification.session.session_lock import who_goes_on
 
+    named = f" --results={shlex.quote(results)}" if results and "://" not in results else ""
     project = project.with_options(results=results)
     stored = [] if project.results == "none" else Store(project.results).summaries()
     lines = [
@@ -44,9 +47,16 @@ def sessions(*, as_json: bool, results: str, project: Project) -> None:
             records.append({"session": folder.name, "problem": str(error)})
             continue
         count = sum(content.remaining.values())
+        if holder := who_goes_on(folder):
+            lines.append(
+                f"{folder.name}  running ({holder}): {len(content.finished)} tests are finished, "
+                f"{count} are left"
+            )
+            records.append({"session": folder.name, "running": holder})
+            continue
         lines.append(
             f"{folder.name}  interrupted: {len(content.finished)} tests are finished, {count} are "
-            f"left; go on with: pytest --resume={folder.name}"
+            f"left; go on with: pytest --resume={folder.name}{named}"
         )
         records.append(
             {

@@ -168,6 +168,7 @@ def watch(**options: Any) -> None:
 def _run(console: Console, request: WatchRequest) -> Summary:
     from qualification.machine.probe import probe
     from qualification.machine.tiers import tier_of
+    from qualification.session.device_lock import measuring
     from qualification.watch.log import Log
     from qualification.watch.progress import Screen
     from qualification.watch.run import Settings, SoakTest
@@ -179,6 +180,7 @@ def _run(console: Console, request: WatchRequest) -> Summary:
     critical_bytes = request.critical_bytes
     with contextlib.ExitStack() as stack:
         if not request.url:
+            stack.enter_context(measuring("qualify watch", request.project.root))
             console.print(f"loading {request.deployment} …", markup=False, highlight=False)
         subject = _subject(request, registry, machine, tier, deployment)
         stack.callback(subject.close)

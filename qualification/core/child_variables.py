@@ -12,7 +12,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Literal
 
-Use = Literal["any", "library", "installer", "server"]
+Use = Literal["any", "library", "installer", "server", "gate"]
 
 API_KEY = "QUALIFY_API_KEY"
 LOGIN = "QUALIFY_SERVER_LOGIN"
@@ -50,6 +50,11 @@ TABLE: dict[Use, tuple[str, ...]] = {
         *("SOURCE_DATE_EPOCH", "SETUPTOOLS_*", "ROCM_*", "HIP_*", "HIPCXX"),
     ),
     "server": (API_KEY, LOGIN),
+    "gate": (
+        *("QUALIFY_HOME", "QUALIFY_LOCKS", "QUALIFY_INSTALLER", *HUB_KEYS),
+        *("GITHUB_STEP_SUMMARY", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"),
+        *("COLUMNS", "LINES", "COLORTERM", "FORCE_COLOR"),
+    ),
 }
 """Use -> patterns of names. One that ends in ``*`` takes no name that has a word of a secret."""
 

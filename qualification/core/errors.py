@@ -5,12 +5,14 @@
     QualificationError
     ├── DeclarationError        a TOML file of ours or of the user is wrong
     ├── BaselineError           a baseline file cannot be read or written
+    │   └── AlreadyAccepted     a baseline has the session that was to be added
     ├── StoreError              the results database cannot be used
     ├── SelectionError          the user asked for a run that makes no sense on this machine
     ├── DatasetError            a data set of the user is missing, damaged or of another kind
     ├── EnvironmentFailed       an environment cannot be declared, resolved or built
     ├── WeightsError            weights or their headers are damaged, missing or of another kind
     ├── GateError               a gate's journal or plan cannot be used
+    ├── DeviceBusy              another session measures on this machine
     ├── DiskFull                no space is left on a disk of this machine: nobody's fault
     └── WorkerError             a worker ended, or answered, in a way that is not a result
         ├── WorkerCrashed       the process died (``signal`` or ``exit_code`` says how)
@@ -44,6 +46,10 @@ class BaselineError(QualificationError):
     """A baseline cannot be read or written; it is never silently ignored."""
 
 
+class AlreadyAccepted(BaselineError):
+    """A session is in the baseline that it was to be added to, which stays as it is."""
+
+
 class StoreError(QualificationError):
     """The results database cannot be used."""
 
@@ -62,6 +68,10 @@ class WeightsError(QualificationError):
 
 class GateError(QualificationError):
     """A gate's journal or plan cannot be used."""
+
+
+class DeviceBusy(QualificationError):
+    """Another session measures on this machine, or it cannot be known whether one does."""
 
 
 class EnvironmentFailed(QualificationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -33,6 +34,19 @@ def write_whole(file: Path, content: str | bytes, *, durable: bool = False) -> N
         raise
     if durable:
         _flush_folder(file.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are not there.
+
+    Raises OSError, NotADirectoryError where one of them is a file or a link that leads nowhere.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(
+            errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename
+        ) from None
 
 
 def write_documents(documents: Mapping[str, str], folder: Path) -> list[Path]:

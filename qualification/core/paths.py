@@ -56,6 +56,12 @@ def cache() -> Path:
     return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "qualification"
 
 
+def locks() -> Path:
+    """The folder of the lock of whoever measures: ``QUALIFY_LOCKS``, or that of the caches."""
+    named = os.environ.get("QUALIFY_LOCKS")
+    return from_user(named).resolve() if named else cache()
+
+
 def from_user(path: str) -> Path:
     """A path as a user writes it, with ``~`` expanded; ``~name`` of nobody known stays as it is."""
     return Path(os.path.expanduser(path))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qualification.core.errors import DeclarationError
+from qualification.core.files import make_folder
 from qualification.core.paths import PACKAGE, from_user
 
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
@@ -40,9 +41,8 @@ class Project:
     @property
     def sessions(self) -> Path:
         """The folder of the journals of runs whose results are not stored yet."""
-        file = Path(self.results.removeprefix("sqlite:///"))
-        is_file = self.results.startswith("sqlite:///")
-        return (file.parent if is_file else self.reports) / "sessions"
+        file = self._results_file
+        return (self.reports if file is None else file.parent) / "sessions"
 
     @property
     def reports(self) -> Path:
@@ -66,21 +66,34 @@ class Project:
 
         The folder of the database is made if it is not there.
         """
-        if not self.results.startswith("sqlite:///"):
+        file = self._results_file
+        if file is None:
             return ""
-        file = Path(self.results.removeprefix("sqlite:///"))
         remedy = "name another place with --results or QUALIFY_RESULTS, or start in another folder"
         if file.is_relative_to(PACKAGE) or "site-packages" in file.parts:
             return f"{file}: lies in an installed package, so no result goes there; {remedy}"
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=file.parent):
-                is_writable = not file.exists() or os.access(file, os.W_OK)
-        except OSError:
-            is_writable = False
-        if not is_writable:
-            return f"{file}: cannot be written, so every result would be lost; {remedy}"
+        if reason := _why_not_written(file):
+            return f"{file}: cannot be written ({reason}), so every result would be lost; {remedy}"
         return ""
+
+    @property
+    def _results_file(self) -> Path | None:
+        """The SQLite file of the URL; None for a server, a file's URI, memory and 'none'."""
+        place = self.results.removeprefix("sqlite:///")
+        if place == self.results or place.startswith((":memory:", "file:")):
+            return None
+        return Path(place)
+
+
+def _why_not_written(file: Path) -> str:
+    """Why a file cannot be written, '' where it can; its folder is made if it is not there."""
+    try:
+        make_folder(file.parent)
+        with tempfile.TemporaryFile(dir=file.parent):
+            is_writable = not file.exists() or os.access(file, os.W_OK)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if is_writable else "it is read-only"
 
 
 def find_project(start: Path | None = None) -> Project:
@@ -117,9 +130,14 @@ def has_settings(root: Path) -> bool:
 def database_url(text: str, folder: Path) -> str:
     """A SQLAlchemy URL as it is; a path becomes that of an SQLite file, relative to ``folder``.
 
-    Raises DeclarationError for a URL with a typing error, which would become a folder that has a
-    password for its name.
+    Raises DeclarationError for a NUL byte, and for a URL with a typing error, which would become a
+    folder that has a password for its name.
     """
+    if "\0" in text:
+        raise DeclarationError(
+            "the name of the results database has a NUL byte, which no file's name can have: write "
+            "it without"
+        )
     if text == "none" or "://" in text:
         return text
     if re.match(r"[^/.~].*:.*@", text):

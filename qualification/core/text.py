@@ -18,6 +18,9 @@ LIMIT = 20_000
 _SHORTEST = 8
 """Characters of a key; a shorter text is found by chance."""
 
+_HAS_PATH = re.compile(r"(^|https?:|file:|sqlite[^:/]*:)$")
+"""What is before // in an address of files; behind any other there is a database and its login."""
+
 _USER = re.compile(r"(?<=://)[^/\s]*@|(?<=//)[^/\s:@]*:[^/\s]*@")
 
 
@@ -54,7 +57,8 @@ def without_login(address: str) -> str:
     if not slashes:
         scheme, place = "", address
     # A password may hold a slash; behind a host and its port, an @ is of the path.
-    if not re.fullmatch(r"(\[.*\]|[^:@]*)(:\d*)?", place.partition("/")[0]):
+    is_host = re.fullmatch(r"(\[.*\]|[^:@]*)(:\d*)?", place.partition("/")[0])
+    if not is_host or ("@" in place and not _HAS_PATH.search(scheme)):
         has_login = "@" in place
         place = place.rpartition("@")[2] if has_login else re.sub(":[^/]*", ":…", place, count=1)
     return scheme + slashes + re.split("[?#]", place, maxsplit=1)[0]

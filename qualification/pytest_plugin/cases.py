@@ -46,6 +46,9 @@ output where it has tried something."""
 MEASURING = ("load", "throughput", "memory")
 """Suites that only measure time and memory, which does not depend on trained weights."""
 
+TIMED = (*MEASURING, "concurrency", "drift", "sustained")
+"""Suites with figures of time or memory, which another session on the machine would change."""
+
 FIRST = (
     "test_loads",
     "test_says_what_it_sees",

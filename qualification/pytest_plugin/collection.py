@@ -26,7 +26,8 @@ from qualification.pytest_plugin.cases import (
     test_name,
 )
 from qualification.pytest_plugin.options import SOURCES, marker_expression_names
-from qualification.pytest_plugin.preflight import require_place
+from qualification.pytest_plugin.preflight import require_device, require_place, require_session
+from qualification.pytest_plugin.resuming import require_same_conditions
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ class Collection:
         self._state.selected = dict(Counter(names))
         is_part = hasattr(self._config, "workerinput")  # the process that started it has asked
         if names and not is_part:
+            require_same_conditions(self._state)
+            require_session(self._state)
             require_place(self._state)
+            require_device(self._state, {suite_of(i) for i in session.items if CASE in i.stash})
         if self._config.option.any_machine:
             return
         selected = marker_expression_names(self._config.option.markexpr)

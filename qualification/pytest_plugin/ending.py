@@ -11,7 +11,9 @@ import pytest
 from qualification.core.errors import StoreError
 from qualification.core.journal_file import JournalError
 from qualification.core.paths import DECLARATIONS
+from qualification.machine.tiers import tier_of
 from qualification.pytest_plugin.cases import SESSION
+from qualification.pytest_plugin.resuming import command, untried
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Ending:
         self._run: Run | None = None
         self._verdicts: tuple[Verdict, ...] = ()
         self._without_gate: list[str] = []
+        self._untried: list[str] = []
         self._store_failure = ""
 
     @pytest.hookimpl(trylast=True)
@@ -39,8 +42,11 @@ class Ending:
         """
         if self._state.session is not None:
             self._state.session.close()
+        self._state.measuring.close()  # the gate of a suspect measures next
         if hasattr(self._config, "workeroutput"):
             self._config.workeroutput[SESSION] = self._state.session is not None
+            return
+        if self._state.is_refused:
             return
         try:
             self._run = self._recorded()
@@ -56,7 +62,10 @@ class Ending:
         self._verdicts = conclude(
             self._run, self._state.project.baselines, self._state.registry.bugs
         )
-        if exitstatus == pytest.ExitCode.OK:
+        is_stored_only = (
+            self._state.attempt > 1 and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        )
+        if exitstatus == pytest.ExitCode.OK or is_stored_only:
             session.exitstatus = self._exit_status({check.outcome for check in checks})
         try:
             keep(
@@ -66,9 +75,10 @@ class Ending:
                 resumed=self._state.attempt > 1,
             )
         except StoreError as error:
+            go_on = command(self._state, self._state.folder.name)
             self._store_failure = (
                 f"THE RESULTS WERE NOT STORED: {error}\nThey are in {self._state.folder}; once "
-                f"that is mended, store them with: pytest --resume={self._state.folder.name}"
+                f"that is mended, store them with: {go_on}"
             )
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         else:
@@ -93,39 +103,40 @@ class Ending:
             for deployment in self._state.registry.deployments()
             if deployment.identifier in content.deployments
         }
+        self._untried = untried(self._state, content)
         record = dataclasses.replace(content.session, untried=content.remaining)
-        return Run(record, self._state.tier, content.journal, deployments)
+        tier = tier_of(record.machine, self._state.registry.tiers)  # it may be stored elsewhere
+        return Run(record, tier, content.journal, deployments)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """A line for each deployment, and the known bugs that no longer fail."""
-        if self._run is None or not self._verdicts:
-            return
+        """A line for each deployment, what was not tried, and whether the results are stored."""
+        if self._run is not None and self._verdicts:
+            self._summarise(terminalreporter, self._run)
+        for line in self._untried:
+            terminalreporter.write_line(line)
+        if self._store_failure:
+            terminalreporter.write_line(self._store_failure, red=True)
+
+    def _summarise(self, terminalreporter: Any, run: Run) -> None:
+        """The verdicts, what did not run, and the known bugs that no longer fail."""
         from qualification.results import terminal
 
-        journal = self._run.journal
+        journal = run.journal
         if journal.fixed_bugs:
             _section(
                 terminalreporter,
                 "known bugs that no longer fail",
-                [*journal.fixed_bugs, *self._bugs_toml_diff(self._run)],
+                [*journal.fixed_bugs, *self._bugs_toml_diff(run)],
             )
         if reasons := list(terminal.not_run(journal.checks)):
             _section(terminalreporter, "not run", reasons)
-        conditions = self._run.record.conditions
+        conditions = run.record.conditions
         lines = [
-            *terminal.verdicts(self._state.machine, conditions, self._verdicts),
+            *terminal.verdicts(run.record.machine, conditions, self._verdicts),
             *(f"no gate was started for the suspect {reason}" for reason in self._without_gate),
         ]
         _section(terminalreporter, "verdicts", lines)
-        if untried := self._run.record.untried:
-            count = sum(untried.values())
-            terminalreporter.write_line(
-                f"{count} tests were not tried; go on with: pytest --resume="
-                f"{self._run.record.identifier}"
-            )
-        if self._store_failure:
-            terminalreporter.write_line(self._store_failure, red=True)
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
         """For a run whose tests passed: a failed verdict, or nothing tried, is not a success."""

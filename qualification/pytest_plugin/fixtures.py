@@ -18,8 +18,10 @@ from qualification.pytest_plugin.redaction import (
 )
 
 if TYPE_CHECKING:
+    from qualification.core.declarations import Deployment
     from qualification.pytest_plugin.running import Running
     from qualification.session.deployed import Deployed
+    from qualification.session.journal import Journal
     from qualification.tasks.diagram.scoring import Diagram, DiagramLimits
     from qualification.tasks.questions import Question
     from qualification.tasks.vqa.scoring import VqaItem, VqaScore, VqaSet
@@ -53,6 +55,15 @@ def deployed(request: pytest.FixtureRequest) -> Deployed:
     """A deployment, loaded once for all its tests in a process of its own."""
     running = cast("Running", request.config.pluginmanager.get_plugin("qualification-running"))
     return running.deployed(request)
+
+
+@pytest.fixture
+def _kept_answers(
+    request: pytest.FixtureRequest, deployed: Deployed
+) -> tuple[Journal, tuple[Deployment, ...]]:
+    """For the shipped suites: the run's journal, and whose answers it had when it was resumed."""
+    running = cast("Running", request.config.pluginmanager.get_plugin("qualification-running"))
+    return running.kept_answers()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ for a qualification (:func:`is_asked_for`) it registers names, and nothing else.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -19,6 +20,7 @@ from qualification.pytest_plugin.cases import BACKEND_MARKERS, SESSION, SUITES
 from qualification.pytest_plugin.options import (
     SOURCES,
     changed_options,
+    is_resume,
     marker_expression_names,
     refuse_moved_root,
 )
@@ -102,18 +104,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModel | No
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """``--resume``: the arguments with which the session was begun, before any is read."""
-    if any(argument.partition("=")[0] == "--resume" for argument in args):
+    if any(map(is_resume, args)):
         from qualification.pytest_plugin.resuming import with_first_arguments
 
-        args[:] = with_first_arguments(early_config.rootpath, args)
+        invocation = early_config.invocation_params
+        own = [str(word) for word in invocation.args]
+        args[:] = with_first_arguments(early_config.rootpath, args, own)
+        # What pytest-xdist starts its processes with: they go on with the session that was chosen.
+        named = [args[-1] if is_resume(word) else word for word in own]
+        early_config.invocation_params = dataclasses.replace(invocation, args=tuple(named))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Before pytest-xdist starts its processes: what they measure can be kept."""
     if is_asked_for(config) and not config.option.collectonly:
-        from qualification.pytest_plugin.preflight import require_place
+        from qualification.pytest_plugin.preflight import require_place, require_session
+        from qualification.pytest_plugin.resuming import require_same_conditions
 
+        require_same_conditions(_state(config))
+        require_session(_state(config))
         require_place(_state(config))
 
 
@@ -122,7 +132,7 @@ def pytest_configure_node(node: Any) -> None:
     """Tell a process of pytest-xdist which session it is a part of."""
     state = _state(node.config)
     node.workerinput[SESSION] = {
-        "identifier": state.folder.name,
+        "folder": str(state.folder),
         "number": state.number,
         "attempt": state.attempt,
     }

@@ -178,6 +178,11 @@ def refuse_moved_root(config: pytest.Config) -> None:
             )
 
 
+def is_resume(argument: str) -> bool:
+    """Whether an argument is ``--resume``, with a session or without."""
+    return argument.partition("=")[0] == "--resume"
+
+
 def marker_expression_names(expression: str) -> set[str]:
     """The marker names in a ``-m`` expression."""
     return set(re.findall(r"\w+", expression or ""))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -19,7 +21,9 @@ from qualification.pytest_plugin.state import RunState
 from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
-    from qualification.core.results import Condition, Environment
+    from pathlib import Path
+
+    from qualification.core.results import Condition
     from qualification.session.deployed import Deployed
     from qualification.session.journal import Journal
     from qualification.session.session import QualificationSession
@@ -69,16 +73,16 @@ class Running:
         deployed.suite = suite_of(request.node)
         return deployed
 
-    @property
-    def journal(self) -> Journal:
-        """Of this run."""
-        return self._opened_session().journal
+    def kept_answers(self) -> tuple[Journal, tuple[Deployment, ...]]:
+        """The run's journal, and whose answers it had when it was resumed, first tried first."""
+        return self._opened_session().journal, self._answered_before
 
-    def answered(self) -> list[Deployment]:
-        """Those of which a run that is resumed has kept answers, in the order of its tests."""
-        names = self._state.earlier.journal.answers if self._state.earlier else {}
+    @cached_property
+    def _answered_before(self) -> tuple[Deployment, ...]:
+        earlier = self._state.earlier
+        names = tuple(earlier.journal.answers) if earlier else ()
         by_name = {case.identifier: case for case in self._state.registry.deployments()}
-        return [by_name[name] for name in names if name in by_name]
+        return tuple(by_name[name] for name in names if name in by_name)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -106,7 +110,10 @@ class Running:
         if report.when == "call" or report.outcome != "passed":
             journal.checks.append(check_of(item, deployment, bug, report, call))
         if report.when == "teardown":
-            self._state.session.finish(item.nodeid, deployment.identifier)
+            try:
+                self._state.session.finish(item.nodeid, deployment.identifier)
+            except OSError as error:
+                _without_journal(self._state.folder, error)
         return report
 
     def _quarantined(self, deployment: Deployment) -> str:
@@ -146,20 +153,13 @@ class Running:
                 allow_remote_code=self._config.option.allow_remote_code,
                 thinking=self._config.option.thinking,
             )
-            self._state.session = QualificationSession(
-                context, self._environment(), self._conditions(), self._state.place()
-            )
+            try:
+                self._state.session = QualificationSession(
+                    context, self._state.environment, self._conditions(), self._state.place()
+                )
+            except OSError as error:
+                _without_journal(self._state.folder, error)
         return self._state.session
-
-    def _environment(self) -> Environment:
-        """The environment to qualify, as the session's record has it."""
-        from qualification.core.results import Environment
-        from qualification.machine.probe import environment
-
-        built = self._state.built
-        if built is None:
-            return environment()
-        return Environment(built.spec.name, built.python_version, self._state.versions)
 
     def _conditions(self) -> tuple[Condition, ...]:
         """The state of the machine before the run."""
@@ -182,6 +182,16 @@ class Running:
             tensors = ()
         predicted = predict(deployment, self._state.registry, tensors)
         return does_not_fit(predicted, self._state.machine, self._state.tier)
+
+
+def _without_journal(folder: Path, error: OSError) -> NoReturn:
+    """A run whose journal has no place at all ends: it would lose what it sees from now on."""
+    pytest.exit(
+        f"the journal of the run can be written neither to {folder} nor to "
+        f"{tempfile.gettempdir()} ({error.strerror or error}); free some space there, then go on "
+        f"with: pytest --resume={folder.name}",
+        returncode=pytest.ExitCode.INTERNAL_ERROR,
+    )
 
 
 def _outside_cause(

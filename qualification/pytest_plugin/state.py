@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ import pytest
 from qualification.core.errors import DeclarationError
 from qualification.core.text import without_login
 from qualification.pytest_plugin.cases import SESSION
+from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
     from qualification.core.declarations import Deployment, Tier
     from qualification.core.project import Project
-    from qualification.core.results import Machine
+    from qualification.core.results import Environment, Machine
     from qualification.models.registry import Registry
     from qualification.models.suitability import Suitability
     from qualification.pytest_plugin.collection import Collection
@@ -32,6 +33,10 @@ class RunState:
         self.config = config
         self.session: QualificationSession | None = None
         self.selected: dict[str, int] = {}  # tests to try, by deployment
+        self.is_held = False  # the session is this process's, no other one may go on with it
+        self.is_refused = False  # the session that was to be resumed stays as it is
+        self.measuring = ExitStack()  # while it is open, no other session measures
+        config.add_cleanup(self.measuring.close)
         self._collection: Collection | None = None
         self._suited: dict[str, Suitability] = {}
 
@@ -76,11 +81,13 @@ class RunState:
         """Of the session's journal: a new one, or that of the session to resume."""
         from qualification.session.session import new_identifier
 
-        place = self._of_controller
-        identifier = place["identifier"] if place else self.config.option.resume
+        if self._of_controller:
+            return Path(self._of_controller["folder"])
         if self.project.results == "none":
-            return Path(tempfile.gettempdir()) / f"qualify-unkept-{identifier or new_identifier()}"
-        return self.project.sessions / (identifier or new_identifier())
+            scratch = make_scratch("unkept")
+            self.config.add_cleanup(lambda: remove_scratch(scratch))
+            return scratch / new_identifier()
+        return self.project.sessions / (self.config.option.resume or new_identifier())
 
     @cached_property
     def number(self) -> int:
@@ -147,6 +154,16 @@ class RunState:
         from qualification.pytest_plugin.options import built_environment
 
         return built_environment(self.config, self.project.declarations)
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment to qualify, as the session's record has it."""
+        from qualification.core.results import Environment
+        from qualification.machine.probe import environment
+
+        if self.built is None:
+            return environment()
+        return Environment(self.built.spec.name, self.built.python_version, self.versions)
 
     @cached_property
     def registry(self) -> Registry:

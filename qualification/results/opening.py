@@ -4,36 +4,65 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import re
 import sqlite3
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from qualification.core.errors import StoreError
-from qualification.core.file_lock import locked
-from qualification.core.files import lock_path
+from qualification.core.file_lock import LockTaken, locked_at_once
+from qualification.core.files import lock_path, make_folder
 from qualification.core.text import without_login
-from qualification.results.refusals import ANOTHER, LOCKED_S, refusal
+from qualification.results.refusals import ANOTHER, LOCKED_S, has_secret, refusal
 from qualification.results.tables import SCHEMA, STORE_VERSION, TABLES
 
+ANSWER_S = 15.0
+"""How long a server may take to let us in, whatever its driver says, in seconds."""
 _CONNECT_S = 10
 _ADVISORY_LOCK = 7_161_982
 """Any number of our own: PostgreSQL's lock for whoever makes or migrates the tables."""
+_RAW_AT = re.compile(r"[^:/]*://[^:/]*:[^@]*@.*@")
+"""A URL as SQLAlchemy reads it: a password ends at the first @, a user at the first colon."""
+_OF_PASSWORD = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Database:
-    """A results database. ``name`` is its URL as it may be printed; ``file`` is that of SQLite."""
+    """A results database. ``name`` is its URL as it may be printed; ``file`` is that of SQLite.
+
+    ``secrets`` are the passwords of the URL, as they are and as they are written in it.
+    """
 
     name: str
     engine: sql.Engine
     file: Path | None = None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it has no server."""
+        return self.engine.dialect.name == "sqlite"
+
+    def refuse(self, error: Exception) -> NoReturn:
+        """Raise the sentence for an error, from the driver's own where that has no password.
+
+        SQLAlchemy's has the statement in its text, so it is never the cause.
+        """
+        cause = getattr(error, "orig", None)
+        if has_secret(cause, self.secrets):
+            cause = None
+        raise refusal(self.name, error, self.secrets) from cause
 
     @contextlib.contextmanager
     def transaction(self, *, writes: bool = False) -> Iterator[sql.Connection]:
@@ -45,8 +74,7 @@ class Database:
             with self.engine.execution_options(writes=writes).begin() as connection:
                 yield connection
         except (SQLAlchemyError, sqlite3.Error, ValueError, OverflowError, OSError) as error:
-            # The driver's error as the cause: SQLAlchemy's has the statement in its text.
-            raise refusal(self.name, error) from getattr(error, "orig", None)
+            self.refuse(error)
 
 
 def opened(url: str) -> Database:
@@ -55,6 +83,8 @@ def opened(url: str) -> Database:
     Tables are made where there are none; those of an older release are migrated.
     """
     database = _connected(url)
+    if not database.is_sqlite:
+        _require_answer(database)
     with database.transaction() as connection:
         if is_current := _version(connection, database.name) == STORE_VERSION:
             _require_columns(connection, database.name)
@@ -76,28 +106,74 @@ def _connected(url: str) -> Database:
     file = None
     if is_sqlite and parsed.database not in (None, ":memory:") and "uri" not in parsed.query:
         file = Path(str(parsed.database))
-        _make_folder(file, name)
+        _require_a_file(file, name)
+    if not is_sqlite and _RAW_AT.match(url):
+        raise StoreError(
+            f"{name}: its password has a raw '@', which ends it: write that as %40, or {ANOTHER}"
+        )
     if parsed.drivername.startswith("postgresql") and "connect_timeout" not in parsed.query:
         parsed = parsed.update_query_dict({"connect_timeout": str(_CONNECT_S)})
-    engine = _engine(parsed, name)
+    secrets = _passwords(parsed)
+    engine = _engine(parsed, name, secrets)
     if is_sqlite:
         sql.event.listen(engine, "connect", _leave_transactions_to_us)
         sql.event.listen(engine, "begin", _begin)
-    return Database(name, engine, file)
+    elif parsed.get_backend_name() == "postgresql":
+        sql.event.listen(engine, "connect", _wait_no_longer)
+    return Database(name, engine, file, secrets)
 
 
-def _make_folder(file: Path, name: str) -> None:
+def _passwords(url: URL) -> frozenset[str]:
+    """The passwords of a URL, also those among its options, as they are and as it has them."""
+    options = {key: value for key, value in url.query.items() if _OF_PASSWORD.search(key)}
+    words = [url.password or "", *(str(value) for value in options.values())]
+    forms = (form(word) for word in words if word for form in (str, quote, quote_plus))
+    return frozenset(forms)
+
+
+def _require_answer(database: Database) -> None:
+    """StoreError where its server does not let us in, or accepts us and then says nothing.
+
+    Not every driver has a time limit for the second, so it is ours. Its thread ends with us.
+    """
+    errors: list[Exception] = []
+
+    def connect() -> None:
+        try:
+            database.engine.connect().close()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(ANSWER_S)
+    if thread.is_alive():
+        raise StoreError(
+            f"{database.name}: its server has not answered for {ANSWER_S:.0f} s: start it again, "
+            f"or correct the URL, or {ANOTHER}"
+        )
+    if errors:
+        database.refuse(errors[0])
+
+
+def _require_a_file(file: Path, name: str) -> None:
+    """Make the folder of a database; StoreError where its file can be none."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     except OSError as error:
         raise StoreError(
             f"{name}: its folder cannot be made ({error.strerror or error}): {ANOTHER}"
         ) from error
     if file.is_dir():
         raise StoreError(f"{name}: is a folder and no file: {ANOTHER}")
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{name}: is a device, a pipe or a socket and no file: {ANOTHER}")
+    target = Path(os.path.realpath(file))
+    if file.is_symlink() and not target.parent.is_dir():
+        raise StoreError(f"{name}: is a link to {target}, whose folder is not there: {ANOTHER}")
 
 
-def _engine(url: URL, name: str) -> sql.Engine:
+def _engine(url: URL, name: str, secrets: frozenset[str]) -> sql.Engine:
     options = {"timeout": LOCKED_S} if url.get_backend_name() == "sqlite" else {}
     try:
         return sql.create_engine(url, connect_args=options, hide_parameters=True)
@@ -112,12 +188,19 @@ def _engine(url: URL, name: str) -> sql.Engine:
             f"installed: install it for {sys.executable}, or {ANOTHER}"
         ) from error
     except (SQLAlchemyError, ValueError, TypeError) as error:
-        raise refusal(name, error) from error
+        raise refusal(name, error, secrets) from None
 
 
 def _leave_transactions_to_us(connection: Any, _record: object) -> None:
     """Python's sqlite3 begins none for tables that are made or changed."""
     connection.isolation_level = None
+
+
+def _wait_no_longer(connection: Any, _record: object) -> None:
+    """PostgreSQL waits for the lock of another session without end."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {round(1000 * LOCKED_S)}")
+    connection.commit()
 
 
 def _begin(connection: sql.Connection) -> None:
@@ -191,14 +274,31 @@ def _only_here(database: Database) -> Iterator[None]:
     if database.file is None:
         yield
         return
-    try:
-        with locked(lock_path(database.file)) as lock:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_waiting_lock(database.name, lock_path(database.file)))
+        except OSError as error:
+            raise refusal(database.name, error) from error
+        yield
+
+
+@contextlib.contextmanager
+def _waiting_lock(name: str, path: Path) -> Iterator[None]:
+    """Hold a lock; StoreError where another process holds it for over ``LOCKED_S``."""
+    deadline = time.monotonic() + LOCKED_S
+    with contextlib.ExitStack() as stack:
+        while True:
             try:
-                yield
-            finally:
-                lock.path.unlink(missing_ok=True)
-    except OSError as error:
-        raise refusal(database.name, error) from error
+                stack.enter_context(locked_at_once(path, f"process {os.getpid()}"))
+                break
+            except LockTaken as holder:
+                if time.monotonic() > deadline:
+                    maker = str(holder) or "another process"
+                    raise StoreError(
+                        f"{name}: {maker} has been making or migrating its tables for over "
+                        f"{LOCKED_S:.0f} s: end that process, or {ANOTHER}"
+                    ) from None
+        yield
 
 
 def _keep_copy(connection: sql.Connection, version: int) -> None:

@@ -27,6 +27,7 @@ def usable(url: str, room_bytes: int = 0) -> None:
         return
     database = opened(url)
     try:
+        _require_a_disk(database)
         if database.file is not None:
             _require_sound(database, database.file)
             _require_room(database.name, database.file.absolute().parent, room_bytes)
@@ -44,6 +45,18 @@ def usable(url: str, room_bytes: int = 0) -> None:
             connection.rollback()
     finally:
         database.engine.dispose()
+
+
+def _require_a_disk(database: Database) -> None:
+    if not database.is_sqlite:
+        return
+    with database.transaction() as connection:
+        file = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
+    if not file:
+        raise StoreError(
+            f"{database.name}: is in memory, so every result would be lost: keep none with "
+            f"--results none, or {ANOTHER}"
+        )
 
 
 def _require_sound(database: Database, file: Path) -> None:

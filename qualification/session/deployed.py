@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 from qualification.core.declarations import Deployment
 from qualification.core.disk import room_in
@@ -114,7 +114,7 @@ class Deployed:
         but the answers themselves (repetition, state, time, memory) must ask.
         """
         messages = self.messages(question)
-        text = self.kept(self._name(messages)) if reuse else None
+        text = self._journal.kept(self.identifier, self._name(messages)) if reuse else None
         return str(self.converse(*messages).text if text is None else text).strip()
 
     def messages(
@@ -194,16 +194,8 @@ class Deployed:
         )
         generation = self.send(request)
         if not (max_tokens or temperature or fixed_length or prefill_chunk or phases):
-            self.keep(self._name(messages), generation.text)
+            self._journal.keep(self.identifier, self._name(messages), generation.text)
         return generation
-
-    def keep(self, name: str, value: Any) -> None:
-        """Keep an answer, in plain JSON types, for all tests of this run that ask for it."""
-        self._journal.keep(self.identifier, name, value)
-
-    def kept(self, name: str) -> Any:
-        """An answer of this run that was kept, also before it was resumed; or None."""
-        return self._journal.kept(self.identifier, name)
 
     def _name(self, messages: tuple[Message, ...]) -> str:
         """Of the answer to a conversation; its images have another folder when a run is resumed."""

@@ -17,6 +17,7 @@ Files of earlier attempts never change, and their numbers order them, whatever t
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import warnings
@@ -85,12 +86,19 @@ _CONDITIONS = TypeAdapter(tuple[Condition, ...])
 
 
 class RunFile:
-    """The file of one process, open; it goes on in the temporary folder if its disk fills."""
+    """The file of one process, open; it goes on in the temporary folder if its disk fills.
+
+    OSError where that cannot be written either.
+    """
 
     def __init__(self, folder: Path, header: Header) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = JournalFile(folder / f"{header.attempt:03}-{header.process}.jsonl")
+        path = folder / f"{header.attempt:03}-{header.process}.jsonl"
         self._is_moved = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = JournalFile(path)
+        except OSError as error:
+            self._move(path, b"", error)
         self._counts = (0, 0, 0)
         self._loads: set[str] = set()
         self._misfits: set[str] = set()
@@ -145,16 +153,14 @@ class RunFile:
         except OSError as error:
             if self._is_moved:
                 raise
-            self._move(error)
+            self._move(self._file.path, self._file.whole_lines(), error)
             if not isinstance(error, FileNotFoundError):  # else it was copied with the others
                 self._file.add(entry)
 
-    def _move(self, error: OSError) -> None:
+    def _move(self, path: Path, whole: bytes, error: OSError) -> None:
         """Go on beside: the whole lines so far, in a folder that a resumed run looks into."""
-        path = self._file.path
         folder = _second_place(path.parent)
         folder.mkdir(parents=True, exist_ok=True)
-        whole = self._file.whole_lines()
         (folder / path.name).write_bytes(whole)
         self._file, self._is_moved = JournalFile(folder / path.name), True
         warnings.warn(
@@ -168,8 +174,9 @@ class RunFile:
 class Kept:
     """What the files of a session hold.
 
-    ``remaining`` are the tests that are still to be tried, by deployment. ``went_down`` counts how
-    often the machine itself ended while a deployment was loaded.
+    ``remaining`` are the tests that are still to be tried, by deployment, and ``selected`` those
+    that the last attempt was to try. ``went_down`` counts how often the machine itself ended while
+    a deployment was loaded.
     """
 
     session: Session
@@ -179,6 +186,7 @@ class Kept:
     finished: dict[str, str] = field(default_factory=dict)
     deployments: list[str] = field(default_factory=list)
     remaining: dict[str, int] = field(default_factory=dict)
+    selected: dict[str, int] = field(default_factory=dict)
     went_down: Counter[str] = field(default_factory=Counter)
 
 
@@ -209,9 +217,12 @@ def kept(folder: Path, boot: str = "", before: int = 0) -> Kept:
                 entries, content, is_closed=is_closed or not boot or header.boot in ("", boot)
             )
         if selected:
-            counts = {name: count - tried[name] for name, count in selected.items()}
             assert content is not None
-            content.remaining = counts
+            content.selected = selected
+            # A later attempt may have selected less: what it left out is still to be tried.
+            for name in selected.keys() | content.remaining.keys():
+                count = max(selected.get(name, 0), content.remaining.get(name, 0))
+                content.remaining[name] = count - tried[name]
     if content is None:
         raise JournalError(f"{folder}: holds no journal of a run")
     content.session = replace(content.session, conditions=tuple(conditions.values()))
@@ -220,10 +231,14 @@ def kept(folder: Path, boot: str = "", before: int = 0) -> Kept:
 
 
 def interrupted(sessions: Path) -> list[Path]:
-    """Folders of the sessions that are not in the store yet, the one begun last at the end."""
-    if not sessions.is_dir():
+    """Folders of the sessions that are not in the store yet, the one begun last at the end.
+
+    None where there is no folder of sessions, or nobody may read it.
+    """
+    try:
+        return sorted((path for path in sessions.iterdir() if _attempts(path)), key=_number)
+    except OSError:
         return []
-    return sorted((path for path in sessions.iterdir() if _attempts(path)), key=_number)
 
 
 def next_number(sessions: Path) -> int:
@@ -254,7 +269,7 @@ def remove(folder: Path) -> None:
 def _attempts(folder: Path) -> dict[int, list[Path]]:
     """The files of each attempt; of a file that moved, the longer part."""
     files: dict[str, Path] = {}
-    for place in (folder, _second_place(folder)):
+    for place in filter(os.path.isdir, (folder, _second_place(folder))):
         for file in sorted(place.glob("[0-9]*-*.jsonl")):
             earlier = files.get(file.name)
             if earlier is None or file.stat().st_size > earlier.stat().st_size:
@@ -297,7 +312,7 @@ def _take(
                 selected[name] = max(count, selected.get(name, 0))
         elif "test" in entry:
             test: Finished = _parsed(_FINISHED, entry, file, number)
-            tried[test.deployment] += 1
+            tried[test.deployment] += test.test not in content.finished
             _add(test, content)
         elif "answer" in entry:
             answer: Answer = _parsed(_ANSWER, entry, file, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import tempfile
@@ -174,7 +175,9 @@ class QualificationSession:
 
     def close(self) -> None:
         """Unload, and record what happened to the machine during the run."""
-        self.release()
+        with contextlib.suppress(OSError):  # a journal without a place has ended the run already
+            self.release()
         conditions = (*self.record.conditions, *self._monitor.stop())
         self.record = dataclasses.replace(self.record, conditions=conditions)
-        self._file.close(conditions)
+        with contextlib.suppress(OSError):
+            self._file.close(conditions)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +22,7 @@ from typing import Any, BinaryIO
 from qualification.core.paths import PACKAGE
 from qualification.core.results import Machine
 from qualification.session.child_environment import child_environment
+from qualification.session.scratch import make_scratch, remove_scratch
 
 MAIN = PACKAGE / "backends/worker_main.py"
 _START_DEADLINE_S = 600.0
@@ -44,7 +43,7 @@ class Template:
     """
 
     def __init__(self, python: str, backend: str, environment: Mapping[str, str]) -> None:
-        self.scratch = Path(tempfile.mkdtemp(prefix="qualify-template-"))
+        self.scratch = make_scratch("template")
         self._log = self.scratch / "template.log"
         self._ended: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -121,7 +120,7 @@ class Template:
         self._control.close()
         _kill(self._process.pid)
         self._process.wait()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove_scratch(self.scratch)
 
     def _answer(self, timeout: float | None) -> dict[str, Any] | None:
         """The next message; None where the template has ended, TimeoutError without one."""

@@ -10,12 +10,10 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +46,7 @@ from qualification.core.text import without_keys
 from qualification.core.validation import first_problem
 from qualification.machine.process_memory import held_bytes
 from qualification.session.child_environment import child_environment
+from qualification.session.scratch import make_scratch, remove_scratch
 from qualification.session.template import MAIN, ForkedProcess, Template
 
 _POLL_S = 0.2
@@ -84,7 +83,7 @@ class Worker:
         self._buffer = bytearray()
         self._requests = 0
         self._closed = False
-        self.scratch = Path(tempfile.mkdtemp(prefix="qualify-worker-"))
+        self.scratch = make_scratch("worker")
         if kernels is not None:
             (self.scratch / "mlx").symlink_to(kernels)  # MLX writes to $TMPDIR/mlx/<version>/cpu
         self._log_path = self.scratch / "worker.log"
@@ -106,7 +105,7 @@ class Worker:
                 )
         except (OSError, ValueError) as error:
             ours.close()
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            remove_scratch(self.scratch)
             raise WorkerCrashed(f"{python}: the worker cannot be started: {error}") from error
 
     def __enter__(self) -> Worker:
@@ -336,7 +335,7 @@ class Worker:
                 continue
         psutil.wait_procs(strays, timeout=5)
         self._channel.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove_scratch(self.scratch)
 
 
 def _oom_kills() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -22,9 +22,10 @@ from qualification.suites.support.answers import AnsweredQuestion, Cache, Series
 if TYPE_CHECKING:
     from PIL import Image
 
+    from qualification.core.declarations import Deployment
     from qualification.core.protocol import Generation, GivenAs, Message
-    from qualification.pytest_plugin.running import Running
     from qualification.session.deployed import Deployed
+    from qualification.session.journal import Journal
     from qualification.suites.support.answers import (
         AskFixture,
         GetAnswers,
@@ -60,13 +61,17 @@ _CACHES = pytest.StashKey[dict[str, Cache]]()
 
 
 @pytest.fixture
-def caches(request: pytest.FixtureRequest, deployed: Deployed) -> dict[str, Cache]:
+def caches(
+    request: pytest.FixtureRequest,
+    deployed: Deployed,
+    _kept_answers: tuple[Journal, tuple[Deployment, ...]],
+) -> dict[str, Cache]:
     """The cache of every deployment so far by identifier, those of a resumed run's first."""
-    running = cast("Running", request.config.pluginmanager.get_plugin("qualification-running"))
+    journal, answered_before = _kept_answers
     caches = request.config.stash.setdefault(_CACHES, {})
-    for deployment in (*running.answered(), deployed.deployment):
+    for deployment in (*answered_before, deployed.deployment):
         if deployment.identifier not in caches:
-            caches[deployment.identifier] = Cache(deployment, running.journal)
+            caches[deployment.identifier] = Cache(deployment, journal)
     return caches
 
 

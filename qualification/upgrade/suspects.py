@@ -17,6 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from qualification.core.child_variables import child_variables
 from qualification.core.declarations import Deployment
 from qualification.core.errors import BaselineError, SelectionError
 from qualification.core.libraries import library_versions
@@ -138,7 +139,11 @@ def run_gates(commands: Sequence[Sequence[str]]) -> int:
 
     They share this terminal. A gate that a signal ended counts as an error, and so does no gate.
     """
-    codes = [subprocess.run([*QUALIFY, *words[1:]], check=False).returncode for words in commands]
+    variables = child_variables("library", "installer", "gate")
+    codes = [
+        subprocess.run([*QUALIFY, *words[1:]], check=False, env=variables).returncode
+        for words in commands
+    ]
     return min((code if code in _RANK else 2 for code in codes), key=_RANK.index, default=2)
 
 

@@ -47,6 +47,8 @@ def test_a_secret_is_for_no_library_and_no_installer(name):
         ("UV_INDEX_FIRM_PASSWORD", "installer"),
         ("CMAKE_ARGS", "installer"),
         ("QUALIFY_API_KEY", "server"),
+        ("QUALIFY_HOME", "gate"),
+        ("HF_TOKEN", "gate"),
     ],
 )
 def test_what_a_child_needs_reaches_it(monkeypatch, name, use):
@@ -56,4 +58,4 @@ def test_what_a_child_needs_reaches_it(monkeypatch, name, use):
 
 
 def _uses():
-    return ["any", "library", "server", "installer"]
+    return ["any", "library", "server", "installer", "gate"]

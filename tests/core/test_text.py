@@ -61,12 +61,13 @@ def test_a_truncated_line_ends_in_an_ellipsis():
         ("https://secret@host/simple?key=secret#secret", "https://host/simple"),
         ("postgresql+psycopg://me:se/cret@host:5432/name", "postgresql+psycopg://host:5432/name"),
         ("postgresql://me:sec@secret@host/name", "postgresql://host/name"),
+        ("postgresql://me:123/secret@host/name", "postgresql://host/name"),
         ("postgresql//me:secret@host/name", "postgresql//host/name"),
         ("postgresql://me:secret/name", "postgresql://me:…/name"),
         ("me:secret@host/name", "host/name"),
         ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
         ("http://host:8080/models/name@q4", "http://host:8080/models/name@q4"),
-        ("sqlite:////home/me/results.sqlite", "sqlite:////home/me/results.sqlite"),
+        ("sqlite:////home/me@work/results.sqlite", "sqlite:////home/me@work/results.sqlite"),
     ],
 )
 def test_an_address_is_shown_without_its_login(address, output):

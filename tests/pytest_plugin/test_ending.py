@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from qualification.core.paths import canaries
 from qualification.results.store import Store
 
 
@@ -23,6 +24,33 @@ def test_nothing_is_stored_with_results_none(toy_project):
     """--results none leaves no database."""
     toy_project.run("--results", "none").assert_outcomes(passed=2)
     assert not (toy_project.path / "reports").exists()
+
+
+def test_a_killed_run_that_stores_nothing_is_swept_up(toy_project, monkeypatch):
+    """Its journal lies in the temporary folder, until the next run makes a folder there."""
+    temporary = toy_project.path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    suite = """
+    import os
+    def test_one(deployed): pass
+    def test_two(deployed): os.kill(os.getpid(), 9)
+    """
+    toy_project.run("--results", "none", suite=suite)
+    assert len(list(temporary.glob("qualify-unkept-*/*/001-main.jsonl"))) == 1
+    result = toy_project.run("--results", "none", "-k", "one", suite="")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert "go on with" not in result.stdout.str()
+    assert list(temporary.glob("qualify-*")) == []
+
+
+@pytest.mark.slow
+def test_several_processes_that_store_nothing_are_judged_together(toy_project):
+    """The one that started them finds what they tried."""
+    canary = {"weights": "canary", "path": str(canaries() / "smolvlm"), "tiers": None}
+    result = toy_project.run("-n", "2", "--results", "none", **canary)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*verdicts*", "toy-bf16*@fake*"])
 
 
 def test_a_run_that_could_try_nothing_is_not_green(toy_project):

@@ -5,12 +5,7 @@ import sqlite3
 
 import pytest
 
-SUITE = """
-from pathlib import Path
-
-def test_one(deployed):
-    Path("asked").touch()
-"""
+from tests.support.toy_project import ASKING
 
 
 def a_folder(path):
@@ -60,23 +55,13 @@ URLS = [
 ]
 
 
-def stopped(result, project):
-    """The sentence with which a run stopped before its first test."""
-    assert result.ret == pytest.ExitCode.USAGE_ERROR, "\n".join(result.outlines)
-    assert not (project.path / "asked").exists()
-    (sentence,) = [line for line in result.errlines if line.startswith("ERROR: ")]
-    assert "secret" not in result.stderr.str() + result.stdout.str()
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
-    return sentence
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_database_that_cannot_take_results_stops_the_run(toy_project, place):
     """Before its first test, with the file's name and what to do."""
     file = toy_project.path / "results.sqlite"
     PLACES[place](file)
-    sentence = stopped(toy_project.run("--results", file, suite=SUITE), toy_project)
+    sentence = toy_project.stopped("--results", file)
     assert "results.sqlite" in sentence
 
 
@@ -84,19 +69,19 @@ def test_a_database_that_cannot_take_results_stops_the_run(toy_project, place):
 @pytest.mark.parametrize("url", URLS)
 def test_a_url_that_cannot_take_results_stops_the_run(toy_project, url):
     """Without its password."""
-    stopped(toy_project.run("--results", url, suite=SUITE), toy_project)
+    toy_project.stopped("--results", url)
 
 
 @pytest.mark.slow
 def test_a_locked_database_stops_the_run(toy_project):
     """Another process writes to it for longer than is waited."""
     file = toy_project.path / "results.sqlite"
-    toy_project.run("--results", file, suite=SUITE)
+    toy_project.run("--results", file, suite=ASKING)
     (toy_project.path / "asked").unlink()
     holder = sqlite3.connect(file)
     holder.execute("begin exclusive")
     try:
-        sentence = stopped(toy_project.run("--results", file, suite=SUITE), toy_project)
+        sentence = toy_project.stopped("--results", file)
     finally:
         holder.close()
     assert "locked" in sentence
@@ -107,7 +92,7 @@ def test_several_processes_are_not_started_either(toy_project):
     """The one that would start them stops."""
     file = toy_project.path / "results.sqlite"
     no_database(file)
-    stopped(toy_project.run("-n", "2", "--results", file, suite=SUITE), toy_project)
+    toy_project.stopped("-n", "2", "--results", file)
 
 
 def test_a_journal_without_a_place_stops_the_run(toy_project):
@@ -115,22 +100,8 @@ def test_a_journal_without_a_place_stops_the_run(toy_project):
     reports = toy_project.path / "reports"
     reports.mkdir()
     (reports / "sessions").write_text("a file")
-    sentence = stopped(toy_project.run(suite=SUITE), toy_project)
+    sentence = toy_project.stopped()
     assert "the journal of the run cannot be written there" in sentence
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-@pytest.mark.parametrize("name", ["reports", "reports/results.sqlite"])
-def test_what_is_read_only_stops_the_run(toy_project, name):
-    """A folder or the file itself."""
-    toy_project.run(suite=SUITE)
-    (toy_project.path / "asked").unlink()
-    path = toy_project.path / name
-    path.chmod(0o500 if path.is_dir() else 0o400)
-    try:
-        stopped(toy_project.run(suite=SUITE), toy_project)
-    finally:
-        path.chmod(0o700)
 
 
 def test_a_disk_without_room_stops_the_run(toy_project, monkeypatch):
@@ -138,7 +109,7 @@ def test_a_disk_without_room_stops_the_run(toy_project, monkeypatch):
     suite = (
         "import shutil, collections\n"
         "shutil.disk_usage = lambda _: collections.namedtuple('U', 'total used free')(9, 9, 9)\n"
-        + SUITE
+        + ASKING
     )
-    sentence = stopped(toy_project.run(suite=suite), toy_project)
+    sentence = toy_project.stopped(suite=suite)
     assert "9 B" in sentence

@@ -1,11 +1,15 @@
 """A run that is killed at any moment loses one test: ``--resume`` goes on where it was."""
 
 import json
+import os
 import signal
 
 import pytest
+from click.testing import CliRunner
 
+from qualification.cli import main
 from qualification.core.paths import canaries
+from qualification.session.session_lock import going_on
 
 SUITE = """
 import os, pytest
@@ -175,7 +179,7 @@ def test_results_that_could_not_be_stored_are_stored_by_resuming(toy_project):
         ["THE RESULTS WERE NOT STORED: *", "They are in *: pytest --resume=*"]
     )
     (toy_project.path / "reports/results.sqlite").unlink()
-    toy_project.run("--resume", suite="")
+    assert toy_project.run("--resume", suite="").ret == 0
     assert checks(toy_project) == ["test_one passed"]
     assert journals(toy_project) == []
 
@@ -202,7 +206,8 @@ def test_what_cannot_be_resumed_is_one_sentence(toy_project, name):
     """No session, or none of that name."""
     result = toy_project.run(name)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--resume: no such session; interrupted here: none" in result.stderr.str()
+    assert "--resume: no such session in " in result.stderr.str()
+    assert "/reports/sessions; interrupted there: none" in result.stderr.str()
 
 
 @pytest.mark.slow
@@ -217,3 +222,55 @@ def test_a_damaged_journal_is_one_sentence(toy_project):
     assert "001-main.jsonl:3: is not JSON" in result.stderr.str()
     result = toy_project.run("-k", "one", suite="")
     assert "a session cannot be resumed: " in result.stdout.str()
+
+
+def test_a_run_whose_journal_has_no_place_left_ends(toy_project):
+    """In one sentence, before the next test; what it had is resumed."""
+    suite = """
+    import errno, os
+    from qualification.session.run_journal import RunFile
+
+    def test_one(deployed):
+        deployed.ask("Hello")
+
+    def test_two(deployed):
+        def full(self, entry):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        if not os.path.exists("once"):
+            open("once", "w").close()
+            RunFile._add = full
+
+    def test_three(deployed):
+        deployed.ask("Hello")
+    """
+    result = toy_project.run(suite=suite)
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    text = result.stdout.str() + result.stderr.str()
+    assert "can be written neither to " in text
+    assert "(No space left on device); free some space there, then go on" in text
+    assert "Traceback" not in text
+    result = toy_project.run("--resume", suite="")
+    result.assert_outcomes(passed=2, deselected=1)
+    assert sorted(checks(toy_project)) == [
+        f"test_{name} passed" for name in ("one", "three", "two")
+    ]
+
+
+@pytest.mark.slow
+def test_a_session_is_gone_on_with_by_one_process(toy_project, monkeypatch):
+    """A second one is refused by name, and is not offered it; the list says that it runs."""
+    toy_project.run(suite=SUITE.format(ending=ENDINGS["SIGKILL"]))
+    (folder,) = journals(toy_project)
+    with going_on(folder):
+        result = toy_project.run(f"--resume={folder.name}", suite="")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert f"{folder.name}: process {os.getpid()} goes on with it: wait" in result.stderr.str()
+        result = toy_project.run("--resume", suite="")
+        assert "interrupted there: none" in result.stderr.str()
+        assert "was interrupted" not in toy_project.run("-k", "one", suite="").stdout.str()
+        listed = CliRunner().invoke(main, ["sessions"])
+        assert f"{folder.name}  running (process {os.getpid()}): 1 tests" in listed.output
+    result = toy_project.run(f"--resume={folder.name}", suite="")
+    result.assert_outcomes(passed=4, deselected=1)
+    assert journals(toy_project) == []

@@ -107,7 +107,7 @@ def test_a_worker_that_finds_no_room_to_start_has_not_crashed(
     def refuse(*_words: object, **_named: object) -> None:
         raise NO_ROOM
 
-    monkeypatch.setattr("qualification.session.worker.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("qualification.session.worker.make_scratch", refuse)
     with pytest.raises(DiskFull, match="no space is left on its disk") as raised:
         start_worker(deployment, context)
     assert not is_its_own_fault(deployment, raised.value)

@@ -120,6 +120,23 @@ def test_a_test_that_two_processes_finished_is_there_once(tmp_path):
     assert len(content.journal.trials) == 2
 
 
+def test_a_test_that_two_processes_finished_stands_for_no_other(tmp_path):
+    """What neither of them tried is still to be tried."""
+    folder = tmp_path / "s"
+    written(folder, "one", process="gw0", selected={A: 2}, close=False)
+    written(folder, "one", process="gw1", selected={A: 2})
+    assert kept(folder).remaining == {A: 1}
+
+
+def test_what_a_later_attempt_leaves_out_is_still_to_be_tried(tmp_path):
+    """Tests of a deployment, and a deployment as a whole."""
+    folder = tmp_path / "s"
+    written(folder, "one", selected={A: 3, B: 2}, close=False)
+    written(folder, "two", selected={A: 1}, attempt=2)
+    assert kept(folder).remaining == {A: 1, B: 2}
+    assert kept(folder).selected == {A: 1}
+
+
 def test_a_machine_that_went_down_is_counted_against_what_was_loaded(tmp_path):
     """A process that was killed, while the machine ran on, is nobody's fault."""
     folder = tmp_path / "s"
@@ -209,3 +226,31 @@ def test_the_session_that_was_begun_last_is_the_newest(tmp_path):
     assert names == ["20260102T000000Z-b", "20260101T000000Z-a"]
     assert next_number(tmp_path) == 3
     assert interrupted(tmp_path / "nothing") == []
+
+
+def test_a_journal_begins_in_the_temporary_folder_where_its_own_cannot_be_made(
+    tmp_path, monkeypatch
+):
+    """It became read-only after the run had looked."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "sessions").write_text("a file, no folder")
+    with pytest.warns(UserWarning, match="cannot be written .*: the journal goes on in "):
+        written(tmp_path / "sessions/s", "one")
+    assert kept(tmp_path / "sessions/s").finished == {"one": A}
+
+
+def test_a_journal_without_any_place_is_an_error_of_its_folder(tmp_path, monkeypatch):
+    """The run ends with it, whatever test was running."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="Not a directory"):
+        RunFile(tmp_path / "file/s", header())
+
+
+def test_answers_that_several_tests_judge_are_kept_once(tmp_path):
+    """Of two processes, or attempts, that asked at the same time the first counts."""
+    for attempt, text in ((1, "red"), (2, "blue")):
+        file = RunFile(tmp_path / "s", header(attempt=attempt))
+        file.answered("colour 0", A, {"text": text})
+    assert kept(tmp_path / "s").journal.answers == {A: {"colour 0": {"text": "red"}}}

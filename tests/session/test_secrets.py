@@ -31,6 +31,7 @@ from qualification.upgrade.environments.interpreters import probe
 from qualification.upgrade.environments.pip import Pip
 from qualification.upgrade.environments.spec import EnvironmentSpec
 from qualification.upgrade.environments.uv import Uv
+from qualification.upgrade.environments.uv_program import main as uv_main
 from tests.support import gate_toy
 from tests.support.session_sample import results, trials
 
@@ -142,7 +143,7 @@ def installer(tmp_path):
     return program
 
 
-@pytest.mark.parametrize("kind", ["pip", "uv", "index"])
+@pytest.mark.parametrize("kind", ["pip", "uv", "index", "make"])
 def test_an_installer_has_the_index_and_its_command_line_shows_nothing(installer, kind):
     """An address with a password is in a variable: everybody can read a command line."""
     spec = EnvironmentSpec("toy", "", ("a==1",), index=INDEX)
@@ -150,6 +151,8 @@ def test_an_installer_has_the_index_and_its_command_line_shows_nothing(installer
         Pip(installer).install(spec, Path("python"), ["a==1"])
     elif kind == "uv":
         Uv(installer, probe(Path(sys.executable))).install(spec, Path("python"), ["a==1"])
+    elif kind == "make":
+        uv_main(["aloud", str(installer)])
     else:
         with pytest.raises(EnvironmentFailed) as failure:
             installable(installer, "a", index=INDEX)
@@ -157,7 +160,7 @@ def test_an_installer_has_the_index_and_its_command_line_shows_nothing(installer
     lines = installer.with_suffix(".env").read_text().splitlines()
     environment = dict(line.split("=", 1) for line in lines if "=" in line)
     assert leaked(environment) - {"UV_DEFAULT_INDEX"} == {"PIP_INDEX_URL"}
-    assert INDEX in environment.values()
+    assert (INDEX in environment.values()) is (kind != "make")
     assert MARK not in installer.with_suffix(".words").read_text()
 
 

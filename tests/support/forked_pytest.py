@@ -21,6 +21,7 @@ from qualification.core.paths import PACKAGE
 from qualification.machine import conditions
 
 _PROCESSES = multiprocessing.get_context("forkserver")
+_LONGEST_S = 900.0
 _PROCESSES.set_forkserver_preload(["tests.support.forked_pytest_imports"])
 
 
@@ -34,7 +35,10 @@ def run_forked(folder: Path, *arguments: str | os.PathLike[str]) -> pytest.RunRe
             forkserver.ensure_running()
         process = _PROCESSES.Process(target=_run, args=(folder, dict(os.environ), words, outputs))
         process.start()
-        process.join()
+        process.join(_LONGEST_S)
+        if process.is_alive():
+            process.kill()
+            pytest.fail(f"pytest {' '.join(words)} did not end within {_LONGEST_S:.0f} s")
         lines = [file.read_text("utf-8", errors="replace").splitlines() for file in outputs]
     assert process.exitcode is not None
     return pytest.RunResult(process.exitcode, *lines, time.monotonic() - started)

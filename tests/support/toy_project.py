@@ -57,6 +57,18 @@ def test_text(deployed):
 """
 
 
+ASKING = """
+from pathlib import Path
+
+def test_one(deployed):
+    Path("asked").touch()
+"""
+"""A suite that leaves a file once it has been let in."""
+
+SECRET = "secret"
+"""The password in every URL of a run that is to stop."""
+
+
 def bug_toml(versions, **changes):
     """A known bug of pillow that fails the suite's second image; ``changes`` go over its keys."""
     bug = {
@@ -122,6 +134,17 @@ class ToyProject:
             arguments = (*arguments, "test_suite.py")
         options = ("--declarations", self.declarations, "-ra")
         return run_forked(self.path, *options, *arguments)
+
+    def stopped(self, *arguments, suite=ASKING):
+        """Run, and return the sentence with which the run stopped before its first test."""
+        result = self.run(*arguments, suite=suite)
+        output = result.stderr.str() + result.stdout.str()
+        assert result.ret == pytest.ExitCode.USAGE_ERROR, output
+        assert not (self.path / "asked").exists()
+        (sentence,) = [line for line in result.errlines if line.startswith("ERROR: ")]
+        assert SECRET not in output
+        assert "Traceback" not in output
+        return sentence
 
     def metrics(self):
         """Metric -> the last value recorded for it; nothing where no results were stored."""

@@ -237,13 +237,19 @@ def test_another_python_alone_starts_no_gate(tmp_path: Path) -> None:
 def test_gates_are_started_one_after_the_other_and_the_gravest_end_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: list[int], worst: int
 ) -> None:
-    """Even if an earlier one failed; a stand-in writes down how it was called."""
+    """Even if an earlier one failed; a stand-in writes down how it was called.
+
+    A gate gets no key that it has no use for.
+    """
     script = tmp_path / "stand_in.py"
     script.write_text(
-        "import sys\n"
+        "import os, sys\n"
         f"open({str(tmp_path / 'calls')!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
-        "sys.exit(int(sys.argv[-1]))\n"
+        "variables = os.environ.get('QUALIFY_HOME'), os.environ.get('AWS_SECRET_ACCESS_KEY')\n"
+        "sys.exit(int(sys.argv[-1]) if variables == ('/project', None) else 'wrong variables')\n"
     )
+    monkeypatch.setenv("QUALIFY_HOME", "/project")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setattr(qualification.upgrade.suspects, "QUALIFY", (sys.executable, str(script)))
     assert run_gates([["qualify", "gate", str(code)] for code in codes]) == worst
     assert (tmp_path / "calls").read_text().splitlines() == [f"gate {code}" for code in codes]

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from qualification.core.errors import BaselineError
+from qualification.core.errors import AlreadyAccepted, BaselineError
 from qualification.core.files import change_file
 from qualification.core.format import bytes_text
 from qualification.core.metrics import METRICS
@@ -158,7 +158,7 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: st
     ``revision`` is that of the deployment's weights, '' if it is not known.
     The tier is the one of the session's machine. Refused with a BaselineError: no trials, trials
     of two deployments, a machine of no tier, a number that is not finite, a session that is
-    already there, and a file that cannot be read.
+    already there (AlreadyAccepted), and a file that cannot be read.
     """
     deployments = {trial.deployment for trial in trials}
     if len(deployments) != 1:
@@ -186,7 +186,7 @@ def accept(folder: Path, session: Session, trials: Sequence[Trial], revision: st
         else:
             baseline = Baseline(SCHEMA_VERSION, deployment, tier, ())
         if any(earlier.identifier == session.identifier for earlier in baseline.sessions):
-            raise BaselineError(f"{path}: has session {session.identifier} already")
+            raise AlreadyAccepted(f"{path}: has session {session.identifier} already")
         return _text(path, replace(baseline, sessions=(*baseline.sessions, accepted)))
 
     _change(path, with_session)

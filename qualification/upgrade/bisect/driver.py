@@ -44,6 +44,11 @@ class BisectQuestion:
     tries: int = 5
     seed: int = 0
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether its answer depends on what else the machine does."""
+        return self.check in (*METRICS, "latency")
+
 
 def environment(name: str, pins: str, index: str, own: Path | None = None) -> EnvironmentSpec:
     """A declared environment with pins that replace its own, from another index if one is named."""

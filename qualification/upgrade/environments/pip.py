@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from packaging.version import Version
 
 from qualification.core.errors import EnvironmentFailed
 from qualification.core.paths import cache as cache_folder
+from qualification.session.scratch import scratch
 from qualification.upgrade.environments.interpreters import (
     Interpreter,
     own_environment,
@@ -70,8 +70,8 @@ class Pip:
     def _resolved(
         self, spec: EnvironmentSpec, pins: Sequence[str], *options: str
     ) -> dict[str, str]:
-        with tempfile.TemporaryDirectory(prefix="qualify-resolve-") as folder:
-            report = Path(folder) / "report.json"
+        with scratch("resolve") as folder:
+            report = folder / "report.json"
             command = [str(self.python), "-m", "pip", "install", "--dry-run", "--ignore-installed"]
             command += ["--report", str(report), *options]
             _pip([*command, *_wheels(), *pins], spec.name, spec.index)

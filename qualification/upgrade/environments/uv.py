@@ -16,6 +16,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from qualification.core.errors import EnvironmentFailed
+from qualification.session.scratch import scratch
 from qualification.upgrade.environments.interpreters import Interpreter, probe, run
 from qualification.upgrade.environments.spec import FOLLOWS, EnvironmentSpec, relaxed
 from qualification.upgrade.environments.uv_program import uv_environment, uv_program
@@ -102,8 +103,7 @@ class Uv:
         options: Sequence[str],
     ) -> dict[str, str] | str:
         """The resolved set, or the sentence on what contradicts what. Other failures are raised."""
-        with tempfile.TemporaryDirectory(prefix="qualify-resolve-") as name:
-            folder = Path(name)
+        with scratch("resolve") as folder:
             (folder / "pins.in").write_text("\n".join(pins), encoding="utf-8")
             # What an output file holds already, uv prefers.
             lines = [f"{package}=={version}\n" for package, version in preferred.items()]

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qualification.core.child_variables import child_variables
@@ -115,7 +115,7 @@ def _step(command: Sequence[str], problem: str) -> None:
         raise EnvironmentFailed(f"uv cannot be fetched ({problem}): {_INSTEAD}")
 
 
-def run_aloud(command: Sequence[str], environment: dict[str, str] | None = None) -> int:
+def run_aloud(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command, and say every 15 seconds that it runs; returns its exit status."""
     name = " ".join([Path(command[0]).name, *command[1:3]])
     started = time.monotonic()
@@ -132,9 +132,9 @@ def run_aloud(command: Sequence[str], environment: dict[str, str] | None = None)
 
 
 def main(words: Sequence[str]) -> int:
-    """``ARGUMENTS`` for uv, or ``aloud COMMAND …``: another command in the same way."""
+    """``ARGUMENTS`` for uv, or ``aloud COMMAND …``: another installer in the same way."""
     if words[:1] == ["aloud"]:
-        return run_aloud(words[1:])
+        return run_aloud(words[1:], own_environment())
     try:
         program = uv_program()
     except EnvironmentFailed as error:

@@ -15,6 +15,8 @@ other line that cannot be read is an error, never skipped.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from qualification.core.errors import GateError
+from qualification.core.file_lock import LockTaken, locked_at_once
+from qualification.core.files import lock_path
 from qualification.core.journal_file import JournalError, JournalFile, read_lines
 from qualification.core.protocol import to_json
 from qualification.core.validation import first_problem
@@ -70,10 +74,14 @@ _ENTRIES: dict[str, TypeAdapter[Any]] = {
 
 
 class GateJournal:
-    """An open journal; a context manager that closes its file."""
+    """An open journal, of which no other process goes on; a context manager that closes its file.
 
-    def __init__(self, path: Path) -> None:
+    ``lock`` is let go of with it.
+    """
+
+    def __init__(self, path: Path, lock: ExitStack) -> None:
         self._file = JournalFile(path)
+        self._lock = lock
         self.path = path
 
     @classmethod
@@ -82,15 +90,17 @@ class GateJournal:
     ) -> GateJournal:
         """Start the journal of a new gate; GateError where the folder has one already."""
         path = folder / NAME
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.touch(exist_ok=False)
-        except FileExistsError:
-            raise GateError(
-                f"{path}: there is a gate already; go on with it by --resume {folder}, "
-                "or name another --output"
-            ) from None
-        journal = cls(path)
+        with ExitStack() as lock:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.enter_context(_alone(folder))
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                raise GateError(
+                    f"{path}: there is a gate already; go on with it by --resume {folder}, "
+                    "or name another --output"
+                ) from None
+            journal = cls(path, lock.pop_all())
         journal._write(
             {
                 "schema_version": GATE_SCHEMA_VERSION,
@@ -103,10 +113,15 @@ class GateJournal:
 
     @classmethod
     def again(cls, folder: Path) -> tuple[GateJournal, Recorded]:
-        """Go on with a gate: its journal without a truncated line, and the content."""
-        recorded, length = _read(folder / NAME)
-        os.truncate(folder / NAME, length)
-        return cls(folder / NAME), recorded
+        """Go on with a gate: its journal without a truncated line, and the content.
+
+        GateError where there is none, it is damaged, or another process goes on with it.
+        """
+        with ExitStack() as lock:
+            lock.enter_context(_alone(folder))
+            recorded, length = _read(folder / NAME)
+            os.truncate(folder / NAME, length)
+            return cls(folder / NAME, lock.pop_all()), recorded
 
     def add(self, entry: Entry, elapsed_s: float) -> None:
         """Append an observation; it is on the disk when this returns."""
@@ -120,11 +135,25 @@ class GateJournal:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let others go on with the gate."""
         self._file.close()
+        self._lock.close()
 
     def _write(self, content: dict[str, Any]) -> None:
         self._file.add(content)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only process that goes on with the gate of a folder; GateError where one does."""
+    try:
+        with locked_at_once(lock_path(folder / NAME), f"process {os.getpid()}"):
+            yield
+    except LockTaken as holder:
+        raise GateError(
+            f"{folder}: {str(holder) or 'another process'} goes on with this gate: wait until it "
+            "ends, or end it"
+        ) from None
 
 
 def read(folder: Path) -> Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from qualification.core.declarations import Deployment
@@ -13,7 +14,7 @@ from qualification.models.registry import Registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
-from qualification.upgrade.gate.journal import GateJournal, Recorded, read
+from qualification.upgrade.gate.journal import GateJournal, Recorded
 from qualification.upgrade.gate.plan import GateRequest, choose_deployments, make_plan
 from qualification.upgrade.gate.records import GatePlan
 from qualification.upgrade.gate.run import Gate
@@ -30,12 +31,14 @@ def open_gate(request: GateRequest, registry: Registry, say: Say) -> Gate:
     machine = probe(registry.chips, registry.tiers)
     tier = tier_of(machine, registry.tiers)
     if request.resume is not None:
-        recorded = read(request.resume)
-        environments = _built_again(request.resume, recorded, say)
-        context = RunContext(machine, tier, request.resume / "scratch")
-        registry = registry.with_weights(recorded.plan.weights)
-        deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
         journal, recorded = GateJournal.again(request.resume)
+        with ExitStack() as stack:
+            stack.enter_context(journal)
+            environments = _built_again(request.resume, recorded, say)
+            registry = registry.with_weights(recorded.plan.weights)
+            deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
+            stack.pop_all()
+        context = RunContext(machine, tier, request.resume / "scratch")
         return Gate(recorded, journal, deployments, environments, context, jobs=request.jobs)
     environments = _built(request, say)
     versions = [built.versions for built in environments]

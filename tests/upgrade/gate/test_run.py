@@ -1,9 +1,11 @@
 """A whole gate on a scripted deployment: its observations, its journal, and resuming."""
 
+import os
+
 import pytest
 
 from qualification.core.errors import GateError
-from qualification.upgrade.gate.journal import NAME, read
+from qualification.upgrade.gate.journal import NAME, GateJournal, read
 from tests.support import gate_toy
 
 SLOW = """
@@ -123,3 +125,26 @@ def test_a_second_gate_does_not_overwrite_the_first(tmp_path):
     with pytest.raises(GateError, match="--resume"):
         gate_toy.begin(folder, gate_toy.plan())
     assert (folder / NAME).read_bytes() == before
+
+
+def test_a_second_process_does_not_go_on_with_a_gate(place, tmp_path):
+    """It is refused with the first one's number, and goes on when that has ended."""
+    declared, pythons = place
+    folder = gate_toy.begin(tmp_path / "g", gate_toy.plan())
+    journal, _ = GateJournal.again(folder)
+    with (folder / NAME).open("ab") as file:
+        file.write(b"half a line")
+    with pytest.raises(GateError, match=f"{folder}: process {os.getpid()} goes on with this gate"):
+        gate_toy.run(folder, declared, pythons["good"], pythons["good"])
+    assert (folder / NAME).read_bytes().endswith(b"half a line")
+    journal.close()
+    assert gate_toy.run(folder, declared, pythons["good"], pythons["good"]).verdict == "pass"
+
+
+def test_a_gate_that_cannot_be_resumed_is_left_alone(tmp_path):
+    """Nothing of it is locked when the error has been reported."""
+    folder = tmp_path / "g"
+    folder.mkdir()
+    with pytest.raises(GateError, match="cannot be read"):
+        GateJournal.again(folder)
+    assert list(folder.iterdir()) == []

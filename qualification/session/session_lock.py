@@ -1,0 +1,41 @@
+"""One process at a time goes on with a session: two would ask the same questions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from qualification.core.file_lock import LockTaken, locked_at_once
+
+_FILE = ".running"
+
+
+@contextlib.contextmanager
+def going_on(folder: Path) -> Iterator[None]:
+    """Hold the lock on a session's folder, which is made where it is missing.
+
+    Raises LockTaken, whose text names the process that holds it. A file system without locks has
+    none.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked_at_once(folder / _FILE, f"process {os.getpid()}"))
+        yield
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # it was not begun, or its journal is removed
+
+
+def who_goes_on(folder: Path) -> str:
+    """The process that goes on with a session now, '' where none does."""
+    if not (folder / _FILE).exists():
+        return ""
+    try:
+        with locked_at_once(folder / _FILE, ""):
+            return ""
+    except LockTaken as holder:
+        return str(holder) or "another process"
+    except OSError:
+        return ""
