@@ -17,15 +17,17 @@ def going_on(folder: Path) -> Iterator[None]:
     """Hold the lock on a session's folder, which is made where it is missing.
 
     Raises LockTaken, whose text names the process that holds it. A file system without locks has
-    none.
+    none. Folders of sessions that were killed before they had a journal are removed.
     """
+    for file in folder.parent.glob(f"*/{_FILE}"):
+        if not who_goes_on(file.parent):
+            _remove_if_empty(file.parent)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked_at_once(folder / _FILE, f"process {os.getpid()}"))
         yield
-    with contextlib.suppress(OSError):
-        folder.rmdir()  # it was not begun, or its journal is removed
+    _remove_if_empty(folder)
 
 
 def who_goes_on(folder: Path) -> str:
@@ -39,3 +41,9 @@ def who_goes_on(folder: Path) -> str:
         return str(holder) or "another process"
     except OSError:
         return ""
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """A session that was not begun, or whose journal is removed."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
