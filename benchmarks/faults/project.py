@@ -245,9 +245,15 @@ class Project:
                 yield process
 
     def check_messages(self) -> None:
-        """What users read is sentences: no traceback, no internal error."""
+        """What users read is sentences: no traceback, no internal error.
+
+        The end of a worker's log is shown with the test that it failed, whatever is in it.
+        """
         for output in sorted(self.folder.glob("output-*.txt")):
             text = output.read_text(encoding="utf-8", errors="replace")
+            text = re.sub(
+                r"-+ last output of the worker -+\n.*?(?=\n(===|___|---))", "", text, flags=re.S
+            )
             if match := re.search("Traceback .most recent|INTERNALERROR", text):
                 line = text.rstrip().splitlines()[-1][:150]
                 self.problems.append(f"message: {output.name} has {match[0]!r}; it ends: {line}")

@@ -134,8 +134,10 @@ class Running:
             from qualification.session.session import QualificationSession
             from qualification.session.template import Templates, can_fork
 
-            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-                signal.signal(number, _terminated)
+            # A process of pytest-xdist may die, which is seen and mended, but must not end in order.
+            if not _xdist_process(self._config):
+                for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                    signal.signal(number, _terminated)
             built = self._state.built
             scratch = make_scratch("session")
             self._config.add_cleanup(lambda: remove_scratch(scratch))
