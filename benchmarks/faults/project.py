@@ -33,6 +33,8 @@ LIMIT_S = 120.0
 FAREWELL_S = 15.0
 """Processes that are alive so long after a run was killed are left behind."""
 
+_LOG_OF_WORKER = re.compile(r"-+ last output of the worker -+\n.*?(?=\n(===|___|---))", re.DOTALL)
+
 CONFTEST = """
 import os
 import pytest
@@ -251,9 +253,7 @@ class Project:
         """
         for output in sorted(self.folder.glob("output-*.txt")):
             text = output.read_text(encoding="utf-8", errors="replace")
-            text = re.sub(
-                r"-+ last output of the worker -+\n.*?(?=\n(===|___|---))", "", text, flags=re.S
-            )
+            text = _LOG_OF_WORKER.sub("", text)
             if match := re.search("Traceback .most recent|INTERNALERROR", text):
                 line = text.rstrip().splitlines()[-1][:150]
                 self.problems.append(f"message: {output.name} has {match[0]!r}; it ends: {line}")
