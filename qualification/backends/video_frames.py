@@ -8,6 +8,7 @@ A clip is a folder of frames: ``000.png``, ``001.png`` and so on, all of one siz
   has a part for video, as those of Qwen have. For all other models, SmolVLM among them, its command
   line and its server send the frames as images in their order, and so does :func:`as_images`.
   Releases before 0.6.14 do not distinguish the two; with them every clip becomes images.
+- llama.cpp has no clips: its backend sends the frames as images too.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -26,9 +27,10 @@ def environments() -> None:
 
 
 @environments.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @in_project
 @one_sentence
-def list_environments(*, project: Project) -> None:
+def list_environments(*, as_json: bool, project: Project) -> None:
     """Show the declared environments and the built ones."""
     from rich.console import Console
 
@@ -37,7 +39,23 @@ def list_environments(*, project: Project) -> None:
 
     own = project.declarations
     declared = [environment_spec(name, own) for name in environment_names(own)]
+    if as_json:
+        pairs = [(spec, find(spec)) for spec in declared]
+        specs = {environment.key: environment for _, environment in pairs if environment}
+        pairs += [(cached.spec, cached) for cached in built() if cached.key not in specs]
+        click.echo(json.dumps([_record(*pair) for pair in pairs], indent=2))
+        return
     Console().print(_table([(spec, find(spec)) for spec in declared], built()))
+
+
+def _record(spec: EnvironmentSpec, environment: Built | None) -> dict[str, object]:
+    """An environment in JSON types; without an interpreter where it is not built."""
+    return {
+        "name": spec.name,
+        "pins": [*spec.pins, *spec.no_dependencies],
+        "key": environment.key if environment else None,
+        "python": str(environment.python) if environment else None,
+    }
 
 
 @environments.command("build")

@@ -19,9 +19,16 @@ from qualification.core.project import Project
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the documents (default: reports/latest).",
 )
+@click.option("--open", "is_opened", is_flag=True, help="Open the HTML document in a browser.")
 @one_sentence
 def report(
-    *, session: str, any_machine: bool, results: str, output: Path | None, project: Project
+    *,
+    session: str,
+    any_machine: bool,
+    results: str,
+    output: Path | None,
+    is_opened: bool,
+    project: Project,
 ) -> None:
     """Render the documents of a stored session.
 
@@ -35,5 +42,10 @@ def report(
         project, registry, results=results, session=session, any_machine=any_machine
     )
     documents = render(stored, registry)
-    for file in write_documents(documents, output or project.reports / "latest"):
+    files = write_documents(documents, output or project.reports / "latest")
+    for file in files:
         click.echo(file)
+    if is_opened:
+        html = next(file for file in files if file.suffix == ".html")
+        if click.launch(str(html)):
+            raise click.ClickException(f"{html}: no program here opens it; copy it to one that has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -22,13 +23,18 @@ def synthetic() -> None:
 
 
 @synthetic.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @in_project
 @one_sentence
-def synthetic_list(*, project: Project) -> None:
+def synthetic_list(*, as_json: bool, project: Project) -> None:
     """Show the cached weights and their sizes."""
     from qualification.core.paths import cache
 
     entries = _cached(project)
+    if as_json:
+        records = [vars(entry) | {"folder": str(entry.folder)} for entry in entries]
+        click.echo(json.dumps(records, indent=2))
+        return
     for entry in entries:
         note = "" if entry.current else "  (of another release: remove it)"
         click.echo(f"{bytes_text(entry.bytes):>9}  {entry.deployment}{note}")

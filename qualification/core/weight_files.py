@@ -25,13 +25,18 @@ def safetensors_in(folder: Path) -> list[Path]:
     return sorted(file for file in files if not file.name.startswith("."))
 
 
+def repository_folder(cache: Path, repository: str) -> Path:
+    """The folder of a repository in a hub cache, there or not."""
+    return cache / f"models--{repository.replace('/', '--')}"
+
+
 def snapshot_folder(cache: Path, repository: str, revision: str) -> Path | None:
     """The snapshot of a repository in a hub cache, None where there is none.
 
     The layout is huggingface_hub's: ``models--owner--name/snapshots/<commit>``, with the commit of
     a branch or tag in ``refs/``. https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
-    place = cache / f"models--{repository.replace('/', '--')}"
+    place = repository_folder(cache, repository)
     try:
         commit = (place / "refs" / revision).read_text(encoding="utf-8").strip() or revision
     except (OSError, ValueError):
@@ -44,8 +49,32 @@ def snapshot_folder(cache: Path, repository: str, revision: str) -> Path | None:
 
 
 def partial_blobs(repository: Path) -> list[Path]:
-    """The files of a repository's folder in a hub cache whose download has not ended."""
-    return sorted(repository.glob("blobs/*.incomplete"))
+    """The files of a repository's folder in a hub cache whose download has not ended.
+
+    What an earlier attempt left of a file that has come since is none of them.
+    """
+    partial = sorted(repository.glob("blobs/*.incomplete"))
+    return [file for file in partial if not (file.parent / _blob_name(file)).exists()]
+
+
+def leftover_blobs(repository: Path) -> list[Path]:
+    """What earlier attempts left of files that have come since: nobody continues them."""
+    partial = sorted(repository.glob("blobs/*.incomplete"))
+    return [file for file in partial if (file.parent / _blob_name(file)).exists()]
+
+
+def partials_of(blob: Path) -> list[Path]:
+    """What lies there of a file that is not whole, the largest last.
+
+    huggingface_hub 0.36 writes ``<hash>.incomplete`` and continues it; 2.4 writes
+    ``<hash>.<digits>.incomplete`` and leaves that behind when it is killed.
+    """
+    files = (file for file in blob.parent.glob(f"{blob.name}*.incomplete") if file.is_file())
+    return sorted(files, key=lambda file: (file.stat().st_size, file.name))
+
+
+def _blob_name(partial: Path) -> str:
+    return partial.name.partition(".")[0]
 
 
 def hub_id(repository: Path) -> str:

@@ -66,6 +66,7 @@ from qualification.judging.reference_sessions import (
     unknown_revisions,
 )
 from qualification.judging.stats.estimators import baseline_interval, sessions_to_decide, standing
+from qualification.models.roofline import roofline
 
 ACCURACY_MARGIN = 0.02
 """Source: docs/judging.md ("Limits of each metric")."""
@@ -280,14 +281,17 @@ def _budget_findings(
     fit: bool,
     decode_bytes: int,
 ) -> list[Finding]:
-    return [
+    speeds = _all(values, "decode_tps")
+    findings = [
         *load_findings(deployment, tier, _all(values, "load_s"), fit),
         *memory_findings(tier, machine, _all(values, "peak_memory_bytes")),
         *device_memory_findings(tier, machine, _all(values, "peak_device_bytes")),
-        *speed_findings(deployment, tier, machine, _all(values, "decode_tps"), fit, decode_bytes),
+        *speed_findings(deployment, tier, machine, speeds, fit, decode_bytes),
         *untimed_findings({metric: _all(values, metric) for metric in values}),
-        *consistency_findings(deployment, values.get("decode_tps", {}), fit),
     ]
+    if roofline(deployment, machine, decode_bytes).rejects(speeds):
+        return findings  # how much a speed varies that is none says nothing
+    return [*findings, *consistency_findings(deployment, values.get("decode_tps", {}), fit)]
 
 
 # --------------------------------------------------------------------------- stored baseline

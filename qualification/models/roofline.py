@@ -15,7 +15,7 @@ from statistics import median
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import DeclarationError
-from qualification.core.format import rate_text
+from qualification.core.format import bytes_text, rate_text
 from qualification.core.results import Machine
 from qualification.models.footprint import decode_bound_tps
 
@@ -25,27 +25,44 @@ SUSPICIOUS_SHARE = 0.92
 INVESTIGATE_SHARE = 0.45
 """Under this share a model that fills the memory bus is slow because of the software."""
 
+OTHER_WEIGHTS_FACTOR = 4.0
+"""Bytes that a token reads by the files against those of the declaration: beyond this factor the
+files are of another model. A quantisation that is labelled wrongly (4bit for bf16) stays within.
+"""
+
 LARGE_PARAMETERS = 3e9
 """A smaller model does not fill the memory bus; on a chip of two dies no model does."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """``bound_tps`` in tok/s; 0 where there is none, and then ``why`` gives the reason."""
+    """``bound_tps`` in tok/s; 0 where there is none, and then ``why`` gives the reason.
+
+    ``other_weights`` is a clause where the files are not of the model that is declared: no speed of
+    them is one of it.
+    """
 
     bound_tps: float
     why: str = ""
+    other_weights: str = ""
 
     def share(self, values: Sequence[float]) -> float | None:
         """Median speed as a share of the bound; None without either."""
         return median(values) / self.bound_tps if values and self.bound_tps else None
 
     def possible(self, values: Sequence[float]) -> tuple[float, ...]:
-        """The speeds that are not over the bound."""
+        """The speeds that are not over the bound; none where the files are of another model."""
+        if self.other_weights:
+            return ()
         return tuple(v for v in values if not self.bound_tps or v <= self.bound_tps)
 
     def rejects(self, values: Sequence[float]) -> str:
-        """One sentence where a speed is over the bound, which makes the record wrong; else ''."""
+        """One sentence where a speed is over the bound, which makes the record wrong; else ''.
+
+        Also where the files are of another model.
+        """
+        if values and self.other_weights:
+            return f"{self.other_weights}, so the record is rejected."
         over = [value for value in values if self.bound_tps and value > self.bound_tps]
         if not over:
             return ""
@@ -75,8 +92,24 @@ def roofline_at(deployment: Deployment, bandwidth: float, decode_bytes: int = 0)
         return Roofline(0.0, "a canary is too small for the roofline to hold")
     if deployment.source.speculative:
         return Roofline(0.0, "tokens are drafted speculatively, so no roofline holds")
-    if decode_bytes:
-        return Roofline(bandwidth / decode_bytes)
+    declared = _declared_roofline(deployment, bandwidth)
+    if not decode_bytes:
+        return declared
+    bound = bandwidth / decode_bytes
+    if not declared.bound_tps:
+        return Roofline(bound)
+    factor = bound / declared.bound_tps
+    if 1 / OTHER_WEIGHTS_FACTOR <= factor <= OTHER_WEIGHTS_FACTOR:
+        return Roofline(bound)
+    other_weights = (
+        f"A token reads {bytes_text(decode_bytes)} of its files, where {deployment.model.name} at "
+        f"{deployment.source.quantisation} reads {bytes_text(bandwidth / declared.bound_tps)}: "
+        "these are not the weights that are declared"
+    )
+    return Roofline(bound, other_weights=other_weights)
+
+
+def _declared_roofline(deployment: Deployment, bandwidth: float) -> Roofline:
     shape, quantisation = deployment.model.shape, deployment.source.quantisation
     if shape is None:
         return Roofline(0.0, "the model's shape is not declared, so the roofline is not known")

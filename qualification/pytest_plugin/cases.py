@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO, cast
 
 import pytest
 
@@ -61,6 +62,9 @@ FIRST = (
 )
 """Tests of the first verdict: a canary loads, sees and stops. Formats and sizes come later."""
 
+TERMINAL: pytest.StashKey[TextIO] = pytest.StashKey()
+"""On the configuration: pytest's own output, also while it captures what tests print."""
+
 CASE: pytest.StashKey[tuple[Deployment, tuple[KnownBug, ...]]] = pytest.StashKey()
 """On the item: the deployment, and the known bugs that are in range for this test of it."""
 
@@ -72,6 +76,24 @@ def deployment_of(item: pytest.Item) -> Deployment | None:
     specification = getattr(item, "callspec", None)
     value = specification.params.get("deployed") if specification is not None else None
     return value if isinstance(value, Deployment) else None
+
+
+class NamedDeployments:
+    """Finds the deployment of a test by its node id, where there is no item: under pytest-xdist."""
+
+    def __init__(self, deployments: Sequence[Deployment]) -> None:
+        # An identifier may be the beginning of another one.
+        self._longest_first = sorted(deployments, key=lambda case: -len(case.identifier))
+        self._found: dict[str, Deployment | None] = {}
+
+    def of(self, nodeid: str) -> Deployment | None:
+        """The deployment that the test's parameters name; None for any other test."""
+        if nodeid not in self._found:
+            _, _, parameters = nodeid.partition("[")
+            self._found[nodeid] = next(
+                (case for case in self._longest_first if case.identifier in parameters), None
+            )
+        return self._found[nodeid]
 
 
 def has_no_deployment(item: pytest.Item) -> bool:

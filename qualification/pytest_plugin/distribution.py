@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdist.scheduler import LoadScopeScheduling
 
+from qualification.pytest_plugin.cases import NamedDeployments
 from qualification.pytest_plugin.options import marker_expression_names
 
 if TYPE_CHECKING:
@@ -25,20 +26,11 @@ class ByModel(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
 
     def __init__(self, config: pytest.Config, log: Any, deployments: Sequence[Deployment]) -> None:
         super().__init__(config, log)
-        is_first = "first_verdict" in marker_expression_names(config.option.markexpr)
-        # An identifier may be the beginning of another one.
-        self._groups = {
-            deployment.identifier: deployment.source.engine if is_first else deployment.model.name
-            for deployment in sorted(deployments, key=_longest_first)
-        }
+        self._is_first = "first_verdict" in marker_expression_names(config.option.markexpr)
+        self._deployments = NamedDeployments(deployments)
 
     def _split_scope(self, nodeid: str) -> str:
-        _, _, parameters = nodeid.partition("[")
-        for identifier, group in self._groups.items():
-            if identifier in parameters:
-                return group
-        return nodeid
-
-
-def _longest_first(deployment: Deployment) -> int:
-    return -len(deployment.identifier)
+        deployment = self._deployments.of(nodeid)
+        if deployment is None:
+            return nodeid
+        return deployment.source.engine if self._is_first else deployment.model.name

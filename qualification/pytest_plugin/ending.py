@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,14 +130,34 @@ class Ending:
                 "known bugs that no longer fail",
                 [*journal.fixed_bugs, *self._bugs_toml_diff(run)],
             )
-        if reasons := list(terminal.not_run(journal.checks)):
-            _section(terminalreporter, "not run", reasons)
-        conditions = run.record.conditions
-        lines = [
-            *terminal.verdicts(run.record.machine, conditions, self._verdicts),
+        from qualification.results import closing
+        from qualification.results.conclude import results_of
+        from qualification.results.rows import rows
+
+        table = rows(results_of(run, self._verdicts), self._state.registry)
+        width = terminalreporter._tw.fullwidth
+        sections = {
+            "not run": closing.not_run(journal.checks, width),
+            "known bugs": closing.known_bugs(journal.checks, self._state.registry.bugs, width),
+            "failures by cause": closing.causes(journal.checks, width),
+        }
+        for title, lines in sections.items():
+            if section := list(lines):
+                _section(terminalreporter, title, section)
+        verdicts = (
+            terminal.findings(self._verdicts)
+            if self._config.get_verbosity() > 0
+            else closing.table(table, width)
+        )
+        screen = [
+            *terminal.machine_lines(run.record.machine, run.record.conditions),
+            *verdicts,
             *(f"no gate was started for the suspect {reason}" for reason in self._without_gate),
+            "",
+            closing.sentence(table),
+            "what to do about known bugs, and all figures: qualify report --open",
         ]
-        _section(terminalreporter, "verdicts", lines)
+        _section(terminalreporter, "verdicts", screen)
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
         """For a run whose tests passed: a failed verdict, or nothing tried, is not a success."""
@@ -192,6 +213,12 @@ class Ending:
 
 
 def _section(terminalreporter: Any, title: str, lines: list[str]) -> None:
+    """Lines that are too long go on indented."""
     terminalreporter.section(title)
+    wrapper = textwrap.TextWrapper(
+        max(40, terminalreporter._tw.fullwidth), break_long_words=False, break_on_hyphens=False
+    )
     for line in lines:
-        terminalreporter.write_line(line)
+        wrapper.subsequent_indent = " " * (len(line) - len(line.lstrip()) + 4)
+        for part in wrapper.wrap(line) if len(line) > wrapper.width else [line]:
+            terminalreporter.write_line(part)

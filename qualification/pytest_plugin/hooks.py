@@ -10,13 +10,14 @@ import dataclasses
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qualification.pytest_plugin import fixtures
-from qualification.pytest_plugin.cases import BACKEND_MARKERS, SESSION, SUITES
+from qualification.pytest_plugin.cases import BACKEND_MARKERS, SESSION, SUITES, TERMINAL
 from qualification.pytest_plugin.options import (
     SOURCES,
     changed_options,
@@ -49,6 +50,7 @@ _STATE = pytest.StashKey["RunState"]()
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and fixtures, and the parts of the plugin where they are asked for."""
     _own_markers(config)
+    _keep_terminal(config)
     for name, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.pluginmanager.register(fixtures, "qualification-fixtures")
@@ -143,6 +145,19 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     """A process that tried something has left it in the journal; the run is judged at its end."""
     if (getattr(node, "workeroutput", None) or {}).get(SESSION):
         _state(node.config).activate()
+
+
+def _keep_terminal(config: pytest.Config) -> None:
+    """Keep a way to the terminal for a run that qualifies; now, while nothing is captured."""
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        number = os.dup(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):
+        return
+    stream = os.fdopen(number, "w", encoding="utf-8", errors="replace")
+    config.stash[TERMINAL] = stream
+    config.add_cleanup(stream.close)
 
 
 def is_asked_for(config: pytest.Config) -> bool:

@@ -32,6 +32,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "action": "store_true",
         "help": "fail the run if a deployment could not be tried (for CI)",
     },
+    "--download": {
+        "action": "store_true",
+        "help": "download the weights that are missing from the hub; without it a terminal is "
+        "asked once, and anywhere else their tests are skipped",
+    },
     "--allow-remote-code": {
         "action": "store_true",
         "help": "run the code that comes with a model's files, for deployments that declare it",

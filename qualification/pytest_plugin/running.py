@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import QualificationError, WeightsError, WorkerError
+from qualification.core.errors import QualificationError, WorkerError
 from qualification.core.text import disarm
-from qualification.models.memory_fit import does_not_fit, predict
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
 from qualification.pytest_plugin.state import RunState
@@ -39,7 +38,6 @@ class Running:
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
-        self._misfits: dict[str, str] = {}
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""
@@ -55,13 +53,13 @@ class Running:
             pytest.skip(problem)
         if problem := self._state.missing_for(deployment):
             pytest.skip(problem)
-        if deployment.identifier not in self._misfits:
-            self._misfits[deployment.identifier] = self._does_not_fit(deployment)
-        if problem := self._misfits[deployment.identifier]:
+        if problem := self._state.misfit(deployment):
             session.journal.does_not_fit[deployment.identifier] = problem
             pytest.skip(f"does not fit: {problem}")
         if deployment.source.remote_code and not self._config.option.allow_remote_code:
             pytest.skip("its files run their own code: say yes with --allow-remote-code")
+        if problem := self._state.downloads.refusal(deployment):
+            pytest.skip(problem)
         try:
             deployed = session.deployed(deployment)
         except NotLoaded as error:
@@ -134,7 +132,7 @@ class Running:
             from qualification.session.session import QualificationSession
             from qualification.session.template import Templates, can_fork
 
-            # A process of pytest-xdist may die, which is seen and mended, but must not end in order.
+            # A process of pytest-xdist may die, which is mended, but must not end in order.
             if not _xdist_process(self._config):
                 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
                     signal.signal(number, _terminated)
@@ -154,6 +152,8 @@ class Running:
                 templates=templates,
                 allow_remote_code=self._config.option.allow_remote_code,
                 thinking=self._config.option.thinking,
+                downloads=self._state.downloads.plan,
+                on_progress=self._state.downloads.say_progress,
             )
             try:
                 self._state.session = QualificationSession(
@@ -171,19 +171,6 @@ class Running:
         process = _xdist_process(self._config)
         parallel = (parallel_condition(process["workercount"]),) if process else ()
         return (*preconditions(), *parallel)
-
-    def _does_not_fit(self, deployment: Deployment) -> str:
-        """A sentence with the sum if the predicted memory exceeds this machine's, else ''."""
-        from qualification.models.weights import tensors_here
-
-        if deployment.source.server == "url":  # a user's server has loaded it already
-            return ""
-        try:
-            tensors = tensors_here(deployment)
-        except WeightsError:  # loading checks the files too, and reports the damage as a failure
-            tensors = ()
-        predicted = predict(deployment, self._state.registry, tensors)
-        return does_not_fit(predicted, self._state.machine, self._state.tier)
 
 
 def _without_journal(folder: Path, error: OSError) -> NoReturn:

@@ -11,7 +11,8 @@ import pytest
 
 from qualification.core.errors import DeclarationError
 from qualification.core.text import without_login
-from qualification.pytest_plugin.cases import SESSION
+from qualification.pytest_plugin.cases import SESSION, TERMINAL
+from qualification.pytest_plugin.downloading import Downloads
 from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ class RunState:
         self.selected: dict[str, int] = {}  # tests to try, by deployment
         self.is_held = False  # the session is this process's, no other one may go on with it
         self.is_refused = False  # the session that was to be resumed stays as it is
+        self.downloads = Downloads(self)
         self.measuring = ExitStack()  # while it is open, no other session measures
         config.add_cleanup(self.measuring.close)
         self._collection: Collection | None = None
         self._suited: dict[str, Suitability] = {}
+        self._misfits: dict[str, str] = {}
 
     def activate(self) -> Collection:
         """Read the declarations, and register what only a qualification needs; once.
@@ -55,11 +58,17 @@ class RunState:
             self.config.addinivalue_line("markers", f"{name}: {meaning}")
         assert self.built is None or self.built.versions
         self._collection = Collection(self)
-        for name, part in {
+        parts: dict[str, object] = {
             "collection": self._collection,
             "running": Running(self),
             "ending": Ending(self),
-        }.items():
+            "downloads": self.downloads,
+        }
+        if (stream := self.config.stash.get(TERMINAL, None)) is not None:
+            from qualification.pytest_plugin.progress import Progress
+
+            parts["progress"] = Progress(self, stream)
+        for name, part in parts.items():
             self.config.pluginmanager.register(part, f"qualification-{name}")
         return self._collection
 
@@ -221,6 +230,24 @@ class RunState:
             suited = suitability(deployment, self.machine, self.tier, self.registry)
             self._suited[deployment.identifier] = suited
         return self._suited[deployment.identifier]
+
+    def misfit(self, deployment: Deployment) -> str:
+        """A sentence with the sum if the predicted memory exceeds this machine's, else ''."""
+        from qualification.core.errors import WeightsError
+        from qualification.models.memory_fit import does_not_fit, predict
+        from qualification.models.weights import tensors_here
+
+        name = deployment.identifier
+        if deployment.source.server == "url":  # a user's server has loaded it already
+            return ""
+        if name not in self._misfits:
+            try:
+                tensors = tensors_here(deployment)
+            except WeightsError:  # loading checks the files too, and reports the damage
+                tensors = ()
+            predicted = predict(deployment, self.registry, tensors)
+            self._misfits[name] = does_not_fit(predicted, self.machine, self.tier)
+        return self._misfits[name]
 
     @cached_property
     def versions(self) -> dict[str, str]:

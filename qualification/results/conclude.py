@@ -24,18 +24,19 @@ def conclude(run: Run, baselines: Path, bugs: Sequence[KnownBug] = ()) -> tuple[
 
 def keep(run: Run, verdicts: Sequence[Verdict], results_url: str, *, resumed: bool = False) -> None:
     """Write the session to the results database ('none': nowhere); StoreError if that fails."""
-    if results_url == "none":
-        return
+    if results_url != "none":
+        Store(results_url).keep(results_of(run, verdicts), resumed=resumed)
+
+
+def results_of(run: Run, verdicts: Sequence[Verdict]) -> Results:
+    """A run as the store keeps it and the documents show it."""
     journal = run.journal
-    Store(results_url).keep(
-        Results(
-            session=run.record,
-            verdicts=tuple(verdicts),
-            trials=journal.trials,
-            checks=tuple(journal.checks),
-            load_reports=dict(journal.load_reports),
-        ),
-        resumed=resumed,
+    return Results(
+        session=run.record,
+        verdicts=tuple(verdicts),
+        trials=journal.trials,
+        checks=tuple(journal.checks),
+        load_reports=dict(journal.load_reports),
     )
 
 

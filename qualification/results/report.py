@@ -30,6 +30,7 @@ from qualification.models.known_bugs import how_to_end, in_range
 from qualification.models.registry import Registry
 from qualification.models.suitability import suitability
 from qualification.results.capability_table import matrices
+from qualification.results.closing import sentence
 from qualification.results.conformance_table import conformance
 from qualification.results.fit_tables import fits, machine_allowances, projections
 from qualification.results.markdown import code, plain
@@ -84,6 +85,7 @@ def _context(results: Results, registry: Registry) -> dict[str, Any]:
         "machine": machine,
         "tier": tier,
         "rows": table,
+        "closing": sentence(table),
         "untested": [
             deployment
             for deployment in registry.deployments()

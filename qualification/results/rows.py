@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,6 +65,12 @@ class Row:
         if self.verdict.advice == "usable" and wrong in outcomes:
             return "answers wrongly, a known bug"
         return self.verdict.advice
+
+    @property
+    def commit(self) -> str:
+        """The commit of the hub that was measured, in full; '' for files without one."""
+        revision = self.load.revision if self.load else ""
+        return revision if re.fullmatch("[0-9a-f]{40}", revision) else ""
 
     @property
     def variation(self) -> float | None:

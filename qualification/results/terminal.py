@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from qualification.core.results import Check, Condition, Machine, Verdict
+from qualification.core.results import Condition, Machine, Verdict
 from qualification.core.text import disarm
 from qualification.machine.names import describe
-from qualification.session.session import NOT_LOADED
 
 if TYPE_CHECKING:
     from typing import Self
@@ -19,27 +17,18 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-def not_run(checks: Sequence[Check]) -> Iterator[str]:
-    """A line for each reason for which tests were skipped, with their number."""
-    reasons = Counter(
-        check.detail
-        for check in checks
-        if check.outcome == "skipped" and not check.detail.endswith(NOT_LOADED)
-    )
-    for reason, count in reasons.items():
-        yield f"{count:4} × {reason}"
-
-
-def verdicts(
-    machine: Machine, conditions: Sequence[Condition], judged: Sequence[Verdict]
-) -> Iterator[str]:
-    """The machine, why its timing is not judged, and each verdict with the findings against it."""
-    yield f"on {describe(machine)}, tier {machine.tier or 'none'}; render them with: qualify report"
+def machine_lines(machine: Machine, conditions: Sequence[Condition]) -> Iterator[str]:
+    """The machine, and why its timing is not judged."""
+    yield f"on {describe(machine)}, tier {machine.tier or 'none'}"
     for condition in conditions:
         if not condition.fit:
             note = f" ({condition.note})" if condition.note else ""
             name = condition.name.replace("_", " ")
             yield f"unfit for timing: {name} was {condition.value}{note}"
+
+
+def findings(judged: Sequence[Verdict]) -> Iterator[str]:
+    """Each verdict with all findings against it, known bugs too."""
     width = max((len(verdict.deployment) for verdict in judged), default=0)
     for verdict in judged:
         yield f"{verdict.deployment:{width}}  {verdict.name} ({verdict.advice})"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from qualification.core.declarations import Tier
 from qualification.core.protocol import Thinking
 from qualification.core.results import Machine
+from qualification.models.downloads import Download
 from qualification.models.memory_fit import critical_memory_bytes
 from qualification.session.template import Templates
 
@@ -23,7 +25,8 @@ class RunContext:
     ``deadline_s`` are the seconds that a load and one request may take. With ``templates`` canaries
     are loaded in processes that are forked with their libraries imported. ``allow_remote_code``: a
     person has said yes to the code of models that are declared for it. ``thinking`` is for all
-    requests.
+    requests. ``downloads`` is the plan of what comes from the hub; ``on_progress`` takes a plain
+    line at least every 5 s of a download.
     """
 
     machine: Machine
@@ -35,6 +38,8 @@ class RunContext:
     templates: Templates | None = None
     allow_remote_code: bool = False
     thinking: Thinking = "default"
+    downloads: tuple[Download, ...] = ()
+    on_progress: Callable[[str], object] | None = None
 
     @property
     def images(self) -> Path:

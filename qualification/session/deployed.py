@@ -32,6 +32,7 @@ from qualification.core.thoughts import divided
 from qualification.models.weights import check_fetched, decode_bytes_here
 from qualification.models.weights_revision import files_revision
 from qualification.session.context import RunContext
+from qualification.session.fetching import fetch
 from qualification.session.journal import Journal
 from qualification.session.loading import start_worker
 from qualification.session.worker import Worker
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from qualification.tasks.questions import Question
-
-_FETCH_DEADLINE_S = 24 * 3600.0
 
 _HINTS = {
     "text": " Answer with the digit.",
@@ -283,7 +282,7 @@ class Deployed:
         request = dataclasses.replace(self._request, cold=cold)
         try:
             if not request.path and request.repository and self.is_managed:
-                _fetch(self._worker, self._request)
+                fetch(self._worker, self._request, self._context, self.identifier)
                 check_fetched(self._request, self.deployment.source)
             # At a user's address nothing is loaded: it answers a request, or it does not.
             context = self._context
@@ -349,17 +348,3 @@ class Deployed:
             with room_in(self._context.images):
                 write_whole(file, stream.getvalue())
         return file
-
-
-def _fetch(worker: Worker, request: LoadRequest) -> None:
-    """Have the weights on this machine; whatever a download does, no model has failed."""
-    try:
-        worker.fetch(request, deadline_s=_FETCH_DEADLINE_S)
-    except WeightsUnavailable:
-        raise
-    except WorkerError as error:
-        raise WeightsUnavailable(
-            f"{request.repository}@{request.revision} could not be fetched: {error}; try: "
-            f"hf download {request.repository} --revision {request.revision}",
-            stderr_tail=error.stderr_tail,
-        ) from error

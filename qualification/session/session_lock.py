@@ -19,9 +19,10 @@ def going_on(folder: Path) -> Iterator[None]:
     Raises LockTaken, whose text names the process that holds it. A file system without locks has
     none. Folders of sessions that were killed before they had a journal are removed.
     """
-    for file in folder.parent.glob(f"*/{_FILE}"):
-        if not who_goes_on(file.parent):
-            _remove_if_empty(file.parent)
+    with contextlib.suppress(OSError):
+        for file in folder.parent.glob(f"*/{_FILE}"):
+            if not who_goes_on(file.parent):
+                _remove_if_empty(file.parent)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

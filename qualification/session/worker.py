@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +83,7 @@ class Worker:
         self._buffer = bytearray()
         self._requests = 0
         self._closed = False
+        self._on_wait: Callable[[], object] | None = None
         self.scratch = make_scratch("worker")
         if kernels is not None:
             (self.scratch / "mlx").symlink_to(kernels)  # MLX writes to $TMPDIR/mlx/<version>/cpu
@@ -136,13 +137,25 @@ class Worker:
         except OSError:
             return ""
 
-    def fetch(self, request: LoadRequest, *, deadline_s: float) -> None:
+    def fetch(
+        self,
+        request: LoadRequest,
+        *,
+        deadline_s: float,
+        on_wait: Callable[[], object] | None = None,
+    ) -> None:
         """Make sure that the weights are on this machine; a download never counts as loading.
+
+        ``on_wait`` is called several times a second until they are.
 
         The user's keys for the hub go with this request alone: what runs in the worker later, a
         model's own code or a server, never sees them.
         """
-        self._ask("fetch", to_json(request) | {"keys": hub_keys()}, deadline_s, dict)
+        self._on_wait = on_wait
+        try:
+            self._ask("fetch", to_json(request) | {"keys": hub_keys()}, deadline_s, dict)
+        finally:
+            self._on_wait = None
 
     def load(self, request: LoadRequest, *, deadline_s: float) -> LoadReport:
         """Load a deployment; raises a :class:`WorkerError` that says what went wrong."""
@@ -227,6 +240,8 @@ class Worker:
             ready, _, _ = select.select([self._channel], [], [], min(remaining_s, _POLL_S))
             if not ready:
                 self._check_memory(method)
+                if self._on_wait is not None:
+                    self._on_wait()
                 continue
             try:
                 chunk = self._channel.recv(1 << 16)

@@ -104,6 +104,21 @@ def test_code_in_a_models_files_is_not_run(backend, model_type, loads, tmp_path,
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("worker", [LLAMACPP], indirect=True)
+def test_llama_cpp_is_given_the_frames_of_a_clip_as_images(worker, red, tmp_path):
+    """It has no clips, and models of video are declared for it all the same."""
+    for number in range(2):
+        red.save(tmp_path / f"{number:03}.png")
+    images = [Part("image", str(file)) for file in sorted(tmp_path.glob("*.png"))]
+    answers = []
+    for parts in ([Part("video", str(tmp_path))], images):
+        message = Message("user", (*parts, Part("text", "Which colour is the shape?")))
+        request = GenerateRequest((message,), max_tokens=8)
+        answers.append(worker.generate(request, deadline_s=60))
+    assert answers[0].token_ids == answers[1].token_ids != ()
+    assert answers[0].image_tokens == answers[1].image_tokens > 0
+
+
 @EVERY_BACKEND
 def test_a_fixed_length_is_exact_and_does_not_outlast_its_request(worker):
     """Exactly N tokens with N times, then a natural stop again."""

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from qualification.backends.snapshots import missing, weight_files
+from qualification.backends.snapshots import weight_files
+from qualification.core.hub.files import missing
 from qualification.core.protocol import LoadRequest
 
 INDEX = "model.safetensors.index.json"

@@ -177,6 +177,15 @@ def test_sessions_that_measured_something_else_are_no_baseline() -> None:
     assert verdict.name == "no_baseline"
 
 
+def test_a_rejected_speed_stands_in_no_finding() -> None:
+    """Neither how fast it was nor how much it varied."""
+    verdict = judged({"decode_tps": [57.0, 94.0, 95.0]})
+    ((status, sentence),) = findings_of(verdict, "decode_tps")
+    assert status == "fail"
+    assert sentence.endswith("so the record is rejected.")
+    assert findings_of(verdict, "consistency") == []
+
+
 # ------------------------------------------------------------------- invalid numbers
 
 

@@ -55,6 +55,23 @@ def test_the_bytes_of_the_files_come_before_the_name_of_the_quantisation():
         assert roofline(without, AIR, 4 * 10**9).bound_tps == 0
 
 
+@pytest.mark.parametrize(("decode_bytes", "reads"), [(87_000, "87.0 KB"), (41 * 10**9, "41.0 GB")])
+def test_files_of_another_model_have_no_speed_of_the_declared_one(decode_bytes, reads):
+    """A tiny model, or a larger one, under the name of a 7B: whatever it decodes is refused."""
+    roof = roofline(SEVEN, AIR, decode_bytes)
+    assert f"A token reads {reads} of its files, where qwen2.5-vl-7b at 4bit reads 3.98 GB" in (
+        roof.rejects([20.0])
+    )
+    assert roof.possible([20.0]) == ()
+    assert roof.rejects([]) == ""
+
+
+def test_a_quantisation_that_is_labelled_wrongly_is_not_another_model():
+    """Weights of 16 bits under the label 4bit: the files' own roofline holds."""
+    bf16 = 2 * 7_600_000_000
+    assert roofline(SEVEN, AIR, bf16).rejects([7.0]) == ""
+
+
 def test_a_projection_is_the_same_for_any_bytes_that_both_machines_read():
     """The share is of a bound that both have."""
     target = REGISTRY.tier("air_m4")

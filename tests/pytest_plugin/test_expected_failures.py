@@ -16,13 +16,12 @@ def test_a_known_bug_is_an_expected_failure_with_its_cause(toy_project):
 def test_the_reason_of_an_expected_failure_names_the_workaround_and_the_issue(toy_project):
     """The user's next question is what to do."""
     bug = bug_toml(">=1", workaround="one image at a time", issue="https://example.org/1")
-    result = toy_project.run(options={"second_image": "axis remapping"}, bugs_toml=bug)
+    result = toy_project.run("-v", options={"second_image": "axis remapping"}, bugs_toml=bug)
     remedy = "workaround: one image at a time; see https://example.org/1"
+    text = " ".join(result.stdout.str().split())  # long lines go on indented
+    assert f"warn: second-image makes test_second_image fail, as it is known to; {remedy}." in text
     result.stdout.fnmatch_lines(
-        [
-            f"*warn: second-image makes test_second_image fail, as it is known to; {remedy}.",
-            f"XFAIL*second-image: the second image fails (a parameter is overwritten); {remedy}",
-        ]
+        [f"XFAIL*second-image: the second image fails (a parameter is overwritten); {remedy}"]
     )
 
 
@@ -71,10 +70,11 @@ def test_a_test_that_may_fail_with_a_known_bug_passes_or_fails_in_its_way(
 
 def test_a_known_bug_that_fails_in_another_way_stays_a_failure(toy_project):
     """An expected failure excuses that failure only."""
-    result = toy_project.run(options={"second_image": "out of cheese"}, bugs_toml=bug_toml(">=1"))
+    options = {"second_image": "out of cheese"}
+    result = toy_project.run("-v", options=options, bugs_toml=bug_toml(">=1"))
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*another failure*", "*out of cheese*"])
-    result.stdout.fnmatch_lines(["*fail:*in another way than second-image*"])
+    assert "in another way than second-image" in " ".join(result.stdout.str().split())
 
 
 def test_a_known_bug_out_of_range_is_no_excuse(toy_project):

@@ -15,7 +15,7 @@ def test_what_is_predicted_not_to_fit_is_never_loaded(toy_project):
     result = toy_project.run(parameters=10**12)
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*does not fit: predicted 2,000 GB = weights 2,000 GB*"])
-    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake  does_not_fit (does not fit)"])
+    result.stdout.fnmatch_lines(["toy-bf16-synthetic@fake  does not fit *"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from qualification.models.loading import load_registry
 from qualification.results.conclude import conclude, keep
 from qualification.results.rows import rejected, rows
 from qualification.results.store import Store
-from qualification.results.terminal import verdicts
+from qualification.results.terminal import findings
 from qualification.session.journal import Journal, Run
 from tests.support.stored_sample import session as stored_session
 from tests.support.verdict_sample import AIR, GOOD, PASSED, REAL, findings_of, trials
@@ -47,7 +47,7 @@ def test_a_session_of_other_weights_has_no_baseline_and_says_why(run, tmp_path):
     )
     (verdict,) = conclude(run, tmp_path)
     assert verdict.name == "no_baseline"
-    *_, line = verdicts(NOW.machine, (), [verdict])
+    *_, line = findings([verdict])
     assert line == (
         "    warn: Other weights were measured (revision fedcba987654) than in the baseline "
         "(0123456789ab), so nothing is compared with it."
@@ -81,7 +81,7 @@ def test_the_verdict_says_what_to_do_about_a_known_bug_that_showed(run, tmp_path
     (verdict,) = conclude(run, tmp_path, [bug])
     ((_, sentence),) = findings_of(verdict, "known_bug")
     assert f"workaround: {bug.workaround}; see {bug.issue}" in sentence
-    assert any(bug.workaround in line for line in verdicts(NOW.machine, (), [verdict]))
+    assert any(bug.workaround in line for line in findings([verdict]))
 
 
 def test_the_roofline_is_that_of_the_files_that_were_loaded(run, tmp_path):

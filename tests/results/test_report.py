@@ -53,13 +53,17 @@ def test_both_documents_carry_the_figures(registry):
 
 
 def test_both_documents_have_the_revision_of_the_weights(registry):
-    """Twelve digits of it; what is not known is said, and a hostile one stays text."""
+    """Twelve digits of it, and a commit of the hub in full; a hostile one stays text."""
     report = results().load_reports[DEPLOYMENT]
     for revision, digits in (("0123456789abcdef" * 2, "0123456789ab"), ("", "unknown")):
         load = {DEPLOYMENT: replace(report, revision=revision)}
         documents = render(results(load_reports=load), registry)
         assert f"| `{DEPLOYMENT}` | {digits} | " in documents["recommendations.md"]
         assert f"revision {digits}<" in documents["recommendations.html"]
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    load = {DEPLOYMENT: replace(report, revision=commit)}
+    for text in render(results(load_reports=load), registry).values():
+        assert commit in text
     load = {DEPLOYMENT: replace(report, revision="<b>|`\x1b[2J")}
     for text in render(results(load_reports=load), registry).values():
         assert "<b>" not in text

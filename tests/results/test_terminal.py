@@ -6,30 +6,19 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from qualification.core.results import Check, Condition, Finding, Verdict
-from qualification.results.terminal import LiveScreen, not_run, verdicts
-from qualification.session.session import NOT_LOADED
+from qualification.core.results import Condition, Finding, Verdict
+from qualification.results.terminal import LiveScreen, findings, machine_lines
 from tests.support.session_sample import session
 
 MACHINE = session().machine
 
 
-def test_skipped_tests_are_counted_by_their_reason():
-    """Those of a deployment that did not load are a consequence and not listed."""
-    checks = [
-        Check("a@mlx", "load", "test_a", "skipped", "backend mlx is not installed"),
-        Check("b@mlx", "load", "test_a", "skipped", "backend mlx is not installed"),
-        Check("c@mlx", "load", "test_b", "skipped", f"out of memory{NOT_LOADED}"),
-        Check("c@mlx", "load", "test_a", "passed", "backend mlx is not installed"),
-    ]
-    assert list(not_run(checks)) == ["   2 × backend mlx is not installed"]
-
-
 def test_a_verdict_is_shown_with_the_findings_against_it():
     """And each condition that makes timing unfit; what passed is left to the report."""
-    findings = (Finding("load_s", "pass", "Quick."), Finding("decode_tps", "warn", "Slow."))
+    reasons = (Finding("load_s", "pass", "Quick."), Finding("decode_tps", "warn", "Slow."))
     conditions = (Condition("cpu_load", "80%", False, "close it"), Condition("swap", "0 B", True))
-    _, *lines = verdicts(MACHINE, conditions, [Verdict("a@mlx", "unfit", "untested", findings)])
+    _, *lines = machine_lines(MACHINE, conditions)
+    lines += findings([Verdict("a@mlx", "unfit", "untested", reasons)])
     assert lines == [
         "unfit for timing: cpu load was 80% (close it)",
         "a@mlx  unfit (untested)",
@@ -39,8 +28,8 @@ def test_a_verdict_is_shown_with_the_findings_against_it():
 
 def test_an_inconclusive_verdict_shows_what_is_unknown():
     """But not that something was skipped, which is listed above it."""
-    findings = (Finding("decode_tps", "unknown", "One session."), Finding("check", "unknown", "x"))
-    _, *lines = verdicts(MACHINE, (), [Verdict("a@mlx", "inconclusive", "usable", findings)])
+    reasons = (Finding("decode_tps", "unknown", "One session."), Finding("check", "unknown", "x"))
+    lines = list(findings([Verdict("a@mlx", "inconclusive", "usable", reasons)]))
     assert lines == ["a@mlx  inconclusive (usable)", "    unknown: One session."]
 
 

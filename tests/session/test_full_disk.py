@@ -20,7 +20,8 @@ from qualification.machine.probe import probe
 from qualification.models.loading import load_registry
 from qualification.results.store import Store
 from qualification.session.context import RunContext
-from qualification.session.deployed import Deployed, _fetch
+from qualification.session.deployed import Deployed
+from qualification.session.fetching import fetch
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request, start_worker
 from qualification.session.session import is_its_own_fault
@@ -123,8 +124,9 @@ def test_a_worker_that_dies_on_a_full_disk_is_not_blamed(monkeypatch: pytest.Mon
         worker.load(request, deadline_s=60)
 
 
-def test_a_fetch_that_ends_badly_says_nothing_of_the_model() -> None:
+def test_a_fetch_that_ends_badly_says_nothing_of_the_model(tmp_path: Path) -> None:
     """A library of the hub that crashes has loaded nothing."""
+    context = RunContext(probe((), ()), None, tmp_path)
 
     class Crashing:
         def fetch(self, *_words: object, **_named: object) -> None:
@@ -132,7 +134,7 @@ def test_a_fetch_that_ends_badly_says_nothing_of_the_model() -> None:
 
     request = LoadRequest("mlx", "hub", "x", repository="owner/name", revision="main")
     with pytest.raises(WeightsUnavailable, match=r"could not be fetched: .*of SIGSEGV"):
-        _fetch(Crashing(), request)  # type: ignore[arg-type]
+        fetch(Crashing(), request, context, "x@mlx")  # type: ignore[arg-type]
 
 
 @pytest.fixture

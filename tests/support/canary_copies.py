@@ -69,9 +69,8 @@ class Project:
         (declared / "tiers.toml").write_text(TIERS)
         (declared / "chips.toml").write_text(CHIPS)
         (self.folder / "test_suite.py").write_text(suite)
-        result = run_forked(
-            self.folder, "--declarations", declared, "-p", "no:cacheprovider", "test_suite.py"
-        )
+        words = ("--download", "--declarations", declared, "-p", "no:cacheprovider")
+        result = run_forked(self.folder, *words, "test_suite.py")
         assert (self.folder / "reports").is_dir(), result.stdout.str() + result.stderr.str()
         store = Store(f"sqlite:///{self.folder}/reports/results.sqlite")
         return result, store.results(store.latest())

@@ -70,7 +70,8 @@ class _Answers(BaseHTTPRequestHandler):
             self._send(fault, "/".join(words), with_body=with_body)
         elif is_list:
             revision = words[3] if len(words) > 3 else "main"
-            self._list(f"{owner}/{name}", revision, is_tree=words[2:3] == ["tree"])
+            is_tree = words[2:3] == ["tree"]
+            self._list(f"{owner}/{name}", revision, is_tree=is_tree, is_gated=fault == "gated")
         elif fault == "gated":
             self._refuse(403, "GatedRepo", "Access to this model is restricted")
         else:
@@ -79,7 +80,7 @@ class _Answers(BaseHTTPRequestHandler):
     def _is_first(self, path: str) -> bool:
         return self.server.requests[f"{self.command} {path}"] == 1
 
-    def _list(self, repository: str, revision: str, *, is_tree: bool) -> None:
+    def _list(self, repository: str, revision: str, *, is_tree: bool, is_gated: bool) -> None:
         folder = self.server.folder(repository)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         names = [str(file.relative_to(folder)) for file in files]
@@ -89,7 +90,8 @@ class _Answers(BaseHTTPRequestHandler):
         else:
             commit = self.server.commit(repository, revision)
             siblings = [{"rfilename": path} for path in names]
-            self._say(json.dumps({"id": repository, "sha": commit, "siblings": siblings}).encode())
+            info = {"id": repository, "sha": commit, "siblings": siblings}
+            self._say(json.dumps(info | {"gated": "manual" if is_gated else False}).encode())
 
     def _resolve(
         self, fault: str, place: tuple[str, str, str], revision: str, *, with_body: bool
@@ -121,14 +123,14 @@ class _Answers(BaseHTTPRequestHandler):
             data = {"cut": data[: len(data) // 2], "altered": data[:-64] + bytes(64)}.get(
                 fault, data
             )
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
+        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(span[1]) if span else 0
         is_broken = fault == "broken off" and with_body and file.suffix in _WEIGHTS
         if is_broken and self.server.broken[path]:
             self._refuse(503, "", "Service unavailable")
             return
-        self.send_response(206 if asked else 200)
-        if asked:
+        self.send_response(206 if span else 200)
+        if span:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("ETag", f'"{etag}"')
         self.send_header("Accept-Ranges", "bytes")

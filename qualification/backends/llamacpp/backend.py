@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qualification.backends import expected_tokens
+from qualification.backends import expected_tokens, video_frames
 from qualification.backends.clocks import PhaseClock, TokenClock, clock
 from qualification.backends.llamacpp.mtmd_calls import Counted
 from qualification.backends.page_cache import drop_pages, page_cache
@@ -119,6 +120,8 @@ class Backend:
 
         if request.template_options:
             raise BackendFailed("llama-cpp-python tells a chat template nothing of thinking")
+        # llama.cpp has no clips: it sees the frames as images, in their order.
+        request = replace(request, messages=video_frames.as_images(request.messages))
         self._tokens = tokens = TokenClock()
         self._ids = []
         self._margins = [] if request.margins else None

@@ -1,0 +1,5 @@
+"""What the parent and the worker both know of the Hugging Face hub.
+
+Imports the standard library and ``core``; huggingface_hub only inside functions. Start reading in
+``files.py``.
+"""

@@ -1,0 +1,191 @@
+"""The end of a run on one screen: figures, known bugs once, failures by cause, one sentence. Pure.
+
+The sentence is that of the documents too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from qualification.core.declarations import KnownBug
+from qualification.core.format import bytes_text, number, percent_text, seconds_text
+from qualification.core.results import Check, Verdict
+from qualification.core.text import disarm
+from qualification.judging.stats.estimators import median
+from qualification.results.rows import Row
+from qualification.session.session import NOT_LOADED
+
+_HEADS = ("deployment", "verdict", "tok/s", "first", "peak", "accuracy")
+_SHOWN = 8
+"""Deployments that a line names before it only counts the others."""
+
+
+def sentence(rows: Sequence[Row]) -> str:
+    """``30 of 38 work, 6 answer wrongly because of known bugs, 2 not tried: …``, with a full stop.
+
+    Each deployment is counted once.
+    """
+    if not rows:
+        return "Nothing was tried."
+    states = Counter(_state(row) for row in rows)
+    works = states.pop("works", 0)
+    words = [f"{works} of {len(rows)} work{'s' if works == 1 else ''}"]
+    for state, (singular, plural) in _STATES.items():
+        if count := states.get(state, 0):
+            words.append(f"{count} {singular if count == 1 else plural}")
+    if reasons := _reasons(row for row in rows if _state(row) == "not tried"):
+        words[-1] += f": {reasons}"
+    return f"{', '.join(words)}."
+
+
+_STATES = {
+    "wrong": ("answers wrongly because of a known bug", "answer wrongly because of known bugs"),
+    "failed": ("fails", "fail"),
+    "does not fit": ("does not fit", "do not fit"),
+    "in part": ("was not tried to its end", "were not tried to their end"),
+    "undecided": ("cannot be told", "cannot be told"),
+    "not tried": ("not tried", "not tried"),
+}
+
+
+def _state(row: Row) -> str:
+    name = row.verdict.name
+    if name == "does_not_fit":
+        return "does not fit"
+    if name in ("failed", "regressed"):
+        return "failed"
+    if {check.outcome for check in row.checks} <= {"skipped"}:
+        return "not tried"
+    if row.advice.startswith("answers wrongly"):
+        return "wrong"
+    if any(finding.metric == "tests" for finding in row.verdict.findings):
+        return "in part"
+    return "works" if row.verdict.advice in ("usable", "recommended") else "undecided"
+
+
+def _reasons(rows: Iterator[Row]) -> str:
+    """Why some were not tried: each reason once, the most frequent first."""
+    reasons = Counter(
+        next(
+            (c.detail for c in row.checks if c.detail and not c.detail.endswith(NOT_LOADED)),
+            "no reason was given",
+        )
+        for row in rows
+    )
+    return "; ".join(_short(reason) for reason, _ in reasons.most_common(3))
+
+
+def _short(reason: str) -> str:
+    """A reason without what to do: that stands where it is told in full."""
+    return disarm(reason).partition(";")[0].rstrip(".")
+
+
+def table(rows: Sequence[Row], width: int) -> Iterator[str]:
+    """A line for each deployment, of ``width`` columns at most; its problems are below it."""
+    lines = [_HEADS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
+    figures = sum(widths[1:]) + 2 * len(widths[1:])
+    widths[0] = max(10, min(widths[0], width - figures))
+    for line, row in zip(lines, (None, *rows), strict=True):
+        name = line[0] if len(line[0]) <= widths[0] else f"{line[0][: widths[0] - 1]}…"
+        cells = [f"{name:{widths[0]}}", f"{line[1]:{widths[1]}}"]
+        cells += [f"{cell:>{size}}" for cell, size in zip(line[2:], widths[2:], strict=True)]
+        yield "  ".join(cells).rstrip()[:width]
+        if row is not None:
+            yield from (f"    {text}" for text in _problems(row.verdict))
+            sentences = [finding.sentence for finding in row.verdict.findings]
+            if row.rejected and row.rejected not in sentences:
+                yield f"    {disarm(row.rejected)}"
+    if any(row.verdict.name == "unfit" and row.decode_tps for row in rows):
+        yield "* not judged: the machine was not fit for timing"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def middle(values: Sequence[float]) -> float | None:
+        return median(values) if values else None
+
+    words = {"works": "works", "wrong": "answers wrongly", "not tried": "not tried"}
+    word = words.get(_state(row), row.verdict.name)
+    speed = number(middle(row.decode_tps))
+    if row.verdict.name == "unfit" and row.decode_tps:
+        speed += "*"
+    return (
+        row.identifier,
+        word.replace("_", " "),
+        speed,
+        seconds_text(middle(row.ttft_s)),
+        bytes_text(middle(row.peak_memory_bytes)),
+        percent_text(middle(row.accuracy), digits=0),
+    )
+
+
+def _problems(verdict: Verdict) -> Iterator[str]:
+    """What is against a deployment and is neither a failed check nor a known bug."""
+    for finding in verdict.findings:
+        if finding.status in ("fail", "suspect") and finding.metric != "check":
+            yield f"{finding.status}: {disarm(finding.sentence)}"
+        elif finding.status == "warn" and finding.metric != "known_bug":
+            yield f"warn: {disarm(finding.sentence)}"
+        elif (
+            finding.status == "unknown"
+            and verdict.name == "inconclusive"
+            and finding.metric not in ("check", "conditions", "measured")
+        ):
+            yield f"unknown: {disarm(finding.sentence)}"
+
+
+def known_bugs(checks: Sequence[Check], bugs: Sequence[KnownBug], width: int) -> Iterator[str]:
+    """A line for each known bug that showed: where, and what it is."""
+    titles = {bug.identifier: bug.title for bug in bugs}
+    bug_deployments: dict[str, set[str]] = {}
+    for check in checks:
+        if check.known_bug and check.outcome == "xfailed":
+            bug_deployments.setdefault(check.known_bug, set()).add(check.deployment)
+    size = max(map(len, bug_deployments), default=0)
+    for name, deployments in bug_deployments.items():
+        line = f"{name:{size}}  {len(deployments):3} × {disarm(titles.get(name, ''))}"
+        yield line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def causes(checks: Sequence[Check], width: int) -> Iterator[str]:
+    """Failed tests by their cause, each with where it showed and what to do next."""
+    groups: dict[str, list[Check]] = {}
+    for check in checks:
+        if check.outcome in ("failed", "error"):
+            groups.setdefault(_cause(check), []).append(check)
+    for cause, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        deployments = list(dict.fromkeys(check.deployment for check in group))
+        tests = list(dict.fromkeys(check.test for check in group))
+        line = f"{len(group)} × {cause}"
+        yield line if len(line) <= width else f"{line[: width - 1]}…"
+        yield f"    {_listed(tests)} of {_listed(deployments)}"
+        function = tests[0].partition("[")[0]
+        yield f"    next: pytest -v --deployment '{deployments[0]}' -k {function}"
+    if groups:
+        yield f"or see whose fault it is: qualify see '{next(iter(groups.values()))[0].deployment}'"
+
+
+def _cause(check: Check) -> str:
+    """The first line of a failure, without figures: those of one cause differ in them."""
+    lines = disarm(check.detail).strip().splitlines() or ["no reason was given"]
+    text = lines[0].replace(check.deployment, "…")
+    return re.sub(r"\d+(\.\d+)?", "#", text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def not_run(checks: Sequence[Check], width: int) -> Iterator[str]:
+    """A line for each reason for which tests were skipped, with their number."""
+    reasons = Counter(
+        disarm(check.detail)
+        for check in checks
+        if check.outcome == "skipped" and not check.detail.endswith(NOT_LOADED)
+    )
+    for reason, count in reasons.items():
+        line = f"{count:4} × {reason}"
+        yield line if len(line) <= width else f"{line[: width - 1]}…"

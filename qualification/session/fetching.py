@@ -1,0 +1,117 @@
+"""Has a worker fetch weights, and says meanwhile how far that is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from qualification.core.errors import WeightsUnavailable, WorkerError
+from qualification.core.format import bytes_text, duration_text
+from qualification.core.protocol import LoadRequest
+from qualification.core.text import one_line
+from qualification.models.downloads import Download, progress
+from qualification.session.context import RunContext
+from qualification.session.worker import Worker
+
+EVERY_S = 5.0
+"""How often a download says how far it is."""
+
+SAYS = "qualification: "
+"""How a line of a worker's log begins that is for people (``backends/downloading.py``)."""
+
+_DEADLINE_S = 24 * 3600.0
+_WINDOW = 7
+"""Samples that the speed is taken over: half a minute."""
+
+
+def fetch(worker: Worker, request: LoadRequest, context: RunContext, deployment: str) -> None:
+    """Have the weights on this machine; whatever a download does, no model has failed."""
+    pending = [
+        entry
+        for entry in context.downloads
+        if deployment in entry.deployments and not entry.is_whole
+    ]
+    watch: Callable[[], object] | None = None
+    if context.on_progress is not None and pending:
+        watch = Watch(pending, worker.log, context.on_progress)
+    try:
+        worker.fetch(request, deadline_s=_DEADLINE_S, on_wait=watch)
+    except WeightsUnavailable:
+        raise
+    except WorkerError as error:
+        raise WeightsUnavailable(
+            f"{request.repository}@{request.revision} could not be fetched: {error}; try: "
+            f"hf download {request.repository} --revision {request.revision}",
+            stderr_tail=error.stderr_tail,
+        ) from error
+
+
+class Watch:
+    """Called often while a worker downloads; says a line every 5 s, and what the worker says."""
+
+    def __init__(
+        self,
+        downloads: Sequence[Download],
+        log: Callable[[], str],
+        say: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._downloads = downloads
+        self._log = log
+        self._say = say
+        self._clock = clock
+        self._spoken = 0
+        self._due_s = clock() + EVERY_S
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
+        self._sample()
+
+    def __call__(self) -> None:
+        """Say what is due."""
+        if self._clock() < self._due_s:
+            return
+        self._due_s = self._clock() + EVERY_S
+        lines = [line for line in self._log().splitlines() if line.startswith(SAYS)]
+        for line in lines[self._spoken :]:
+            self._say(one_line(line.removeprefix(SAYS)))
+        self._spoken = len(lines)
+        self._sample()
+        self._say(self.line())
+
+    def line(self) -> str:
+        """For example ``downloading owner/name 1.20 of 4.60 GB, 35.0 MB/s, about 2 min left``."""
+        names = ", ".join(entry.subject for entry in self._downloads)
+        done, total = self._progress()
+        if not total:
+            return f"downloading {names}, size unknown"
+        words = [f"downloading {names} {_of(done, total)}"]
+        (before_s, before), (now_s, now) = self._samples[0], self._samples[-1]
+        if now > before:
+            rate = (now - before) / (now_s - before_s)
+            words.append(f"{bytes_text(rate)}/s")
+            if done < total:
+                words.append(f"about {_duration((total - done) / rate)} left")
+        return ", ".join(words)
+
+    def _progress(self) -> tuple[int, int]:
+        amounts = [progress(entry) for entry in self._downloads]
+        return sum(done for done, _ in amounts), sum(total for _, total in amounts)
+
+    def _sample(self) -> None:
+        self._samples.append((self._clock(), self._progress()[0]))
+
+
+def _of(done: int, total: int) -> str:
+    """``1.20 of 4.60 GB``, ``980 MB of 4.60 GB``."""
+    text, whole = bytes_text(done), bytes_text(total)
+    unit = whole.rpartition(" ")[2]
+    return f"{text.removesuffix(f' {unit}')} of {whole}"
+
+
+def _duration(seconds: float) -> str:
+    """To the minute from a minute and a half on."""
+    return (
+        duration_text(60 * round(seconds / 60)).removesuffix(" 0 s")
+        if seconds >= 90
+        else (duration_text(seconds))
+    )

@@ -1,0 +1,199 @@
+"""While a run goes on: how long it may take, and never silent."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qualification.pytest_plugin.progress import DRAWN_S, SILENCE_S, Estimate, Progress
+
+NAMES = tuple(f"test_{number}" for number in range(10))
+
+
+def test_without_an_earlier_run_the_pace_so_far_counts():
+    """After some seconds; before that nobody knows."""
+    estimate = Estimate({}, 10, names=NAMES)
+    assert estimate.left_s is None
+    estimate.finished("test_0", 4.0)
+    assert estimate.left_s is None
+    estimate.finished("test_1", 6.0)
+    assert estimate.left_s == pytest.approx(8 * 5.0)
+
+
+def test_an_earlier_run_says_how_long_it_takes():
+    """Tests that it did not know take as long as the others on average."""
+    earlier = dict.fromkeys(NAMES[:5], 2.0)
+    assert Estimate(earlier, 10, names=NAMES).left_s == pytest.approx(20.0)
+    assert Estimate(earlier, 10, processes=2, names=NAMES).left_s == pytest.approx(10.0)
+
+
+def test_a_slower_machine_than_last_time_is_noticed():
+    """What is left takes longer too."""
+    estimate = Estimate(dict.fromkeys(NAMES, 2.0), 10, names=NAMES)
+    for name in NAMES[:5]:
+        estimate.finished(name, 6.0)
+    assert estimate.left_s == pytest.approx(30.0)
+
+
+@given(st.lists(st.floats(0.01, 100.0), min_size=10, max_size=10))
+def test_a_run_like_the_last_one_ends_when_it_was_said(seconds):
+    """At every moment what is left is the sum of the rest."""
+    earlier = dict(zip(NAMES, seconds, strict=True))
+    estimate = Estimate(earlier, 10, names=NAMES)
+    for name in NAMES:
+        expected = sum(earlier[test] for test in NAMES if test not in estimate.taken_s)
+        assert estimate.left_s == pytest.approx(expected, abs=1e-6)
+        estimate.finished(name, earlier[name])
+    assert estimate.left_s == 0.0
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+IDS = tuple(f"test_capability.py::test_it[toy-f32@fake-{number}]" for number in range(4))
+
+
+@pytest.fixture
+def begun():
+    """``begun(stream)``: the hooks of a run of four tests, its thread asleep, and the clock."""
+    opened = []
+
+    def begin(stream):
+        toy = SimpleNamespace(identifier="toy-f32@fake")
+        reporter = SimpleNamespace(ensure_newline=lambda: None, write_line=lambda _text: None)
+        config = SimpleNamespace(
+            getoption=lambda _name: "fd",
+            get_verbosity=lambda: 0,
+            option=SimpleNamespace(collectonly=False),
+            pluginmanager=SimpleNamespace(get_plugin=lambda _name: reporter),
+        )
+        registry = SimpleNamespace(deployments=lambda: (toy,))
+        clock = Clock()
+        progress = Progress(SimpleNamespace(config=config, registry=registry), stream, clock)
+        opened.append(progress)
+        items = [SimpleNamespace(nodeid=name) for name in IDS]
+        progress.pytest_collection_finish(SimpleNamespace(items=items))
+        return progress, clock
+
+    yield begin
+    for progress in opened:
+        progress.close()
+
+
+def report(name, when="teardown", outcome="passed", duration=2.0):
+    """A phase of a test."""
+    return SimpleNamespace(nodeid=name, when=when, outcome=outcome, duration=duration)
+
+
+def test_without_a_terminal_a_line_comes_every_half_minute(begun):
+    """Also within one test, which loads, downloads or makes weights: it is never silent."""
+    stream = io.StringIO()
+    progress, clock = begun(stream)
+    progress.pytest_runtest_logstart(IDS[0])
+    for _ in range(100):
+        clock.now += SILENCE_S / 10
+        progress._tick()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "0 of 4 tests, 30 s so far: toy-f32@fake capability"
+
+
+def test_what_failed_and_what_is_left_is_told(begun):
+    """As soon as it is known."""
+    stream = io.StringIO()
+    progress, clock = begun(stream)
+    progress.pytest_runtest_logstart(IDS[0])
+    progress.pytest_runtest_logreport(report(IDS[0], "call", "failed", 8.0))
+    progress.pytest_runtest_logreport(report(IDS[0]))
+    clock.now += 10.0
+    assert progress.line() == (
+        "1 of 4 tests, 1 failed, 10 s so far, about 30 s left: toy-f32@fake capability"
+    )
+
+
+def test_on_a_terminal_one_line_is_drawn_over_and_erased_at_the_end(begun, monkeypatch):
+    """And is never wider than the terminal."""
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    progress, _clock = begun(stream)
+    progress.pytest_runtest_logstart(IDS[0])
+    progress._tick()
+    progress.close()
+    assert "\n" not in stream.getvalue()
+    drawn = [text for text in re.split(r"\r\x1b\[2K", stream.getvalue()) if text]
+    assert drawn
+    assert all(len(text) < 40 for text in drawn)
+    assert stream.getvalue().endswith("\r\x1b[2K")
+
+
+def test_a_terminal_that_is_gone_ends_no_run(begun):
+    """A closed window, a closed pipe."""
+    stream = io.StringIO()
+    progress, clock = begun(stream)
+    stream.close()
+    clock.now += 100
+    progress._tick()
+
+
+SUITE = """
+import time
+def test_slow(deployed):
+    print("what a test prints stays captured")
+    time.sleep(3)
+"""
+
+
+@pytest.mark.slow
+def test_a_real_terminal_sees_a_line_while_a_test_runs(toy_project):
+    """Through pytest's capture, on a pseudo-terminal."""
+    toy_project.run("--collect-only", suite=SUITE)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_suite.py"]
+    command += ["--declarations", str(toy_project.declarations)]
+    process = subprocess.Popen(command, cwd=toy_project.path, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    output = b""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            output += os.read(ours, 4096)
+        except OSError:
+            break
+    assert process.wait(30) == 0
+    text = output.decode()
+    assert "0 of 1 tests" in text
+    assert "toy-bf16-synthetic@fake suite" in text
+    assert "stays captured" not in text
+    assert "0 of 1 work, 1 cannot be told." in text  # nothing was measured
+    assert DRAWN_S <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["-q", "-v"])
+def test_quiet_and_verbose_are_as_people_know_them(toy_project, option):
+    """Letters, or a line for each test."""
+    text = toy_project.run(option).stdout.str()
+    assert ("test_text[toy-bf16-synthetic@fake] PASSED" in text) == (option == "-v")
+    assert "[100%]" in text
+    assert "so far" not in text
