@@ -176,7 +176,8 @@ def clocks(make: Callable[..., Project], rng: random.Random) -> Iterator[Fault]:
         command = project.start(before=("faketime", "-f", shift))
         with contextlib.suppress(subprocess.TimeoutExpired):
             command.process.wait(rng.uniform(2.5, 6.0))
-        command.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.process.pid, signal.SIGKILL)  # faketime starts pytest as its child
         project.wait(command)
         project.check_processes()
         project.check_kept(project.finished())
