@@ -30,13 +30,16 @@ def main() -> None:
     # Held back until sigwait takes it: one that came just before a pause would be slept through.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
-        # The server ends with this object.
         server = xllamacpp.Server(_parameters(xllamacpp, words))
     except (RuntimeError, ValueError) as error:
         _say(f"llama.cpp cannot serve {words.model}: {error}")
         sys.exit(1)
     _say(f"listening on {server.listening_address}")
     signal.sigwait(_ENDING)
+    # The server's own end waits for ever where its loop has not begun yet; the system frees it all.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _options() -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ DEADLINE_S = 1.0
 GRACE_S = 10.0
 """Enough for a busy machine; none of these servers would end before half a minute."""
 
-GROWTH_BYTES = 64_000_000
+GROWTH_BYTES = 128_000_000
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
 
@@ -160,9 +160,11 @@ def test_a_watched_servers_answer_is_bounded(behave):
 @pytest.mark.parametrize("behave", BEHAVIOURS, ids=lambda behave: behave.__name__)
 def test_a_worker_in_front_of_a_server_is_bounded(behave):
     """The first request of a server at a user's address is its load."""
-    with serving(behave) as address, Worker() as worker:
+    hangs_up = serving(lambda _connection: None)
+    with serving(behave) as address, hangs_up as elsewhere, Worker() as worker:
+        warm_up = LoadRequest("server", "hub", "x", server="url", options={"url": elsewhere})
         with suppress(WorkerError):  # its imports are no part of an exchange
-            worker.load(LoadRequest("server", "hub", "x", server="url"), deadline_s=60)
+            worker.load(warm_up, deadline_s=60)
         process = psutil.Process(worker.pid)
         request = LoadRequest("server", "hub", "x", server="url", options={"url": address})
         with bounded(process), pytest.raises(WorkerError):
