@@ -23,13 +23,11 @@ from typing import Any
 from qualification.core.disk import is_of_a_full_disk
 from qualification.core.errors import WeightsUnavailable
 from qualification.core.format import bytes_text, duration_text
+from qualification.core.hub import SAYS
 from qualification.core.hub.failures import asked_wait_s, is_final
 from qualification.core.hub.files import Part
 from qualification.core.paths import hub_cache
 from qualification.core.weight_files import leftover_blobs, partials_of, repository_folder
-
-SAYS = "qualification: "
-"""How the lines of the log begin that the parent shows while it waits."""
 
 _FILES_AT_ONCE = 4
 _MOST_CUTS = 3
@@ -92,12 +90,12 @@ def _continue_weights(part: Part, folder: Path) -> None:
         if asked_wait_s(error) is not None:
             raise
         return  # the library meets the same failure, and names it
-    begun = [file for file in files if _is_for_us(file, folder / "blobs" / file.lfs.sha256)]
-    if not begun:
+    ours = [file for file in files if _is_for_us(file, folder / "blobs" / file.lfs.sha256)]
+    if not ours:
         return
     (folder / "blobs").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-        fetches = [pool.submit(_fetch, part, commit, file, folder) for file in begun]
+        fetches = [pool.submit(_fetch, part, commit, file, folder) for file in ours]
     for fetch in fetches:
         fetch.result()
 

@@ -65,8 +65,11 @@ class Downloads:
         if not candidates:
             return
         self.plan = plan(candidates)
-        waiting = [entry for entry in self.plan if not entry.is_whole]
-        waiting = [entry for entry in waiting if entry.missing_bytes or entry.problem]
+        waiting = [
+            entry
+            for entry in self.plan
+            if not entry.is_whole and (entry.missing_bytes or entry.problem)
+        ]
         if waiting:
             self._decide(waiting)
 

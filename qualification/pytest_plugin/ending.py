@@ -121,7 +121,9 @@ class Ending:
 
     def _summarise(self, terminalreporter: Any, run: Run) -> None:
         """The verdicts, what did not run, and the known bugs that no longer fail."""
-        from qualification.results import terminal
+        from qualification.results import closing, terminal
+        from qualification.results.conclude import results_of
+        from qualification.results.rows import rows
 
         journal = run.journal
         if journal.fixed_bugs:
@@ -130,16 +132,12 @@ class Ending:
                 "known bugs that no longer fail",
                 [*journal.fixed_bugs, *self._bugs_toml_diff(run)],
             )
-        from qualification.results import closing
-        from qualification.results.conclude import results_of
-        from qualification.results.rows import rows
-
         table = rows(results_of(run, self._verdicts), self._state.registry)
         width = terminalreporter._tw.fullwidth
         sections = {
-            "not run": closing.not_run(journal.checks, width),
+            "not run": closing.not_run(journal.checks),
             "known bugs": closing.known_bugs(journal.checks, self._state.registry.bugs, width),
-            "failures by cause": closing.causes(journal.checks, width),
+            "failures by cause": closing.causes(journal.checks),
         }
         for title, lines in sections.items():
             if section := list(lines):

@@ -148,7 +148,10 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def _keep_terminal(config: pytest.Config) -> None:
-    """Keep a way to the terminal for a run that qualifies; now, while nothing is captured."""
+    """Keep a way to the terminal: now, while nothing is captured.
+
+    Whether the run qualifies something may be known only after its tests are collected.
+    """
     if hasattr(config, "workerinput"):
         return
     try:

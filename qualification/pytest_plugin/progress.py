@@ -3,6 +3,7 @@
 Without ``-v`` and ``-q`` this takes the place of pytest's letters where all tests are of
 deployments: a line that is drawn over on a terminal, else a plain line every 30 s. The time that is
 left comes from the seconds that the same tests took last time, which pytest's own cache keeps.
+(``LiveScreen`` of the commands takes over ``sys.stdout``, which pytest captures.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import shutil
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
@@ -41,18 +41,20 @@ _CACHED = "qualification/seconds"
 class Estimate:
     """How long the tests of a run may take; ``earlier_s`` are the seconds of each test last time.
 
-    Pure: whoever uses it says what has finished. ``processes`` work at once.
+    Pure: whoever uses it says what is over. ``processes`` work at once. ``taken_s`` are the seconds
+    of the tests that ran, with their share of loading.
     """
 
+    names: tuple[str, ...]
     earlier_s: Mapping[str, float]
-    count: int
     processes: int = 1
-    names: tuple[str, ...] = ()
     taken_s: dict[str, float] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
 
-    def finished(self, test: str, seconds: float) -> None:
-        """A test is over, with its share of loading."""
-        self.taken_s[test] = seconds
+    @property
+    def over(self) -> int:
+        """Tests that are over, whether they ran or not."""
+        return len(self.taken_s) + len(self.skipped)
 
     @property
     def left_s(self) -> float | None:
@@ -60,16 +62,15 @@ class Estimate:
 
         A test that is not known takes as long as the known ones on average.
         """
-        remaining = self.count - len(self.taken_s)
-        waiting = [name for name in self.names if name not in self.taken_s]
+        waiting = [name for name in self.names if name not in {*self.taken_s, *self.skipped}]
         expected = [self.earlier_s[name] for name in waiting if name in self.earlier_s]
         samples = [*self.earlier_s.values()] or [*self.taken_s.values()]
-        if remaining <= 0:
+        if not waiting:
             return 0.0
         if not samples or (not self.earlier_s and sum(samples) < LEAST_S):
             return None
         mean_s = sum(samples) / len(samples)
-        expected_s = sum(expected) + max(0, remaining - len(expected)) * mean_s
+        expected_s = sum(expected) + (len(waiting) - len(expected)) * mean_s
         return expected_s * self._pace / self.processes
 
     @property
@@ -95,12 +96,10 @@ class Progress:
         self._is_drawn = stream.isatty() and self._config.getoption("capture") != "no"
         self._lock = threading.Lock()
         self._started = self._line_at = clock()
-        self._count = 0
-        self._names: tuple[str, ...] = ()
-        self._estimate = Estimate({}, 0)
+        self._estimate = Estimate((), {})
         self._now = ""
         self._seconds: dict[str, float] = {}
-        self._outcomes: Counter[str] = Counter()
+        self._failed: set[str] = set()
         self._named = NamedDeployments(state.registry.deployments())
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,7 +112,7 @@ class Progress:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         """The tests are known: each process has found the same."""
-        if not self._names:
+        if not self._estimate.names:
             self._begin(tuple(ids), len(self._config.option.tx or ()) or 1)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -134,11 +133,13 @@ class Progress:
         """A phase of a test is over."""
         before_s = self._seconds.get(report.nodeid, 0.0)
         self._seconds[report.nodeid] = before_s + report.duration
-        if report.when == "call" or report.outcome != "passed":
-            is_known_bug = hasattr(report, "wasxfail") and report.outcome == "skipped"
-            self._outcomes["known bug" if is_known_bug else report.outcome] += 1
+        if report.outcome == "failed":
+            self._failed.add(report.nodeid)
+        elif report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+            self._estimate.skipped.add(report.nodeid)
         if report.when == "teardown":
-            self._estimate.finished(report.nodeid, self._seconds[report.nodeid])
+            if report.nodeid not in self._estimate.skipped:
+                self._estimate.taken_s[report.nodeid] = self._seconds[report.nodeid]
             self._tick()
 
     @pytest.hookimpl(tryfirst=True)
@@ -167,13 +168,14 @@ class Progress:
             self._write(f"{' '.join(disarm(text).split())}\n")
 
     def line(self) -> str:
-        """Where the run is: ``3 of 45 deployments, 212 of 3717 tests, 1 failed, …``."""
-        done = len(self._estimate.taken_s)
-        words = [f"{done} of {self._count} tests"]
-        words += [f"{self._outcomes[name]} {name}" for name in ("failed",) if self._outcomes[name]]
+        """Where the run is: ``212 of 3717 tests, 1 failed, 40 s so far, about 11 min left: …``."""
+        estimate = self._estimate
+        words = [f"{estimate.over} of {len(estimate.names)} tests"]
+        if self._failed:
+            words.append(f"{len(self._failed)} failed")
         elapsed_s = self._clock() - self._started
         words.append(f"{duration_text(elapsed_s)} so far")
-        if (left_s := self._estimate.left_s) is not None and done < self._count:
+        if left_s := estimate.left_s:
             words.append(f"about {duration_text(left_s)} left")
         suite = self._now.partition("::")[0].rpartition("/")[2]
         if deployment := self._named.of(self._now):
@@ -187,18 +189,17 @@ class Progress:
         is_ours = names and all(map(self._named.of, names))
         if not is_ours or reporter is None or self._config.option.collectonly:
             return
-        self._names, self._count = names, len(names)
         cache = getattr(self._config, "cache", None)
         cached: Mapping[str, float] = cache.get(_CACHED, {}) if cache else {}
         earlier_s = {name: cached[name] for name in names if name in cached}
-        self._estimate = Estimate(earlier_s, self._count, processes, names)
+        self._estimate = Estimate(names, earlier_s, processes)
         self._started = self._line_at = self._clock()
         if self._config.get_verbosity():
             return
         reporter.showfspath = False
         reporter._show_progress_info = False  # its own part of a line has no letters before it
         deployments = {case.identifier for name in names if (case := self._named.of(name))}
-        words = [_counted(len(deployments), "deployment"), _counted(self._count, "test")]
+        words = [_counted(len(deployments), "deployment"), _counted(len(names), "test")]
         if (left_s := self._estimate.left_s) is not None:
             words.append(f"about {duration_text(left_s)}")
         reporter.ensure_newline()

@@ -16,12 +16,11 @@ from qualification.core.errors import QualificationError, WorkerError
 from qualification.core.text import disarm
 from qualification.pytest_plugin.cases import CASE, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
+from qualification.pytest_plugin.resuming import command
 from qualification.pytest_plugin.state import RunState
 from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qualification.core.results import Condition
     from qualification.session.deployed import Deployed
     from qualification.session.journal import Journal
@@ -111,7 +110,7 @@ class Running:
             try:
                 self._state.session.finish(item.nodeid, deployment.identifier)
             except OSError as error:
-                _without_journal(self._state.folder, error)
+                _without_journal(self._state, error)
         return report
 
     def _quarantined(self, deployment: Deployment) -> str:
@@ -160,7 +159,7 @@ class Running:
                     context, self._state.environment, self._conditions(), self._state.place()
                 )
             except OSError as error:
-                _without_journal(self._state.folder, error)
+                _without_journal(self._state, error)
         return self._state.session
 
     def _conditions(self) -> tuple[Condition, ...]:
@@ -173,12 +172,12 @@ class Running:
         return (*preconditions(), *parallel)
 
 
-def _without_journal(folder: Path, error: OSError) -> NoReturn:
+def _without_journal(state: RunState, error: OSError) -> NoReturn:
     """A run whose journal has no place at all ends: it would lose what it sees from now on."""
     pytest.exit(
-        f"the journal of the run can be written neither to {folder} nor to "
+        f"the journal of the run can be written neither to {state.folder} nor to "
         f"{tempfile.gettempdir()} ({error.strerror or error}); free some space there, then go on "
-        f"with: pytest --resume={folder.name}",
+        f"with: {command(state, state.folder.name)}",
         returncode=pytest.ExitCode.INTERNAL_ERROR,
     )
 

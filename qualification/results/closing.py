@@ -18,8 +18,8 @@ from qualification.results.rows import Row
 from qualification.session.session import NOT_LOADED
 
 _HEADS = ("deployment", "verdict", "tok/s", "first", "peak", "accuracy")
-_SHOWN = 8
-"""Deployments that a line names before it only counts the others."""
+_SHOWN, _REASONS = 8, 3
+"""Deployments, and reasons, that a line names before it only counts the others."""
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -60,7 +60,7 @@ def _state(row: Row) -> str:
         return "not tried"
     if row.advice.startswith("answers wrongly"):
         return "wrong"
-    if any(finding.metric == "tests" for finding in row.verdict.findings):
+    if row.untried:
         return "in part"
     return "works" if row.verdict.advice in ("usable", "recommended") else "undecided"
 
@@ -74,12 +74,10 @@ def _reasons(rows: Iterator[Row]) -> str:
         )
         for row in rows
     )
-    return "; ".join(_short(reason) for reason, _ in reasons.most_common(3))
-
-
-def _short(reason: str) -> str:
-    """A reason without what to do: that stands where it is told in full."""
-    return disarm(reason).partition(";")[0].rstrip(".")
+    # Without what to do, which stands in the list of what did not run.
+    short = [disarm(reason).partition(";")[0].rstrip(".") for reason, _ in reasons.most_common()]
+    more = len(short) - _REASONS
+    return "; ".join(short[:_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
 
 
 def table(rows: Sequence[Row], width: int) -> Iterator[str]:
@@ -89,8 +87,7 @@ def table(rows: Sequence[Row], width: int) -> Iterator[str]:
     figures = sum(widths[1:]) + 2 * len(widths[1:])
     widths[0] = max(10, min(widths[0], width - figures))
     for line, row in zip(lines, (None, *rows), strict=True):
-        name = line[0] if len(line[0]) <= widths[0] else f"{line[0][: widths[0] - 1]}…"
-        cells = [f"{name:{widths[0]}}", f"{line[1]:{widths[1]}}"]
+        cells = [f"{_fitted(line[0], widths[0]):{widths[0]}}", f"{line[1]:{widths[1]}}"]
         cells += [f"{cell:>{size}}" for cell, size in zip(line[2:], widths[2:], strict=True)]
         yield "  ".join(cells).rstrip()[:width]
         if row is not None:
@@ -145,11 +142,12 @@ def known_bugs(checks: Sequence[Check], bugs: Sequence[KnownBug], width: int) ->
             bug_deployments.setdefault(check.known_bug, set()).add(check.deployment)
     size = max(map(len, bug_deployments), default=0)
     for name, deployments in bug_deployments.items():
-        line = f"{name:{size}}  {len(deployments):3} × {disarm(titles.get(name, ''))}"
-        yield line if len(line) <= width else f"{line[: width - 1]}…"
+        yield _fitted(
+            f"{name:{size}}  {len(deployments):3} × {disarm(titles.get(name, ''))}", width
+        )
 
 
-def causes(checks: Sequence[Check], width: int) -> Iterator[str]:
+def causes(checks: Sequence[Check]) -> Iterator[str]:
     """Failed tests by their cause, each with where it showed and what to do next."""
     groups: dict[str, list[Check]] = {}
     for check in checks:
@@ -158,8 +156,7 @@ def causes(checks: Sequence[Check], width: int) -> Iterator[str]:
     for cause, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         deployments = list(dict.fromkeys(check.deployment for check in group))
         tests = list(dict.fromkeys(check.test for check in group))
-        line = f"{len(group)} × {cause}"
-        yield line if len(line) <= width else f"{line[: width - 1]}…"
+        yield f"{len(group)} × {cause}"
         yield f"    {_listed(tests)} of {_listed(deployments)}"
         function = tests[0].partition("[")[0]
         yield f"    next: pytest -v --deployment '{deployments[0]}' -k {function}"
@@ -179,7 +176,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def not_run(checks: Sequence[Check], width: int) -> Iterator[str]:
+def not_run(checks: Sequence[Check]) -> Iterator[str]:
     """A line for each reason for which tests were skipped, with their number."""
     reasons = Counter(
         disarm(check.detail)
@@ -187,5 +184,9 @@ def not_run(checks: Sequence[Check], width: int) -> Iterator[str]:
         if check.outcome == "skipped" and not check.detail.endswith(NOT_LOADED)
     )
     for reason, count in reasons.items():
-        line = f"{count:4} × {reason}"
-        yield line if len(line) <= width else f"{line[: width - 1]}…"
+        yield f"{count:4} × {reason}"
+
+
+def _fitted(text: str, width: int) -> str:
+    """At most so many columns."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"

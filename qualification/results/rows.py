@@ -52,6 +52,8 @@ class Row:
     phases: dict[str, tuple[float, ...]]
     """Metric of :data:`PHASE_METRICS` -> its raw trials, for those that were measured."""
     rejected: str = ""
+    untried: int = 0
+    """Tests of it that were selected and not tried."""
     under_load: tuple[UnderLoad, ...] = ()
     """A server's figures with several clients at once; empty for any other deployment."""
     registered: tuple[tuple[Metric, tuple[float, ...]], ...] = ()
@@ -154,6 +156,7 @@ def rows(results: Results, registry: Registry) -> tuple[Row, ...]:
             values_of(verdict.deployment),
             tuple(checks.get(verdict.deployment, ())),
             results.load_reports.get(verdict.deployment),
+            results.session.untried.get(verdict.deployment, 0),
         )
         for verdict in results.verdicts
     )
@@ -175,6 +178,7 @@ def _row(
     values: Values,
     checks: tuple[Check, ...],
     load: LoadReport | None,
+    untried: int,
 ) -> Row:
     weights = deployment.source.weights if deployment else ""
     read = load.decode_bytes if load else 0
@@ -195,6 +199,7 @@ def _row(
         checks=checks,
         phases={metric: trials for metric in PHASE_METRICS if (trials := values(metric))},
         rejected=rejected,
+        untried=untried,
         under_load=under_load(values),
         registered=tuple(
             (metric, trials)

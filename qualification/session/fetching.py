@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from qualification.core.errors import WeightsUnavailable, WorkerError
 from qualification.core.format import bytes_text, duration_text
+from qualification.core.hub import SAYS
 from qualification.core.protocol import LoadRequest
 from qualification.core.text import one_line
 from qualification.models.downloads import Download, progress
@@ -16,9 +17,6 @@ from qualification.session.worker import Worker
 
 EVERY_S = 5.0
 """How often a download says how far it is."""
-
-SAYS = "qualification: "
-"""How a line of a worker's log begins that is for people (``backends/downloading.py``)."""
 
 _DEADLINE_S = 24 * 3600.0
 _WINDOW = 7
@@ -110,8 +108,6 @@ def _of(done: int, total: int) -> str:
 
 def _duration(seconds: float) -> str:
     """To the minute from a minute and a half on."""
-    return (
-        duration_text(60 * round(seconds / 60)).removesuffix(" 0 s")
-        if seconds >= 90
-        else (duration_text(seconds))
-    )
+    if seconds < 90:
+        return duration_text(seconds)
+    return duration_text(60 * round(seconds / 60)).removesuffix(" 0 s")

@@ -108,6 +108,7 @@ def test_an_interrupted_run_is_stored_as_such(toy_project):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     ((record,),) = toy_project.query("select record from sessions")
     assert json.loads(record)["untried"] == {"toy-bf16-synthetic@fake": 1}
+    assert "0 of 1 work, 1 was not tried to its end." in result.outlines
 
 
 def test_a_damaged_baseline_is_reported_and_loses_no_results(toy_project):

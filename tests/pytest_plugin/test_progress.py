@@ -20,38 +20,48 @@ NAMES = tuple(f"test_{number}" for number in range(10))
 
 def test_without_an_earlier_run_the_pace_so_far_counts():
     """After some seconds; before that nobody knows."""
-    estimate = Estimate({}, 10, names=NAMES)
+    estimate = Estimate(NAMES, {})
     assert estimate.left_s is None
-    estimate.finished("test_0", 4.0)
+    estimate.taken_s["test_0"] = 4.0
     assert estimate.left_s is None
-    estimate.finished("test_1", 6.0)
+    estimate.taken_s["test_1"] = 6.0
     assert estimate.left_s == pytest.approx(8 * 5.0)
 
 
 def test_an_earlier_run_says_how_long_it_takes():
     """Tests that it did not know take as long as the others on average."""
     earlier = dict.fromkeys(NAMES[:5], 2.0)
-    assert Estimate(earlier, 10, names=NAMES).left_s == pytest.approx(20.0)
-    assert Estimate(earlier, 10, processes=2, names=NAMES).left_s == pytest.approx(10.0)
+    assert Estimate(NAMES, earlier).left_s == pytest.approx(20.0)
+    assert Estimate(NAMES, earlier, processes=2).left_s == pytest.approx(10.0)
 
 
 def test_a_slower_machine_than_last_time_is_noticed():
     """What is left takes longer too."""
-    estimate = Estimate(dict.fromkeys(NAMES, 2.0), 10, names=NAMES)
+    estimate = Estimate(NAMES, dict.fromkeys(NAMES, 2.0))
     for name in NAMES[:5]:
-        estimate.finished(name, 6.0)
+        estimate.taken_s[name] = 6.0
     assert estimate.left_s == pytest.approx(30.0)
+
+
+def test_what_is_skipped_says_nothing_of_the_rest():
+    """Forty tests of a model that is not here take a second; the next one takes as long as ever."""
+    estimate = Estimate(NAMES, {})
+    estimate.skipped.update(NAMES[:8])
+    assert estimate.left_s is None
+    estimate.taken_s[NAMES[8]] = 6.0
+    assert estimate.over == 9
+    assert estimate.left_s == pytest.approx(6.0)
 
 
 @given(st.lists(st.floats(0.01, 100.0), min_size=10, max_size=10))
 def test_a_run_like_the_last_one_ends_when_it_was_said(seconds):
     """At every moment what is left is the sum of the rest."""
     earlier = dict(zip(NAMES, seconds, strict=True))
-    estimate = Estimate(earlier, 10, names=NAMES)
+    estimate = Estimate(NAMES, earlier)
     for name in NAMES:
         expected = sum(earlier[test] for test in NAMES if test not in estimate.taken_s)
         assert estimate.left_s == pytest.approx(expected, abs=1e-6)
-        estimate.finished(name, earlier[name])
+        estimate.taken_s[name] = earlier[name]
     assert estimate.left_s == 0.0
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.core.declarations import KnownBug
-from qualification.core.results import Check, Finding, Verdict
+from qualification.core.results import Check, Verdict
 from qualification.results.closing import causes, known_bugs, not_run, sentence, table
 from qualification.results.rows import Row
 from qualification.session.session import NOT_LOADED
@@ -48,12 +48,19 @@ CASES = {
         [row("a@mlx"), row("b@llama-server", "inconclusive", "untested", ABSENT)],
         "1 of 2 works, 1 not tried: llama-server is not on the PATH.",
     ),
+    "many reasons": (
+        [
+            row(f"{n}@mlx", "inconclusive", "untested", ("skipped", f"no {n}; get it"))
+            for n in "abcde"
+        ],
+        "0 of 5 work, 5 not tried: no a; no b; no c; and 2 more reasons.",
+    ),
     "too big": (
         [row("a@mlx", "does_not_fit", "does not fit"), row("b@mlx")],
         "1 of 2 works, 1 does not fit.",
     ),
     "interrupted": (
-        [row("a@mlx", "unfit", findings=[Finding("tests", "unknown", "3 were not tried")])],
+        [row("a@mlx", "unfit", untried=3)],
         "0 of 1 work, 1 was not tried to its end.",
     ),
 }
@@ -116,7 +123,7 @@ def test_failures_are_grouped_by_their_cause():
         Check(f"{name}@mlx", "speed", "test_speed", "failed", f"took {number}.5 s")
         for number, name in enumerate("abc")
     ]
-    cause, where, command, see = causes(checks, 80)
+    cause, where, command, see = causes(checks)
     assert cause == "3 × took # s"
     assert where.strip() == "test_speed of a@mlx, b@mlx, c@mlx"
     assert command.strip() == "next: pytest -v --deployment 'a@mlx' -k test_speed"
@@ -125,7 +132,7 @@ def test_failures_are_grouped_by_their_cause():
 
 def test_a_hostile_failure_is_one_plain_line():
     """Model output with control characters and line breaks."""
-    (cause, *_) = causes([Check("a@mlx", "s", "t", "failed", "\x1b[31mred\nsecond")], 80)
+    (cause, *_) = causes([Check("a@mlx", "s", "t", "failed", "\x1b[31mred\nsecond")])
     assert "\x1b" not in cause
     assert "second" not in cause
 
@@ -138,4 +145,4 @@ def test_skipped_tests_are_counted_by_their_reason():
         Check("c@mlx", "load", "test_b", "skipped", f"out of memory{NOT_LOADED}"),
         Check("c@mlx", "load", "test_a", "passed", "backend mlx is not installed"),
     ]
-    assert list(not_run(checks, 80)) == ["   2 × backend mlx is not installed"]
+    assert list(not_run(checks)) == ["   2 × backend mlx is not installed"]

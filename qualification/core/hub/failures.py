@@ -39,8 +39,9 @@ def cause_of(error: Exception, repository: str, revision: str) -> str:
         reason = f"the hub answers {response.status_code}"
     if (wait_s := asked_wait_s(error)) is not None:
         reason = f"the hub answers 429, too many requests: wait {duration_text(wait_s)}"
+    when = "where there is a network" if response is None else "later"
     return (
-        f"it could not be downloaded ({reason}); try again where there is a network: "
+        f"it could not be downloaded ({reason}); try again {when}: "
         f"hf download {repository} --revision {revision}"
     )
 
@@ -66,7 +67,7 @@ def is_final(error: BaseException) -> bool:
 
 
 def gave_no_answer(error: BaseException) -> bool:
-    """Whether the hub was not reached at all: an address that is no address says nothing of it."""
+    """Whether the hub was not reached at all. An error of our own arguments does not tell."""
     is_ours = isinstance(error, ValueError | TypeError | LookupError | AttributeError)
     return _response(error) is None and not is_ours
 
