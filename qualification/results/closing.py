@@ -87,7 +87,7 @@ def table(rows: Sequence[Row], width: int) -> Iterator[str]:
     figures = sum(widths[1:]) + 2 * len(widths[1:])
     widths[0] = max(10, min(widths[0], width - figures))
     for line, row in zip(lines, (None, *rows), strict=True):
-        cells = [f"{_fitted(line[0], widths[0]):{widths[0]}}", f"{line[1]:{widths[1]}}"]
+        cells = [f"{_named(line[0], widths[0]):{widths[0]}}", f"{line[1]:{widths[1]}}"]
         cells += [f"{cell:>{size}}" for cell, size in zip(line[2:], widths[2:], strict=True)]
         yield "  ".join(cells).rstrip()[:width]
         if row is not None:
@@ -190,3 +190,11 @@ def not_run(checks: Sequence[Check]) -> Iterator[str]:
 def _fitted(text: str, width: int) -> str:
     """At most so many columns."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _named(identifier: str, width: int) -> str:
+    """At most so many columns of a name; its end, the backend, tells it from the others."""
+    if len(identifier) <= width:
+        return identifier
+    tail = width * 2 // 3
+    return f"{identifier[: width - tail - 1]}…{identifier[-tail:]}"

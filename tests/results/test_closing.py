@@ -90,6 +90,7 @@ def test_no_line_of_a_deployment_is_wider_than_the_terminal(width):
     assert len(line) <= width
     assert line.endswith("93%")
     assert head.endswith("accuracy")
+    assert "s-serve  " in line  # its backend tells it from its neighbours
 
 
 def test_a_speed_of_an_unfit_machine_is_marked():
