@@ -1,8 +1,14 @@
 """What the tests of the harness share."""
 
-import numpy  # noqa: F401 - pytester forgets what a test imports, and numpy loads only once
+import contextlib
+
+# pytester forgets what a test imports, and these two load only once.
+import numpy  # noqa: F401
 import pytest
 from hypothesis import settings
+
+with contextlib.suppress(ImportError):
+    import psycopg  # noqa: F401
 
 settings.register_profile("harness", deadline=None)  # the machine may have other work
 settings.load_profile("harness")

@@ -27,18 +27,24 @@ from qualification.core.paths import canaries
 DEPLOYMENTS = ("smolvlm-canary-f32@llama.cpp", "qwen2.5-vl-canary-f32@llamacpp")
 TESTS, QUESTIONS = 12, 6
 CANARIES = canaries()
-LIMIT_S = 120.0
+LIMIT_S = 180.0
 """A command that takes longer hangs; an undisturbed run takes 6 to 20 s."""
+
+IMPORTS_S = 40.0
+"""What a load may take before it is ended, instead of the product's minutes."""
 
 FAREWELL_S = 15.0
 """Processes that are alive so long after a run was killed are left behind."""
 
 _LOG_OF_WORKER = re.compile(r"-+ last output of the worker -+\n.*?(?=\n(===|___|---))", re.DOTALL)
 
-CONFTEST = """
+CONFTEST = f"""
 import os
 import pytest
+from qualification.session import context
 from qualification.session.worker import Worker
+
+context.IMPORTS_S = {IMPORTS_S}
 
 def note(file, text):
     with open(os.path.join(os.environ["QUALIFY_HOME"], file), "a") as stream:

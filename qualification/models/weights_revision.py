@@ -13,10 +13,13 @@ from qualification.core.protocol import LoadRequest
 from qualification.core.weight_files import gguf_parts, safetensors_in
 
 HEADER_BYTES = 2**20
-"""Bytes of a weight file that are read: the names and shapes of its tensors, and the first values.
+"""Bytes of a large weight file that are read: names and shapes of tensors, and the first values.
 
 A change behind them that keeps the size of the file is not noticed.
 """
+
+WHOLE_BYTES = 16 * 2**20
+"""A weight file of at most so many bytes is read whole: a canary, an adapter."""
 
 _DIGITS = 12
 
@@ -28,7 +31,8 @@ def files_revision(request: LoadRequest) -> str:
     """The revision of the files at ``request.path``; '' without one, and where they cannot be read.
 
     It has 12 hexadecimal digits of a SHA-256 over the sorted names of the files that a loader
-    reads, their sizes, the first MiB of each weight file, and all of each configuration file.
+    reads, their sizes, the first MiB of each weight file (all of a small one), and all of each
+    configuration file.
     Two exceptions know better: a snapshot in the hub's cache has its commit, and synthetic weights
     the digest that their folder is named by, of everything that their values follow from.
     """
@@ -63,6 +67,8 @@ def _files(request: LoadRequest, folder: Path) -> list[Path]:
 
 def _entry(file: Path) -> str:
     """Name, size and digest of a file, as one line."""
+    size = file.stat().st_size
+    is_whole = file.suffix in _WHOLE or size <= WHOLE_BYTES
     with file.open("rb") as stream:
-        content = stream.read(-1 if file.suffix in _WHOLE else HEADER_BYTES)
-    return f"{file.name!r} {file.stat().st_size} {hashlib.sha256(content).hexdigest()}\n"
+        content = stream.read(-1 if is_whole else HEADER_BYTES)
+    return f"{file.name!r} {size} {hashlib.sha256(content).hexdigest()}\n"

@@ -27,6 +27,8 @@ from qualification.pytest_plugin.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from qualification.pytest_plugin.distribution import ByModel
     from qualification.pytest_plugin.state import RunState
 
@@ -127,6 +129,26 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
         require_same_conditions(_state(config))
         require_session(_state(config))
         require_place(_state(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None]:
+    """A process of pytest-xdist that ends before it has begun is one sentence, not xdist's error.
+
+    What it had not begun is whole: no test has run.
+    """
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        # What execnet says of a process that it cannot hear or reach any more.
+        is_lost = re.search("message header|already closed|broken pipe", str(error), re.IGNORECASE)
+        if not (is_lost and session.config.pluginmanager.hasplugin("dsession")):
+            raise
+        pytest.exit(
+            "a process of pytest-xdist ended while it was started, and nothing was run: "
+            "give the same command again",
+            returncode=pytest.ExitCode.INTERRUPTED,
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,12 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qualification.core.declarations import Tier
+from qualification.core.declarations import Deployment, Tier
 from qualification.core.protocol import Thinking
 from qualification.core.results import Machine
 from qualification.models.downloads import Download
 from qualification.models.memory_fit import critical_memory_bytes
 from qualification.session.template import Templates
+
+IMPORTS_S = 180.0
+"""Libraries from a cold disk, or beside other work; a canary is loaded within it too."""
+
+SLOWEST_DISK = 20e6
+"""Bytes per second: a folder on the network."""
+
+LONGEST_LOAD_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -21,8 +29,8 @@ class RunContext:
 
     ``tier`` is None on a machine of no tier. ``scratch`` takes the images of the questions and what
     MLX's CPU build compiles; whoever makes the context also makes the folder and removes it.
-    ``python`` is the interpreter of the environment to qualify. ``load_deadline_s`` and
-    ``deadline_s`` are the seconds that a load and one request may take. With ``templates`` canaries
+    ``python`` is the interpreter of the environment to qualify. ``deadline_s`` are the seconds that
+    one request may take. With ``templates`` canaries
     are loaded in processes that are forked with their libraries imported. ``allow_remote_code``: a
     person has said yes to the code of models that are declared for it. ``thinking`` is for all
     requests. ``downloads`` is the plan of what comes from the hub; ``on_progress`` takes a plain
@@ -33,7 +41,6 @@ class RunContext:
     tier: Tier | None
     scratch: Path
     python: str = sys.executable
-    load_deadline_s: float = 3600.0
     deadline_s: float = 600.0
     templates: Templates | None = None
     allow_remote_code: bool = False
@@ -45,6 +52,14 @@ class RunContext:
     def images(self) -> Path:
         """The folder of the questions' images; :class:`Deployed` makes it."""
         return self.scratch / "images"
+
+    def load_deadline_s(self, deployment: Deployment) -> float:
+        """Seconds that a load may take: those of imports, and of 4 bytes a weight from the disk."""
+        if deployment.source.server == "url":  # nothing is loaded: it answers, or it does not
+            return self.deadline_s
+        if not (parameters := deployment.model.parameters):
+            return LONGEST_LOAD_S
+        return min(LONGEST_LOAD_S, IMPORTS_S + 4 * parameters / SLOWEST_DISK)
 
     @property
     def memory_limit_bytes(self) -> float | None:

@@ -231,7 +231,7 @@ class Deployed:
         """Unload the weights and load once more in the same process."""
         worker = self._live_worker()
         worker.unload()
-        return worker.load(self._request, deadline_s=self._context.load_deadline_s)
+        return worker.load(self._request, deadline_s=self._context.load_deadline_s(self.deployment))
 
     def clean_up(self) -> None:
         """Have the library release what it caches between requests; the weights stay."""
@@ -284,9 +284,7 @@ class Deployed:
             if not request.path and request.repository and self.is_managed:
                 fetch(self._worker, self._request, self._context, self.identifier)
                 check_fetched(self._request, self.deployment.source)
-            # At a user's address nothing is loaded: it answers a request, or it does not.
-            context = self._context
-            deadline_s = context.load_deadline_s if self.is_managed else context.deadline_s
+            deadline_s = self._context.load_deadline_s(self.deployment)
             report = self._worker.load(request, deadline_s=deadline_s)
             if self._worker.is_forked:
                 notes = (*report.notes, "the libraries were imported before this process began")

@@ -1,7 +1,6 @@
 """A user's folder with one file of one model: pytest and every command know it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from qualification.core.paths import canaries
 from qualification.judging.baselines.storage import accept
 from qualification.results.store import Store
+from tests.support.own_variables import own_variables
 
 MODEL = """
 [[models]]
@@ -52,12 +52,10 @@ def project(tmp_path_factory):
 
 def run(root, *words):
     """A program of this environment, in the project and without the caller's variables."""
-    kept_out = ("QUALIFY_", "PYTEST_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(kept_out)}
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=root,
-        env=environment,
+        env=own_variables(),
         capture_output=True,
         text=True,
         timeout=300,

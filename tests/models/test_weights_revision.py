@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from qualification.core.paths import canaries
 from qualification.core.protocol import LoadRequest
-from qualification.models.weights_revision import HEADER_BYTES, files_revision
+from qualification.models.weights_revision import HEADER_BYTES, WHOLE_BYTES, files_revision
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Weights of 3 MiB, a configuration, and what no loader reads."""
-    (tmp_path / "model.safetensors").write_bytes(b"w" * 3 * HEADER_BYTES)
+    """Large weights, a configuration, and what no loader reads."""
+    (tmp_path / "model.safetensors").write_bytes(bytes(WHOLE_BYTES + 1))
     (tmp_path / "config.json").write_text('{"layers": 28}')
     (tmp_path / "README.md").write_text("a model")
     (tmp_path / ".cache").mkdir()
@@ -53,7 +53,7 @@ def test_it_has_twelve_digits_and_is_the_same_wherever_the_files_lie(folder, tmp
     [
         lambda folder: write(folder / "model.safetensors", b"x", HEADER_BYTES - 1),
         lambda folder: write(folder / "config.json", b'{"layers": 32}'),
-        lambda folder: (folder / "model.safetensors").write_bytes(b"w" * (3 * HEADER_BYTES + 1)),
+        lambda folder: (folder / "model.safetensors").write_bytes(bytes(WHOLE_BYTES + 2)),
         lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }}"),
         lambda folder: (folder / "config.json").rename(folder / "generation_config.json"),
     ],
@@ -79,6 +79,14 @@ def test_what_no_loader_reads_does_not_count_nor_a_byte_behind_the_header(folder
     before = revision(folder)
     change(folder)
     assert revision(folder) == before
+
+
+def test_a_small_weight_file_is_read_to_its_end(folder):
+    """A canary, an adapter."""
+    (folder / "model.safetensors").write_bytes(bytes(WHOLE_BYTES))
+    before = revision(folder)
+    write(folder / "model.safetensors", b"x", WHOLE_BYTES - 1)
+    assert revision(folder) != before
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -130,7 +131,7 @@ def test_a_session_is_resumed_again_and_again(toy_project):
 
     @pytest.mark.parametrize("number", range(6))
     def test_it(deployed, number):
-        deployed.record("decode_tps", float(number))
+        deployed.record("decode_tps", 10.0 + number / 100)
         with open("asked.txt", "a") as file: file.write(f"{number}\\n")
         if not Path(f"{number}.marker").exists():
             Path(f"{number}.marker").touch()
@@ -140,10 +141,10 @@ def test_a_session_is_resumed_again_and_again(toy_project):
     for _ in range(5):
         assert toy_project.run("--resume", suite="").ret == -signal.SIGKILL
     result = toy_project.run("--resume", suite="")
-    assert result.ret == 0
+    assert result.ret == 0, result.stdout.str()
     assert asked(toy_project) == [str(n) for number in range(6) for n in (number, number)]
     values = toy_project.query("select value, repetition from trials order by number")
-    assert values == [(float(number), number) for number in range(6)]
+    assert values == [(10.0 + number / 100, number) for number in range(6)]
 
 
 @pytest.mark.slow
@@ -158,6 +159,22 @@ def test_a_run_in_several_processes_is_resumed(toy_project, whom):
         assert result.ret == 0, "\n".join(result.outlines)
     assert set(checks(toy_project)) == set(WHOLE)
     assert len(checks(toy_project)) == 5
+    assert journals(toy_project) == []
+
+
+@pytest.mark.parametrize("asked", ["import sys", "import sys; sys.stdin.buffer.read(1)"])
+def test_a_process_that_ends_while_it_is_started_is_one_sentence(toy_project, asked):
+    """As a signal does that comes before pytest-xdist has set its process up."""
+    program = toy_project.path / "ends"
+    program.write_text(f"#!{sys.executable}\n{asked}; sys.exit(1)\n")
+    program.chmod(0o755)
+    canary = {"weights": "canary", "path": str(canaries() / "smolvlm"), "tiers": None}
+    words = ("-d", "--tx", f"popen//python={program}")
+    result = toy_project.run(*words, suite="def test_it(deployed): pass", **canary)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    output = result.stdout.str() + result.stderr.str()
+    assert "a process of pytest-xdist ended while it was started, and nothing was run" in output
+    assert "INTERNALERROR" not in output
     assert journals(toy_project) == []
 
 

@@ -1,7 +1,6 @@
 """A backend that is broken on purpose fails certain tests of the suites, which are named here."""
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qualification.results.store import Store
+from tests.support.own_variables import own_variables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -60,12 +60,11 @@ def test_a_broken_backend_is_caught_by_name(mutation, tmp_path):
     model = MODEL.format(mutation=mutation, folder=HERE / "mutants")
     (declared / "models.toml").write_text("shipped = false\n" + model)
     results = f"sqlite:///{tmp_path}/results.sqlite"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "QUALIFY_"))}
     options = ["--declarations", str(declared), "--results", results]
     command = [sys.executable, "-m", "pytest", "qualification/suites", "-q", "-m", "canary"]
     command += ["-p", "no:cacheprovider", *options]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=ROOT, env=own_variables(), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1, done.stdout[-3000:]
     store = Store(results)

@@ -120,7 +120,8 @@ def extended_project(request, pytester, monkeypatch, tmp_path_factory, installed
     Its environment lies outside of it, or where the parameter says (``.venv``).
     """
     for name in [*os.environ]:
-        if name.startswith(("QUALIFY_", "PYTEST_XDIST_")) or name == "PYTHONPATH":
+        is_ours = name.startswith("QUALIFY_") and name != "QUALIFY_LOCKS"
+        if is_ours or name.startswith("PYTEST_XDIST_") or name == "PYTHONPATH":
             monkeypatch.delenv(name)
     inside = getattr(request, "param", None)
     environment = pytester.path / inside if inside else tmp_path_factory.mktemp("environment")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from qualification.models.own.inference import described
 from qualification.models.own.targets import find
 from qualification.models.weights import tensors_here
 from qualification.results.store import Store
+from tests.support.own_variables import own_variables
 from tests.support.zoo import FAMILIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -73,9 +73,8 @@ def figures(zoo, tmp_path_factory):
     words = [f"--model={zoo / family}" for family in (*FAMILIES, "qwen3_vl-mxfp4")]
     words += ["-m", "load or throughput or memory", "-q"]
     words += ["-k", "test_loads or test_phases or test_peak"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     subprocess.run(
-        [sys.executable, "-m", "pytest", *words], cwd=project, env=environment, check=False
+        [sys.executable, "-m", "pytest", *words], cwd=project, env=own_variables(), check=False
     )
     store = Store(f"sqlite:///{project}/reports/results.sqlite")
     trials = store.results(store.latest()).trials
