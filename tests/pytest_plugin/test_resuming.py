@@ -162,11 +162,11 @@ def test_a_run_in_several_processes_is_resumed(toy_project, whom):
     assert journals(toy_project) == []
 
 
-@pytest.mark.parametrize("asked", ["import sys", "import sys; sys.stdin.buffer.read(1)"])
-def test_a_process_that_ends_while_it_is_started_is_one_sentence(toy_project, asked):
+@pytest.mark.parametrize("code", ["import sys", "import sys; sys.stdin.buffer.read(1)"])
+def test_a_process_that_ends_while_it_is_started_is_one_sentence(toy_project, code):
     """As a signal does that comes before pytest-xdist has set its process up."""
     program = toy_project.path / "ends"
-    program.write_text(f"#!{sys.executable}\n{asked}; sys.exit(1)\n")
+    program.write_text(f"#!{sys.executable}\n{code}; sys.exit(1)\n")
     program.chmod(0o755)
     canary = {"weights": "canary", "path": str(canaries() / "smolvlm"), "tiers": None}
     words = ("-d", "--tx", f"popen//python={program}")

@@ -3,11 +3,11 @@
 import os
 
 
-def own_variables(**more: str) -> dict[str, str]:
-    """Those of the caller without its settings of pytest and of this project, and ``more``.
+def own_variables() -> dict[str, str]:
+    """Those of the caller without its settings of pytest and of this project.
 
     The folder of locks stays: tests do not wait for each other, nor for what the user measures.
     """
     dropped = ("PYTEST_", "QUALIFY_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    return kept | {"QUALIFY_LOCKS": os.environ["QUALIFY_LOCKS"]} | more
+    own = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return own | {"QUALIFY_LOCKS": os.environ["QUALIFY_LOCKS"]}
