@@ -10,7 +10,7 @@ import pytest
 from qualification.core.paths import canaries
 from qualification.judging.baselines.storage import accept
 from qualification.results.store import Store
-from tests.support.own_variables import own_variables
+from tests.support.toy_project import own_variables
 
 MODEL = """
 [[models]]

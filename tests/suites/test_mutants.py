@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qualification.results.store import Store
-from tests.support.own_variables import own_variables
+from tests.support.toy_project import own_variables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

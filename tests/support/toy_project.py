@@ -1,6 +1,7 @@
 """A project of its own with one scripted deployment, and the declarations of such a toy alone."""
 
 import json
+import os
 import platform
 import sqlite3
 import textwrap
@@ -167,6 +168,16 @@ def toy_project(pytester, monkeypatch):
     for name in ("WORKER", "WORKER_COUNT", "TESTRUNUID"):  # or it takes itself for one of several
         monkeypatch.delenv(f"PYTEST_XDIST_{name}", raising=False)
     return ToyProject(pytester)
+
+
+def own_variables():
+    """What a program has that a test starts in a project of its own: no settings of the caller's.
+
+    The folder of locks stays: tests do not wait for each other, nor for what the user measures.
+    """
+    dropped = ("PYTEST_", "QUALIFY_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return own | {"QUALIFY_LOCKS": os.environ["QUALIFY_LOCKS"]}
 
 
 def _lines(table):

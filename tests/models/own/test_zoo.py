@@ -20,7 +20,7 @@ from qualification.models.own.inference import described
 from qualification.models.own.targets import find
 from qualification.models.weights import tensors_here
 from qualification.results.store import Store
-from tests.support.own_variables import own_variables
+from tests.support.toy_project import own_variables
 from tests.support.zoo import FAMILIES
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
