@@ -25,7 +25,9 @@ LONGEST_S = 7.0
 """A moment is at most so late after the start: an undisturbed run is nearly over by then."""
 
 HUNG_S = 4
-"""The deadline of a request where a process is stopped and answers no more."""
+"""The deadline of a request where a process is stopped, or has no memory, and answers no more."""
+
+_DEADLINE = ("--deadline", str(HUNG_S))
 
 
 def signalled(make: Callable[..., Project], rng: random.Random, rounds: int) -> Iterator[Fault]:
@@ -38,13 +40,16 @@ def signalled(make: Callable[..., Project], rng: random.Random, rounds: int) -> 
 def hung(make: Callable[..., Project], rng: random.Random, rounds: int) -> Iterator[Fault]:
     """A worker or a server that is stopped in the middle, as native code that hangs."""
     for victim in ("worker", "server"):
-        yield from _chain(make, rng, victim, signal.SIGSTOP, rounds, ("--deadline", str(HUNG_S)))
+        yield from _chain(make, rng, victim, signal.SIGSTOP, rounds, _DEADLINE)
 
 
 def out_of_memory(make: Callable[..., Project], rng: random.Random, rounds: int) -> Iterator[Fault]:
-    """The address space of a process is limited to what it has (RLIMIT_AS)."""
+    """The address space of a process is limited to what it has (RLIMIT_AS).
+
+    Python may wait for ever for a thread that it has no memory to start: the deadline ends that.
+    """
     for victim in ("worker", "server"):
-        yield from _chain(make, rng, victim, None, rounds)
+        yield from _chain(make, rng, victim, None, rounds, _DEADLINE)
 
 
 def _chain(
@@ -58,7 +63,9 @@ def _chain(
     """Faults of one kind to one session after the other, each completed at its end."""
     words += ("-n", "2") if victim == "xdist worker" else ()
     kind = "out of memory" if number is None else number.name
-    while rounds > 0:
+    for _ in range(2 * rounds):  # a run may be over before its moment
+        if rounds <= 0:
+            return
         project, count = make(*words), 0
         command = project.start()
         begun, finished, since = time.monotonic(), project.finished(), 0
@@ -84,7 +91,7 @@ def _chain(
         for _ in range(count):
             yield Fault(kind, victim, tuple(project.problems))
             project.problems.clear()
-        rounds -= max(count, 1)
+        rounds -= count
         project.remove()
 
 
