@@ -66,8 +66,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """The user's declarations and what they replace, extensions, and the VQA questions used."""
+    """The machine, the user's declarations and what they replace, extensions, VQA questions."""
     lines: list[str] = []
+    if is_asked_for(config):
+        from qualification.machine.names import describe
+
+        state = _state(config)
+        tier = state.tier.name if state.tier else "none"
+        lines.append(f"qualification: on {describe(state.machine)}, tier {tier}")
     if _STATE in config.stash:
         from qualification.core.extensions import broken
         from qualification.pytest_plugin.resuming import offers

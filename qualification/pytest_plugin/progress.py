@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import statistics
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -60,18 +61,25 @@ class Estimate:
     def left_s(self) -> float | None:
         """Seconds until all is over, if each test takes what it took; None where nothing is known.
 
-        A test that is not known takes as long as the known ones on average.
+        A test that is not known takes as long as the same test of other deployments on average, and
+        without any as the median of all: a few tests load, and take much longer than the others.
         """
-        waiting = [name for name in self.names if name not in {*self.taken_s, *self.skipped}]
-        expected = [self.earlier_s[name] for name in waiting if name in self.earlier_s]
-        samples = [*self.earlier_s.values()] or [*self.taken_s.values()]
-        if not waiting:
+        over = {*self.taken_s, *self.skipped}
+        if not (waiting := [name for name in self.names if name not in over]):
             return 0.0
-        if not samples or (not self.earlier_s and sum(samples) < LEAST_S):
+        pace = self._pace
+        samples = {name: s * pace for name, s in self.earlier_s.items()} | self.taken_s
+        if not samples or (not self.earlier_s and sum(samples.values()) < LEAST_S):
             return None
-        mean_s = sum(samples) / len(samples)
-        expected_s = sum(expected) + (len(waiting) - len(expected)) * mean_s
-        return expected_s * self._pace / self.processes
+        function_seconds: dict[str, list[float]] = {}
+        for name, s in samples.items():
+            function_seconds.setdefault(name.partition("[")[0], []).append(s)
+        means = {function: sum(s) / len(s) for function, s in function_seconds.items()}
+        usual_s = statistics.median(samples.values())
+        expected = (
+            samples.get(name, means.get(name.partition("[")[0], usual_s)) for name in waiting
+        )
+        return sum(expected) / self.processes
 
     @property
     def _pace(self) -> float:

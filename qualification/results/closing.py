@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from qualification.core.declarations import KnownBug
 from qualification.core.format import bytes_text, number, percent_text, seconds_text
@@ -20,6 +20,9 @@ from qualification.session.session import NOT_LOADED
 _HEADS = ("deployment", "verdict", "tok/s", "first", "peak", "accuracy")
 _SHOWN, _REASONS = 8, 3
 """Deployments, and reasons, that a line names before it only counts the others."""
+
+_BUGS = 16
+"""Known bugs that have a line each."""
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -134,17 +137,31 @@ def _problems(verdict: Verdict) -> Iterator[str]:
 
 
 def known_bugs(checks: Sequence[Check], bugs: Sequence[KnownBug], width: int) -> Iterator[str]:
-    """A line for each known bug that showed: where, and what it is."""
+    """A line for each known bug that showed: where, what it is; of many, one for each library."""
     titles = {bug.identifier: bug.title for bug in bugs}
     bug_deployments: dict[str, set[str]] = {}
     for check in checks:
         if check.known_bug and check.outcome == "xfailed":
             bug_deployments.setdefault(check.known_bug, set()).add(check.deployment)
+    if len(bug_deployments) > _BUGS:
+        yield from _by_package(bug_deployments, {bug.identifier: bug.package for bug in bugs})
+        return
     size = max(map(len, bug_deployments), default=0)
     for name, deployments in bug_deployments.items():
         yield _fitted(
             f"{name:{size}}  {len(deployments):3} × {disarm(titles.get(name, ''))}", width
         )
+
+
+def _by_package(
+    bug_deployments: Mapping[str, set[str]], packages: Mapping[str, str]
+) -> Iterator[str]:
+    groups: dict[str, list[str]] = {}
+    for name in bug_deployments:
+        groups.setdefault(packages.get(name, "of a library that is not known"), []).append(name)
+    for package, names in groups.items():
+        count = len(set().union(*(bug_deployments[name] for name in names)))
+        yield f"{package}, {len(names)} in {count} deployments: {', '.join(names)}"
 
 
 def causes(checks: Sequence[Check]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Folders for temporary files that are swept up, should their owner be killed.
 
-A folder has a file that its owner holds locked; the kernel lets go of it when the owner ends,
-however that happens. Whoever makes a folder removes those that nobody holds any more.
+The owner holds its folder locked, with flock(2) on the folder itself: the kernel lets go of it when
+the owner ends, however that happens and whatever is in the folder by then. Whoever makes a folder
+removes those that nobody holds any more.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_OWNER = ".owner"
+_SUFFIX = ".scratch"
 _OWNED: dict[Path, int] = {}
 
 
 @contextlib.contextmanager
 def scratch(purpose: str) -> Iterator[Path]:
-    """A folder ``qualify-PURPOSE-…``, removed at the end."""
+    """A folder ``qualify-PURPOSE-….scratch``, removed at the end."""
     folder = make_scratch(purpose)
     try:
         yield folder
@@ -31,12 +32,16 @@ def scratch(purpose: str) -> Iterator[Path]:
 def make_scratch(purpose: str) -> Path:
     """A new folder that this process owns; those of processes that were killed are removed."""
     _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"qualify-{purpose}-"))
-    descriptor, name = tempfile.mkstemp(dir=folder)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    os.rename(name, folder / _OWNER)  # nobody has seen the file while it was not locked
-    _OWNED[folder] = descriptor
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"qualify-{purpose}-", suffix=_SUFFIX))
+        # Another process may sweep it up before it is locked.
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if folder.is_dir():
+                _OWNED[folder] = descriptor
+                return folder
+            os.close(descriptor)
 
 
 def remove_scratch(folder: Path) -> None:
@@ -47,7 +52,11 @@ def remove_scratch(folder: Path) -> None:
 
 
 def _sweep() -> None:
-    for file in Path(tempfile.gettempdir()).glob(f"qualify-*/{_OWNER}"):
-        with contextlib.suppress(OSError), file.open() as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(file.parent, ignore_errors=True)
+    for folder in Path(tempfile.gettempdir()).glob(f"qualify-*{_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)

@@ -29,10 +29,17 @@ def test_without_an_earlier_run_the_pace_so_far_counts():
 
 
 def test_an_earlier_run_says_how_long_it_takes():
-    """Tests that it did not know take as long as the others on average."""
+    """Tests that it did not know take as long as the others usually do."""
     earlier = dict.fromkeys(NAMES[:5], 2.0)
     assert Estimate(NAMES, earlier).left_s == pytest.approx(20.0)
     assert Estimate(NAMES, earlier, processes=2).left_s == pytest.approx(10.0)
+
+
+def test_a_new_deployment_takes_as_long_as_others_in_the_same_test():
+    """A test that loads takes a hundred times as long as one that asks."""
+    earlier = {"test_loads[a]": 10.0, **{f"test_asks[a-{number}]": 0.1 for number in range(9)}}
+    names = ("test_loads[b]", *(f"test_asks[b-{number}]" for number in range(9)), "test_new[b]")
+    assert Estimate(names, earlier).left_s == pytest.approx(10.0 + 0.9 + 0.1)
 
 
 def test_a_slower_machine_than_last_time_is_noticed():

@@ -118,6 +118,22 @@ def test_a_known_bug_is_one_line_for_all_its_tests():
     assert list(known_bugs(checks, [bug], 80)) == ["webp    2 × WebP images are refused"]
 
 
+def test_many_known_bugs_are_one_line_for_each_library():
+    """Their names are enough to look them up."""
+    bugs = [
+        KnownBug(f"bug-{number}", "title", package, "", ("*",), ("*",), "", "", "")
+        for number, package in enumerate(["mlx-vlm"] * 10 + ["transformers"] * 10)
+    ]
+    checks = [
+        Check(f"{name}@any", "capability", "test_one", "xfailed", "", bug.identifier)
+        for bug in bugs
+        for name in "ab"
+    ]
+    mlx, transformers = known_bugs(checks, bugs, 80)
+    assert mlx.startswith("mlx-vlm, 10 in 2 deployments: bug-0, bug-1, ")
+    assert transformers.endswith("bug-18, bug-19")
+
+
 def test_failures_are_grouped_by_their_cause():
     """Figures differ within one; the next command is there."""
     checks = [

@@ -1,11 +1,14 @@
 """Folders of processes that were killed are removed by the next one that makes a folder."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 from qualification.session.scratch import make_scratch, remove_scratch, scratch
 
@@ -43,3 +46,42 @@ def test_a_folder_is_there_as_long_as_its_owner(tmp_path, monkeypatch):
             [folder.name, "qualify-stranger"]
         )
     assert [path.name for path in tmp_path.iterdir()] == ["qualify-stranger"]
+
+
+@pytest.mark.parametrize("names", [(), ("image.png",)])
+def test_what_its_owner_had_half_made_or_half_removed_is_swept_up_too(tmp_path, monkeypatch, names):
+    """Killed between two calls of the system; nothing in the folder says whose it was."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = tmp_path / "qualify-session-x.scratch"
+    killed.mkdir()
+    for name in names:
+        (killed / name).touch()
+    with scratch("toy") as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_is_swept_up_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """By another process that starts at the same moment."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sweeps = ["open", "lock"]
+    opened, locked = os.open, fcntl.flock
+
+    def sweep_then_open(folder, *flags):
+        if sweeps == ["open", "lock"]:
+            sweeps.pop(0)
+            os.rmdir(folder)
+        return opened(folder, *flags)
+
+    def sweep_then_lock(descriptor, operation):
+        if sweeps == ["lock"]:
+            sweeps.pop(0)
+            for folder in tmp_path.iterdir():
+                folder.rmdir()
+        return locked(descriptor, operation)
+
+    monkeypatch.setattr(os, "open", sweep_then_open)
+    monkeypatch.setattr(fcntl, "flock", sweep_then_lock)
+    folder = make_scratch("toy")
+    assert not sweeps
+    assert folder.is_dir()
+    remove_scratch(folder)
