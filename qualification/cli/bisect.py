@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from qualification.cli.downloads import may_download, required
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
@@ -33,6 +34,7 @@ class BisectRequest:
     tries: int
     seed: int
     output: Path | None
+    download: bool
     project: Project
 
 
@@ -75,6 +77,7 @@ class BisectRequest:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the record, the report and the script (default: reports/bisect).",
 )
+@may_download
 @in_project
 @one_sentence
 def bisect(**options: Any) -> None:
@@ -102,7 +105,11 @@ def bisect(**options: Any) -> None:
             stack.enter_context(measuring("qualify bisect", request.project.root))
         scratch = stack.enter_context(scratch_folder("bisect"))
         result, observations = driver.answer(
-            question, registry, Path(scratch), say=lambda text: click.echo(text, err=True)
+            question,
+            registry,
+            Path(scratch),
+            say=lambda text: click.echo(text, err=True),
+            fetching=required([question.deployment], is_allowed=request.download),
         )
     click.echo(result.sentence)
     if result.pins:

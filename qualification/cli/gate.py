@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from qualification.cli.downloads import may_download, required
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
@@ -53,6 +54,7 @@ from qualification.core.backends import ENGINES
     default="note",
     help="New warnings of the candidate.",
 )
+@may_download
 @in_project
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="A new folder.")
 @click.option("--resume", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -80,7 +82,12 @@ def gate(**options: Any) -> None:
     registry = declared(request.project)
     with (
         measuring("qualify gate", request.project.root),
-        open_gate(request, registry, console.print) as running,
+        open_gate(
+            request,
+            registry,
+            console.print,
+            lambda needed: required(needed, is_allowed=request.download),
+        ) as running,
     ):
         try:
             with Progress(running.plan, console) as progress:

@@ -6,12 +6,13 @@ import json
 import random
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from qualification.cli.downloads import chosen, fetching, may_download
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
@@ -47,6 +48,7 @@ class Options:
     server_model: str
     thinking: Thinking
     before: str
+    download: bool
 
 
 @click.command()
@@ -83,6 +85,7 @@ class Options:
     metavar="ENV",
     help="Ask in this environment first (its name, or an interpreter); say what changed.",
 )
+@may_download
 @in_project
 @one_sentence
 def see(*, project: Project, **words: object) -> None:
@@ -234,6 +237,11 @@ def _loaded(registry: Registry, options: Options, context: RunContext) -> Deploy
             if over := does_not_fit(predicted, context.machine, context.tier):
                 problems.append(f"{deployment.identifier} does not fit: {over}")
                 continue
+            choice = chosen([deployment], is_allowed=options.download)
+            if sentence := choice.refusals.get(deployment.identifier):
+                problems.append(f"{deployment.identifier}: {sentence}")
+                continue
+            context = replace(context, fetching=fetching(choice))
             request = prepared_request(deployment, context)
             return Deployed(deployment, request, context, Journal())
         except (WorkerError, WeightsError) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qualification.cli.downloads import may_download, required
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
@@ -53,6 +54,7 @@ class WatchRequest:
     log_file: Path | None
     read_file: Path | None
     prometheus: int | None
+    download: bool
     project: Project
 
     @property
@@ -139,6 +141,7 @@ class WatchRequest:
     metavar="PORT",
     help="Serve metrics on 127.0.0.1; 0 takes a free port.",
 )
+@may_download
 @in_project
 @one_sentence
 def watch(**options: Any) -> None:
@@ -240,6 +243,7 @@ def _subject(
         tier=tier,
         tokens=request.tokens,
         deadline_s=request.deadline,
+        fetching=required([deployment], is_allowed=request.download),
     )
 
 

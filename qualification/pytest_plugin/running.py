@@ -151,8 +151,7 @@ class Running:
                 templates=templates,
                 allow_remote_code=self._config.option.allow_remote_code,
                 thinking=self._config.option.thinking,
-                downloads=self._state.downloads.plan,
-                on_progress=self._state.downloads.say_progress,
+                fetching=self._state.downloads.fetching,
             )
             try:
                 self._state.session = QualificationSession(

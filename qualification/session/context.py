@@ -24,17 +24,26 @@ LONGEST_LOAD_S = 3600.0
 
 
 @dataclass(frozen=True)
+class Fetching:
+    """What may come from the hub, and who hears how far that is: a line at least every 5 s."""
+
+    plan: tuple[Download, ...] = ()
+    say: Callable[[str], object] | None = None
+
+
+NOTHING = Fetching()
+
+
+@dataclass(frozen=True)
 class RunContext:
     """The surroundings in which deployments are loaded.
 
     ``tier`` is None on a machine of no tier. ``scratch`` takes the images of the questions and what
     MLX's CPU build compiles; whoever makes the context also makes the folder and removes it.
     ``python`` is the interpreter of the environment to qualify. ``deadline_s`` are the seconds that
-    one request may take. With ``templates`` canaries
-    are loaded in processes that are forked with their libraries imported. ``allow_remote_code``: a
-    person has said yes to the code of models that are declared for it. ``thinking`` is for all
-    requests. ``downloads`` is the plan of what comes from the hub; ``on_progress`` takes a plain
-    line at least every 5 s of a download.
+    one request may take. With ``templates`` canaries are loaded in processes that are forked with
+    their libraries imported. ``allow_remote_code``: a person has said yes to the code of models
+    that are declared for it. ``thinking`` is for all requests.
     """
 
     machine: Machine
@@ -45,8 +54,7 @@ class RunContext:
     templates: Templates | None = None
     allow_remote_code: bool = False
     thinking: Thinking = "default"
-    downloads: tuple[Download, ...] = ()
-    on_progress: Callable[[str], object] | None = None
+    fetching: Fetching = NOTHING
 
     @property
     def images(self) -> Path:

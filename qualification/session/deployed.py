@@ -282,7 +282,7 @@ class Deployed:
         request = dataclasses.replace(self._request, cold=cold)
         try:
             if not request.path and request.repository and self.is_managed:
-                fetch(self._worker, self._request, self._context, self.identifier)
+                fetch(self._worker, self._request, self._context, self.deployment)
                 check_fetched(self._request, self.deployment.source)
             deadline_s = self._context.load_deadline_s(self.deployment)
             report = self._worker.load(request, deadline_s=deadline_s)

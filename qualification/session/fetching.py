@@ -6,12 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from qualification.core.declarations import Deployment
 from qualification.core.errors import WeightsUnavailable, WorkerError
 from qualification.core.format import bytes_text, duration_text
 from qualification.core.hub import SAYS
 from qualification.core.protocol import LoadRequest
 from qualification.core.text import one_line
-from qualification.models.downloads import Download, progress
+from qualification.models.downloads import Download, plan, progress
 from qualification.session.context import RunContext
 from qualification.session.worker import Worker
 
@@ -23,16 +24,24 @@ _WINDOW = 7
 """Samples that the speed is taken over: half a minute."""
 
 
-def fetch(worker: Worker, request: LoadRequest, context: RunContext, deployment: str) -> None:
-    """Have the weights on this machine; whatever a download does, no model has failed."""
-    pending = [
-        entry
-        for entry in context.downloads
-        if deployment in entry.deployments and not entry.is_whole
-    ]
+def fetch(
+    worker: Worker, request: LoadRequest, context: RunContext, deployment: Deployment
+) -> None:
+    """Have the weights on this machine; whatever a download does, no model has failed.
+
+    What nobody has planned, and so said yes to, is not downloaded.
+    """
+    name = deployment.identifier
+    planned = [entry for entry in context.fetching.plan if name in entry.deployments]
+    pending = [entry for entry in planned or plan([deployment]) if not entry.is_whole]
+    if pending and not planned:
+        raise WeightsUnavailable(
+            f"{pending[0].subject} is not whole on this machine, and nobody has said yes to "
+            f"downloading it: hf download {pending[0].repository} --revision {pending[0].revision}"
+        )
     watch: Callable[[], object] | None = None
-    if context.on_progress is not None and pending:
-        watch = Watch(pending, worker.log, context.on_progress)
+    if context.fetching.say is not None and pending:
+        watch = Watch(pending, worker.log, context.fetching.say)
     try:
         worker.fetch(request, deadline_s=_DEADLINE_S, on_wait=watch)
     except WeightsUnavailable:

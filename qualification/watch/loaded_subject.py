@@ -16,7 +16,7 @@ from qualification.machine.process_tree import Tree
 from qualification.models.memory_fit import does_not_fit, predict
 from qualification.models.weights import tensors_here
 from qualification.servers.admin_status import WorkerStatus
-from qualification.session.context import RunContext
+from qualification.session.context import NOTHING, Fetching, RunContext
 from qualification.session.deployed import Deployed
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
@@ -51,6 +51,7 @@ class LoadedSubject:
         tier: Tier | None,
         tokens: int = 0,
         deadline_s: float = DEADLINE_S,
+        fetching: Fetching = NOTHING,
     ) -> None:
         predicted = predict(deployment, registry, tensors_here(deployment))
         if problem := does_not_fit(predicted, machine, tier):
@@ -62,7 +63,13 @@ class LoadedSubject:
         self._new_loads: list[float] = []
         self._tree = Tree(self._roots)
         self._scratch = make_scratch("watch")
-        context = RunContext(machine, tier, self._scratch, deadline_s=deadline_s)
+        context = RunContext(
+            machine,
+            tier,
+            self._scratch,
+            deadline_s=deadline_s,
+            fetching=fetching,
+        )
         self._images = context.images
         try:
             request = prepared_request(deployment, context)

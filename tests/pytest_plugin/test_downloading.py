@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pty
 import re
@@ -18,15 +17,12 @@ from pathlib import Path
 import pytest
 
 from qualification.core.results import Results
-from qualification.pytest_plugin.downloading import CI
 from qualification.results.store import Store
+from qualification.session.download_choice import CI
 from tests.support.forked_pytest import run_forked
-from tests.support.hub_stand_in import HubStandIn, hub
+from tests.support.hub_stand_in import WEIGHTS, HubStandIn, hub, write_repository
 from tests.support.toy_project import CHIPS, TIERS
 
-_COUNT = 1_024_000 - 8 - 100
-_HEADER = json.dumps({"a": {"dtype": "U8", "shape": [_COUNT], "data_offsets": [0, _COUNT]}})
-WEIGHTS = (100).to_bytes(8, "little") + _HEADER.ljust(100).encode() + b"w" * _COUNT
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 SUITE = "def test_text(deployed): deployed.ask('Hello')\n"
 SMALL_DISK = """
@@ -119,10 +115,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A hub with one model of a megabyte, whoever owns it; nothing of the caller's environment."""
     for name in HIDDEN:
         monkeypatch.delenv(name, raising=False)
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    (repository / "config.json").write_text("{}")
-    (repository / "model.safetensors").write_bytes(WEIGHTS)
+    repository = write_repository(tmp_path / "repository")
     project = tmp_path / "project"
     project.mkdir()
     with hub({"model": repository}) as server:

@@ -16,7 +16,7 @@ from qualification.core.protocol import WeightsSource
 from qualification.machine.probe import probe
 from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
-from qualification.session.context import RunContext
+from qualification.session.context import NOTHING, Fetching, RunContext
 from qualification.upgrade.bisect.judges import behaviour_judge, speed_judge
 from qualification.upgrade.bisect.records import Bisection
 from qualification.upgrade.bisect.releases import Between, releases_between
@@ -71,10 +71,12 @@ def answer(
     *,
     root: Path | None = None,
     say: Callable[[str], None] = lambda _text: None,
+    fetching: Fetching = NOTHING,
 ) -> tuple[Bisection, dict[str, Behaviour]]:
     """Build both environments and search; returns the result, and the behaviour of its two sides.
 
-    ``scratch`` is an empty folder for images; ``root`` the cache of environments. Raises
+    ``scratch`` is an empty folder for images; ``root`` the cache of environments; ``fetching`` is
+    what may come from the hub. Raises
     SelectionError for an unknown check, EnvironmentFailed if one of the two given environments
     cannot be built.
     """
@@ -90,7 +92,10 @@ def answer(
         return releases_between(pip, package, good_version, bad_version, index=good.spec.index)
 
     good, bad = ready(question.good), ready(question.bad)
-    candidates = Candidates(good, bad, _judge(question, registry, good, scratch), ready, say)
+    machine = probe(registry.chips, registry.tiers)
+    tier = tier_of(machine, registry.tiers)
+    context = RunContext(machine, tier, scratch, fetching=fetching)
+    candidates = Candidates(good, bad, _judge(question, good, context), ready, say)
     search = Bisect(
         question.deployment.identifier,
         question.check,
@@ -101,10 +106,7 @@ def answer(
     return search.run(), candidates.observations
 
 
-def _judge(question: BisectQuestion, registry: Registry, good: Built, scratch: Path) -> Judge:
-    machine = probe(registry.chips, registry.tiers)
-    tier = tier_of(machine, registry.tiers)
-    context = RunContext(machine, tier, scratch)
+def _judge(question: BisectQuestion, good: Built, context: RunContext) -> Judge:
     if question.check in CHECKS:
         return behaviour_judge(
             question.deployment, question.check, good, context, tries=question.tries

@@ -50,7 +50,8 @@ class GateRequest:
     that neither these nor ``baseline_pins`` name, '' for any day. ``models`` are shell patterns of
     a model's name or a deployment's identifier. ``metrics`` as in :func:`choose_metrics`.
     Without a ``seed`` one is drawn and kept. ``output`` is a new folder, ``resume`` the folder of
-    an interrupted gate, which has everything but the ``project`` and ``jobs`` from its journal.
+    an interrupted gate, which has everything from its journal but the
+    ``project``, ``jobs`` and ``download``.
     """
 
     baseline: str = "current"
@@ -69,6 +70,7 @@ class GateRequest:
     output: Path | None = None
     resume: Path | None = None
     jobs: int = 2
+    download: bool = False
 
 
 def make_plan(

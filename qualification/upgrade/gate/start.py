@@ -11,7 +11,7 @@ from qualification.core.errors import GateError
 from qualification.machine.probe import probe
 from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
-from qualification.session.context import RunContext
+from qualification.session.context import Fetching, RunContext
 from qualification.upgrade.environments.cache import Built, ready
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, environment_spec
 from qualification.upgrade.gate.journal import GateJournal, Recorded
@@ -22,8 +22,19 @@ from qualification.upgrade.gate.run import Gate
 Say = Callable[[str], None]
 
 
-def open_gate(request: GateRequest, registry: Registry, say: Say) -> Gate:
+def _nothing(_deployments: Sequence[Deployment]) -> Fetching:
+    return Fetching()
+
+
+def open_gate(
+    request: GateRequest,
+    registry: Registry,
+    say: Say,
+    arrange: Callable[[Sequence[Deployment]], Fetching] = _nothing,
+) -> Gate:
     """A gate that is ready to run, new or resumed; ``say`` hears of the builds.
+
+    ``arrange`` plans the downloads of the deployments; without it none is downloaded.
 
     GateError for a request that cannot be met, EnvironmentFailed where an environment cannot be
     built.
@@ -37,15 +48,16 @@ def open_gate(request: GateRequest, registry: Registry, say: Say) -> Gate:
             environments = _built_again(request.resume, recorded, say)
             registry = registry.with_weights(recorded.plan.weights)
             deployments = [registry.deployment(name) for name in recorded.plan.identifiers]
+            scratch = request.resume / "scratch"
+            context = RunContext(machine, tier, scratch, fetching=arrange(deployments))
             stack.pop_all()
-        context = RunContext(machine, tier, request.resume / "scratch")
         return Gate(recorded, journal, deployments, environments, context, jobs=request.jobs)
     environments = _built(request, say)
     versions = [built.versions for built in environments]
     deployments = list(choose_deployments(registry, request, machine, tier, versions))
     plan = make_plan(environments, deployments, machine, request)
     folder = request.output or request.project.reports / "gates" / plan.identifier
-    context = RunContext(machine, tier, folder / "scratch")
+    context = RunContext(machine, tier, folder / "scratch", fetching=arrange(deployments))
     return begin_gate(folder, plan, environments, deployments, context, jobs=request.jobs)
 
 
