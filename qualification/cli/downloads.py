@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qualification.core.errors import SelectionError
+from qualification.core.pace import Paced
 
 if TYPE_CHECKING:
     from qualification.core.declarations import Deployment
@@ -44,13 +45,16 @@ def required(deployments: Sequence[Deployment], *, is_allowed: bool) -> Fetching
     return fetching(choice)
 
 
+def paced() -> Paced:
+    """Takes lines on what goes on, and passes one on to the error stream now and then."""
+    return Paced(lambda line: click.echo(line, err=True), is_terminal=sys.stderr.isatty())
+
+
 def fetching(choice: DownloadChoice) -> Fetching:
     """What was chosen, and a line on the error stream now and then."""
     from qualification.session.context import Fetching
-    from qualification.session.download_choice import Paced
 
-    say = Paced(lambda line: click.echo(line, err=True), is_terminal=sys.stderr.isatty())
-    return Fetching(choice.plan, say)
+    return Fetching(choice.plan, paced())
 
 
 def _says_yes() -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qualification.cli.downloads import paced
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import in_project
 from qualification.cli.stored import declared
@@ -67,7 +68,7 @@ def synthetic_make(*, deployments: tuple[str, ...], any_size: bool, project: Pro
     if any_size or not limit:
         limit = float("inf")
     for deployment in chosen:
-        click.echo(ready(deployment, memory_limit=limit))
+        click.echo(ready(deployment, memory_limit=limit, say=paced()))
 
 
 @synthetic.command("remove")

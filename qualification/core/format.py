@@ -48,6 +48,13 @@ def bytes_text(value: float | None) -> str:
     return f"{round(value)} B"
 
 
+def bytes_of_text(done: float, total: float) -> str:
+    """``1.20 of 4.60 GB``, ``980 MB of 4.60 GB``."""
+    text, whole = bytes_text(done), bytes_text(total)
+    unit = whole.rpartition(" ")[2]
+    return f"{text.removesuffix(f' {unit}')} of {whole}"
+
+
 def installed_memory_text(value: float) -> str:
     """Memory as machines are sold with it: ``32 GiB``, ``15.5 GiB``."""
     return f"{value / 2**30:.1f}".removesuffix(".0") + " GiB"

@@ -19,8 +19,7 @@ from typing import Any
 
 from qualification.core.declarations import Chip, Tier
 from qualification.core.libraries import library_versions
-from qualification.core.memory_limits import metal_default
-from qualification.core.results import Accelerator, Environment, Machine, MemoryLimit
+from qualification.core.results import Accelerator, Environment, Machine, MemoryLimit, metal_default
 from qualification.machine.host import Host, LocalHost, first_count
 from qualification.machine.names import plain_name
 from qualification.machine.nvidia import nvidia_gpus

@@ -13,8 +13,7 @@ from typing import Literal
 from qualification.core.declarations import Deployment, MemoryBudget, Tier
 from qualification.core.errors import DeclarationError
 from qualification.core.format import bytes_text
-from qualification.core.memory_limits import metal_default
-from qualification.core.results import Machine, MemoryLimit
+from qualification.core.results import Machine, MemoryLimit, metal_default
 from qualification.models import layouts
 from qualification.models.footprint import DEFAULT_IMAGE_SIZE, Footprint, footprint, together
 from qualification.models.registry import Registry

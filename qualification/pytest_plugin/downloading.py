@@ -40,7 +40,8 @@ class Downloads:
 
     def announce(self, deployments: Iterable[Deployment]) -> None:
         """Say what is to be downloaded for these, and have a yes or a no to it."""
-        from qualification.session.download_choice import Paced, choose
+        from qualification.core.pace import Paced
+        from qualification.session.download_choice import choose
 
         chosen = choose(
             filter(self._is_to_be_tried, deployments),

@@ -5,10 +5,8 @@ Yes is ``--download``, or the answer to one question on a terminal; in CI nobody
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +18,6 @@ from qualification.models.downloads import Download, free_bytes, needs_hub, plan
 
 CI = ("CI", "BUILD_NUMBER")
 """Variables that say that nobody sits there; pytest knows the same two."""
-
-PLAIN_S = 30.0
-TERMINAL_S = 5.0
-"""A download says how far it is so often, without and with a terminal."""
 
 
 @dataclass(frozen=True)
@@ -69,28 +63,6 @@ def choose(
             for name in entry.deployments:
                 refusals.setdefault(name, sentence)
     return DownloadChoice(planned, refusals)
-
-
-class Paced:
-    """Passes a line on at most every 5 s, without a terminal every 30 s."""
-
-    def __init__(
-        self,
-        say: Callable[[str], object],
-        *,
-        is_terminal: bool,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._say = say
-        self._pause_s = (TERMINAL_S if is_terminal else PLAIN_S) - 0.5
-        self._clock = clock
-        self._said_s = -math.inf
-
-    def __call__(self, line: str) -> None:
-        """A line on a download that goes on."""
-        if self._clock() - self._said_s >= self._pause_s:
-            self._said_s = self._clock()
-            self._say(line)
 
 
 def somebody_is_there() -> bool:

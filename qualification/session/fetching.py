@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import WeightsUnavailable, WorkerError
-from qualification.core.format import bytes_text, duration_text
+from qualification.core.format import bytes_of_text, bytes_text, duration_text
 from qualification.core.hub import SAYS
 from qualification.core.protocol import LoadRequest
 from qualification.core.text import one_line
@@ -91,7 +91,7 @@ class Watch:
         done, total = self._progress()
         if not total:
             return f"downloading {names}, size unknown"
-        words = [f"downloading {names} {_of(done, total)}"]
+        words = [f"downloading {names} {bytes_of_text(done, total)}"]
         (before_s, before), (now_s, now) = self._samples[0], self._samples[-1]
         if now > before:
             rate = (now - before) / (now_s - before_s)
@@ -106,13 +106,6 @@ class Watch:
 
     def _sample(self) -> None:
         self._samples.append((self._clock(), self._progress()[0]))
-
-
-def _of(done: int, total: int) -> str:
-    """``1.20 of 4.60 GB``, ``980 MB of 4.60 GB``."""
-    text, whole = bytes_text(done), bytes_text(total)
-    unit = whole.rpartition(" ")[2]
-    return f"{text.removesuffix(f' {unit}')} of {whole}"
 
 
 def _duration(seconds: float) -> str:

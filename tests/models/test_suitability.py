@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from qualification.core.memory_limits import metal_default
-from qualification.core.results import MemoryLimit
+from qualification.core.results import MemoryLimit, metal_default
 from qualification.machine.tiers import tier_of
 from qualification.models.loading import load_registry
 from qualification.models.memory_fit import allowance, machine_allowance, predict

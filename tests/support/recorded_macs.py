@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qualification.core.memory_limits import metal_default
-from qualification.core.results import Accelerator, Machine
+from qualification.core.results import Accelerator, Machine, metal_default
 from qualification.machine.tiers import tier_name
 from qualification.models.loading import load_registry
 from tests.support.recorded_host import FOLDER

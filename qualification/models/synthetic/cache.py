@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from qualification.core.disk import room_in
 from qualification.core.errors import DeclarationError, WeightsError, WeightsUnavailable
 from qualification.core.file_lock import locked
 from qualification.core.format import bytes_text
+from qualification.core.pace import growing
 from qualification.core.paths import cache as cache_folder
 from qualification.models import layouts
 from qualification.models.layouts.safetensors_files import BITS
@@ -55,10 +57,16 @@ def needed_bytes(deployment: Deployment) -> int:
     return sum(tensor.bytes for tensors in files for tensor in tensors)
 
 
-def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path:
+def ready(
+    deployment: Deployment,
+    *,
+    memory_limit: float = float("inf"),
+    say: Callable[[str], object] | None = None,
+) -> Path:
     """The folder with the weights of a deployment, made now if it is not there.
 
-    ``memory_limit`` is what this machine can give a model, in bytes. Raises WeightsUnavailable,
+    ``memory_limit`` is what this machine can give a model, in bytes; ``say`` gets a line every few
+    seconds while they are made. Raises WeightsUnavailable,
     before anything is written, where the weights are larger or the disk is too full, and DiskFull
     where it becomes full while they are made.
     """
@@ -79,7 +87,8 @@ def ready(deployment: Deployment, *, memory_limit: float = float("inf")) -> Path
         _require_disk(root, needed, deployment)
         draft = Path(tempfile.mkdtemp(prefix=f".{name}.draft-", dir=root))
         try:
-            with room_in(root):
+            label = f"making {deployment.identifier}"
+            with room_in(root), growing(draft, label, say, total=needed):
                 _make(deployment, draft)
             draft.rename(folder)
         finally:

@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from pydantic import TypeAdapter
 from qualification.core.errors import EnvironmentFailed
 from qualification.core.file_lock import locked
 from qualification.core.files import write_whole
+from qualification.core.pace import Paced, growing
 from qualification.core.paths import cache as cache_folder
 from qualification.core.text import without_login
 from qualification.upgrade.environments.interpreters import Interpreter, interpreter_of, probe
@@ -256,10 +258,12 @@ def _build(
     installer = _installer(base, folder.parent, say)
     say(f"{spec.name}: building {folder} ({len(resolved)} packages; it may take some minutes)")
     python = folder / "bin" / "python"
+    hear = Paced(say, is_terminal=sys.stderr.isatty())
     try:
-        installer.make_venv(base, folder, lock)
-        exact = [f"{name}=={version}" for name, version in sorted(resolved.items())]
-        installer.install(spec, python, exact, lock)
+        with growing(folder, f"{spec.name}: building", hear):
+            installer.make_venv(base, folder, lock)
+            exact = [f"{name}=={version}" for name, version in sorted(resolved.items())]
+            installer.install(spec, python, exact, lock)
         interpreter = probe(python)
     except BaseException:
         _remove_folder(folder)
