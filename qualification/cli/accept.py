@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import session_options
+from qualification.cli.options import declared_names, session_options
 from qualification.cli.stored import declared, stored_results
 from qualification.core.project import Project
 
@@ -14,7 +14,7 @@ _NO_BASELINE = ("failed", "unfit", "does_not_fit")
 
 
 @click.command()
-@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
+@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...", shell_complete=declared_names)
 @session_options
 @one_sentence
 def accept(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import in_project, session_options
+from qualification.cli.options import declared_names, in_project, session_options
 from qualification.cli.stored import declared, stored_results
 from qualification.core.project import Project
 from qualification.core.text import disarm
@@ -146,7 +146,7 @@ def compare(
 
 
 @baseline.command()
-@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
+@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...", shell_complete=declared_names)
 @_folder
 @click.option("--tier", "tiers", multiple=True, help="Only baselines of this tier.")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import in_project
+from qualification.cli.options import declared_names, in_project
 from qualification.cli.stored import declared
 from qualification.core.paths import DECLARATIONS
 from qualification.core.project import Project
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.argument("names", nargs=-1, metavar="[MODEL]...", shell_complete=declared_names)
 @click.option("--tier", "tiers", multiple=True, help="Fit it on this tier only (default: all).")
 @click.option(
     "--context",

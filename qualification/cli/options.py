@@ -32,6 +32,25 @@ in_project: Callable[[_Command], _Command] = click.option(
 )
 """Adds ``--declarations`` to a command, which takes the project with them as ``project``."""
 
+
+def declared_names(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """What a shell completes: deployments and models; none where a declaration is wrong."""
+    from qualification.models.loading import load_registry
+
+    try:
+        registry = load_registry((context.params.get("project") or find_project()).declarations)
+    except DeclarationError:
+        return []
+    if "synthetic" in context.command_path:
+        registry = registry.with_weights("synthetic")
+    deployments = registry.deployments()
+    names = [deployment.identifier for deployment in deployments]
+    names += dict.fromkeys(deployment.model.name for deployment in deployments)
+    return [name for name in names if name.startswith(incomplete)]
+
+
 _SESSION_OPTIONS = (
     click.option(
         "--results",

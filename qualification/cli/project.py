@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import session_options
+from qualification.cli.options import declared_names, session_options
 from qualification.cli.stored import declared, stored_results
 from qualification.core.project import Project
 
 
 @click.command("project")
-@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
+@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...", shell_complete=declared_names)
 @click.option(
     "--to", "tiers", multiple=True, required=True, metavar="TIER", help="The tier to project to."
 )

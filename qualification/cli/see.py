@@ -14,7 +14,7 @@ import click
 
 from qualification.cli.downloads import chosen, fetching, may_download
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import in_project
+from qualification.cli.options import declared_names, in_project
 from qualification.cli.stored import declared
 from qualification.core.project import Project
 from qualification.core.text import without_login
@@ -52,7 +52,7 @@ class Options:
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=declared_names)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--markdown",

@@ -9,7 +9,7 @@ import click
 
 from qualification.cli.downloads import paced
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import in_project
+from qualification.cli.options import declared_names, in_project
 from qualification.cli.stored import declared
 from qualification.core.format import bytes_text
 from qualification.core.project import Project
@@ -44,7 +44,9 @@ def synthetic_list(*, as_json: bool, project: Project) -> None:
 
 
 @synthetic.command("make")
-@click.argument("deployments", nargs=-1, required=True, metavar="DEPLOYMENT...")
+@click.argument(
+    "deployments", nargs=-1, required=True, metavar="DEPLOYMENT...", shell_complete=declared_names
+)
 @click.option(
     "--any-size", is_flag=True, help="Also weights that do not fit into this machine's memory."
 )
@@ -72,7 +74,7 @@ def synthetic_make(*, deployments: tuple[str, ...], any_size: bool, project: Pro
 
 
 @synthetic.command("remove")
-@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...")
+@click.argument("deployments", nargs=-1, metavar="[DEPLOYMENT]...", shell_complete=declared_names)
 @click.option("--all", "everything", is_flag=True, help="Remove all cached weights.")
 @in_project
 @one_sentence

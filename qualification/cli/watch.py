@@ -16,7 +16,7 @@ import click
 
 from qualification.cli.downloads import may_download, required
 from qualification.cli.errors import one_sentence
-from qualification.cli.options import in_project
+from qualification.cli.options import declared_names, in_project
 from qualification.cli.stored import declared
 from qualification.core.errors import SelectionError
 from qualification.core.project import Project
@@ -88,7 +88,7 @@ class WatchRequest:
 
 
 @click.command()
-@click.argument("deployment", default="")
+@click.argument("deployment", default="", shell_complete=declared_names)
 @click.option("--url", default="", metavar="URL", help="A server of yours: http://…/v1.")
 @click.option("--model", default="", help="The model to ask there (default: the first it lists).")
 @click.option(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from qualification.cli import main
@@ -25,6 +26,31 @@ def project(tmp_path, monkeypatch):
 def qualify(*arguments):
     """Run the command."""
     return CliRunner().invoke(main, arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "name"),
+    [
+        (["see"], "smolvlm-canary-f32@ll", "smolvlm-canary-f32@llamacpp"),
+        (["watch"], "smolvlm-canary-f", "smolvlm-canary-f32@mlx"),
+        (["footprint"], "qwen2.5", "qwen2.5-vl-7b"),
+        (["synthetic", "make"], "smolvlm-500m", "smolvlm-500m-Q8_0-synthetic@llamacpp"),
+        (["sessions"], "--js", "--json"),
+    ],
+)
+def test_a_shell_completes_declared_names(project, words, typed, name):
+    """As the script of ``_QUALIFY_COMPLETE=bash_source qualify`` asks for them."""
+    completion = ShellComplete(main, {}, "qualify", "_QUALIFY_COMPLETE")
+    assert name in {item.value for item in completion.get_completions(words, typed)}
+
+
+def test_a_wrong_declaration_completes_nothing(project, monkeypatch):
+    """The command itself says what is wrong."""
+    (project / "declared").mkdir()
+    (project / "declared/models.toml").write_text("[[models")
+    (project / "pyproject.toml").write_text('[tool.qualification]\ndeclarations = "declared"\n')
+    completion = ShellComplete(main, {}, "qualify", "_QUALIFY_COMPLETE")
+    assert completion.get_completions(["see"], "") == []
 
 
 def test_report_writes_both_documents(project):
