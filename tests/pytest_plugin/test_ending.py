@@ -124,8 +124,11 @@ def test_a_damaged_baseline_is_reported_and_loses_no_results(toy_project):
     assert (toy_project.path / "reports/results.sqlite").exists()
 
 
-def test_results_that_cannot_be_stored_are_reported_and_the_run_is_not_green(toy_project):
-    """A database whose place is gone when the run ends is no detail."""
+def test_results_that_cannot_be_stored_are_reported_and_the_run_is_not_green(
+    toy_project, tmp_path, monkeypatch
+):
+    """A database whose place is gone when the run ends is no detail; the journal is kept."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     suite = """
     import shutil
     from pathlib import Path
@@ -138,3 +141,4 @@ def test_results_that_cannot_be_stored_are_reported_and_the_run_is_not_green(toy
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
     result.stdout.fnmatch_lines(["THE RESULTS WERE NOT STORED: */reports*"])
+    assert len([*tmp_path.glob("qualify-journal-*")]) == 1
