@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 
 class Downloads:
-    """The plan of a run, and why a deployment is left out of it."""
+    """The plan of a run, and why a deployment is left out of it.
+
+    ``seconds`` are those of all weights that were fetched or made so far.
+    """
 
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
         self._refusals: dict[str, str] = {}
-        self.fetching = Fetching()
+        self.fetching = Fetching(took=self._add)
+        self.seconds = 0.0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -52,12 +56,15 @@ class Downloads:
         )
         # While tests run, pytest captures the terminal.
         paced = Paced(self._say_line, is_terminal=sys.stdout.isatty())
-        self.fetching = Fetching(chosen.plan, paced)
+        self.fetching = Fetching(chosen.plan, paced, self._add)
         self._refusals = chosen.refusals
 
     def refusal(self, deployment: Deployment) -> str:
         """Why its weights are not downloaded, in a sentence; '' where they are, or are there."""
         return self._refusals.get(deployment.identifier, "")
+
+    def _add(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def _say_line(self, line: str) -> None:
         if progress := self._config.pluginmanager.get_plugin("qualification-progress"):

@@ -108,6 +108,7 @@ class Progress:
         self._now = ""
         self._seconds: dict[str, float] = {}
         self._failed: set[str] = set()
+        self._fetched_s = 0.0
         self._named = NamedDeployments(state.registry.deployments())
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -139,8 +140,11 @@ class Progress:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test is over."""
+        # Weights are fetched, or made, once: the next run does not wait for them.
+        fetched_s = self._state.downloads.seconds - self._fetched_s
+        self._fetched_s += fetched_s
         before_s = self._seconds.get(report.nodeid, 0.0)
-        self._seconds[report.nodeid] = before_s + report.duration
+        self._seconds[report.nodeid] = before_s + max(0.0, report.duration - fetched_s)
         if report.outcome == "failed":
             self._failed.add(report.nodeid)
         elif report.outcome == "skipped" and not hasattr(report, "wasxfail"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +27,24 @@ LONGEST_LOAD_S = 3600.0
 
 @dataclass(frozen=True)
 class Fetching:
-    """What may come from the hub, and who hears how far that is: a line at least every 5 s."""
+    """What may come from the hub, and who hears of weights that are fetched or made.
+
+    ``say`` takes a line at least every 5 s, ``took`` the seconds of each, which are no load's.
+    """
 
     plan: tuple[Download, ...] = ()
     say: Callable[[str], object] | None = None
+    took: Callable[[float], object] | None = None
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[None]:
+        """While this is open, weights are fetched or made."""
+        begun_s = time.monotonic()
+        try:
+            yield
+        finally:
+            if self.took is not None:
+                self.took(time.monotonic() - begun_s)
 
 
 NOTHING = Fetching()

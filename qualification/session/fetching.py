@@ -43,7 +43,8 @@ def fetch(
     if context.fetching.say is not None and pending:
         watch = Watch(pending, worker.log, context.fetching.say)
     try:
-        worker.fetch(request, deadline_s=_DEADLINE_S, on_wait=watch)
+        with context.fetching.timed():
+            worker.fetch(request, deadline_s=_DEADLINE_S, on_wait=watch)
     except WeightsUnavailable:
         raise
     except WorkerError as error:

@@ -37,7 +37,8 @@ def prepared_request(deployment: Deployment, context: RunContext) -> LoadRequest
         from qualification.models.synthetic.cache import ready
 
         limit = context.memory_limit_bytes or float("inf")
-        folder = ready(deployment, memory_limit=limit, say=context.fetching.say)
+        with context.fetching.timed():
+            folder = ready(deployment, memory_limit=limit, say=context.fetching.say)
         request = dataclasses.replace(request, path=str(folder))
     if request.backend == "server":
         request = dataclasses.replace(request, python=context.python)

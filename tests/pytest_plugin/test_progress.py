@@ -1,9 +1,12 @@
 """While a run goes on: how long it may take, and never silent."""
 
 import io
+import itertools
+import math
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.pytest_plugin.progress import DRAWN_S, SILENCE_S, Estimate, Progress
+from tests.support.toy_project import own_variables
 
 NAMES = tuple(f"test_{number}" for number in range(10))
 
@@ -107,7 +111,9 @@ def begun():
         )
         registry = SimpleNamespace(deployments=lambda: (toy,))
         clock = Clock()
-        progress = Progress(SimpleNamespace(config=config, registry=registry), stream, clock)
+        downloads = SimpleNamespace(seconds=0.0)
+        state = SimpleNamespace(config=config, registry=registry, downloads=downloads)
+        progress = Progress(state, stream, clock)
         opened.append(progress)
         items = [SimpleNamespace(nodeid=name) for name in IDS]
         progress.pytest_collection_finish(SimpleNamespace(items=items))
@@ -147,6 +153,16 @@ def test_what_failed_and_what_is_left_is_told(begun):
     assert progress.line() == (
         "1 of 4 tests, 1 failed, 10 s so far, about 30 s left: toy-f32@fake capability"
     )
+
+
+def test_weights_that_were_fetched_in_a_test_are_not_its_time(begun):
+    """The next run does not wait for them."""
+    progress, _clock = begun(io.StringIO())
+    progress._state.downloads.seconds = 95.0
+    progress.pytest_runtest_logreport(report(IDS[0], "setup", duration=100.0))
+    progress.pytest_runtest_logreport(report(IDS[0], "call", duration=3.0))
+    progress.pytest_runtest_logreport(report(IDS[0], duration=0.0))
+    assert progress._estimate.taken_s == {IDS[0]: 8.0}
 
 
 def test_on_a_terminal_one_line_is_drawn_over_and_erased_at_the_end(begun, monkeypatch):
@@ -216,3 +232,29 @@ def test_quiet_and_verbose_are_as_people_know_them(toy_project, option):
     assert ("test_text[toy-bf16-synthetic@fake] PASSED" in text) == (option == "-v")
     assert "[100%]" in text
     assert "so far" not in text
+
+
+@pytest.mark.long
+def test_a_real_run_with_synthetic_weights_is_never_silent(tmp_path):
+    """Half a billion random weights, made, loaded and asked by a processor; ended after a while."""
+    pytest.importorskip("llama_cpp")
+    words = ["-m", "here", "--weights", "synthetic", "-k", "smolvlm", "-p", "no:cacheprovider"]
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "pytest", *words],
+        cwd=tmp_path,
+        env=own_variables() | {"QUALIFY_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    begun, moments, output = time.monotonic(), [time.monotonic()], b""
+    while chunk := os.read(process.stdout.fileno(), 4096):
+        moments.append(time.monotonic())
+        output += chunk
+        if moments[-1] - begun > 4 * SILENCE_S and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            begun = math.inf
+    process.wait(60)
+    silences = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert max(silences) < SILENCE_S + 2.0, output.decode()
+    assert b"making smolvlm" in output or b" tests, 30 s so far" in output
