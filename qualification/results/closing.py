@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from qualification.core.declarations import KnownBug
 from qualification.core.format import bytes_text, number, percent_text, seconds_text
@@ -70,7 +70,7 @@ def _state(row: Row) -> str:
 
 def _reasons(rows: Iterator[Row]) -> str:
     """Why some were not tried: each reason once, the most frequent first."""
-    reasons = Counter(
+    reasons = (
         next(
             (c.detail for c in row.checks if c.detail and not c.detail.endswith(NOT_LOADED)),
             "no reason was given",
@@ -78,7 +78,10 @@ def _reasons(rows: Iterator[Row]) -> str:
         for row in rows
     )
     # Without what to do, which stands in the list of what did not run.
-    short = [disarm(reason).partition(";")[0].rstrip(".") for reason, _ in reasons.most_common()]
+    short = [
+        disarm(reason).partition(";")[0].rstrip(".") + like_it
+        for _, reason, like_it in _grouped(reasons)
+    ]
     more = len(short) - _REASONS
     return "; ".join(short[:_REASONS]) + (f"; and {more} more reasons" if more > 0 else "")
 
@@ -182,10 +185,26 @@ def causes(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def _cause(check: Check) -> str:
-    """The first line of a failure, without figures: those of one cause differ in them."""
+    """The first line of a failure, as :func:`_kind` has it."""
     lines = disarm(check.detail).strip().splitlines() or ["no reason was given"]
-    text = lines[0].replace(check.deployment, "…")
+    return _kind(lines[0].replace(check.deployment, "…"))
+
+
+def _kind(text: str) -> str:
+    """Without figures, quotations, repositories and paths: one cause differs in them."""
+    text = re.sub(r"'[^']*'", "'…'", text)
+    text = re.sub(r"[\w.~-]*/[\w./@-]+", "…", text)
     return re.sub(r"\d+(\.\d+)?", "#", text)
+
+
+def _grouped(reasons: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    """How often each kind of reason is given, the first of its kind, ``", and 3 like it"``."""
+    kinds: dict[str, list[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(_kind(reason), []).append(reason)
+    for group in sorted(kinds.values(), key=len, reverse=True):
+        count = len({*group}) - 1
+        yield len(group), group[0], f", and {count} like it" if count else ""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -194,14 +213,14 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def not_run(checks: Sequence[Check]) -> Iterator[str]:
-    """A line for each reason for which tests were skipped, with their number."""
-    reasons = Counter(
+    """A line for each kind of reason for which tests were skipped, with their number."""
+    reasons = (
         disarm(check.detail)
         for check in checks
         if check.outcome == "skipped" and not check.detail.endswith(NOT_LOADED)
     )
-    for reason, count in reasons.items():
-        yield f"{count:4} × {reason}"
+    for count, reason, like_it in _grouped(reasons):
+        yield f"{count:4} × {reason}{like_it}"
 
 
 def _fitted(text: str, width: int) -> str:

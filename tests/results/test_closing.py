@@ -163,3 +163,23 @@ def test_skipped_tests_are_counted_by_their_reason():
         Check("c@mlx", "load", "test_a", "passed", "backend mlx is not installed"),
     ]
     assert list(not_run(checks)) == ["   2 × backend mlx is not installed"]
+
+
+def test_reasons_that_differ_in_names_and_figures_are_one():
+    """Eleven repositories that nobody has said yes to; the first is named."""
+    rows = [
+        row(f"{name}@mlx", "untested", "untested", ("skipped", f"{name}/model lacks {number}.5 GB"))
+        for number, name in enumerate("abc")
+    ]
+    checks = [check for one in rows for check in one.checks]
+    assert list(not_run(checks)) == ["   3 × a/model lacks 0.5 GB, and 2 like it"]
+    assert sentence(rows) == "0 of 3 work, 3 not tried: a/model lacks 0.5 GB, and 2 like it."
+
+
+def test_answers_that_differ_are_one_cause():
+    """Each model says something else."""
+    checks = [
+        Check(f"{name}@mlx", "quality", "test_says", "failed", f"said '{word}', not 'red'")
+        for name, word in zip("abc", ("blue", "green", "a cat"), strict=True)
+    ]
+    assert next(causes(checks)) == "3 × said '…', not '…'"
