@@ -171,7 +171,7 @@ def test_reasons_that_differ_in_names_and_figures_are_one():
         row(f"{name}@mlx", "untested", "untested", ("skipped", f"{name}/model lacks {number}.5 GB"))
         for number, name in enumerate("abc")
     ]
-    checks = [check for one in rows for check in one.checks]
+    checks = [check for line in rows for check in line.checks]
     assert list(not_run(checks)) == ["   3 × a/model lacks 0.5 GB, and 2 like it"]
     assert sentence(rows) == "0 of 3 work, 3 not tried: a/model lacks 0.5 GB, and 2 like it."
 
