@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -73,8 +74,8 @@ def growing(
 def _size(folder: Path) -> int:
     """Bytes of the files, as far as they are there at this moment."""
     size = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            status = file.lstat()
-            size += status.st_size if not file.is_dir() else 0
+    for place, _, names in os.walk(folder):  # a folder that vanishes meanwhile is left out
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += Path(place, name).lstat().st_size
     return size
