@@ -126,7 +126,11 @@ class Project:
         """Start a program in the folder, with the project's variables."""
         self._commands += 1
         output = self.folder / f"output-{self._commands:03}.txt"
-        places = {"QUALIFY_HOME": str(self.folder), "TMPDIR": str(self.temporary)}
+        places = {
+            "QUALIFY_HOME": str(self.folder),
+            "QUALIFY_LOCKS": str(self.folder / "locks"),  # faults are injected beside other work
+            "TMPDIR": str(self.temporary),
+        }
         environment = os.environ | places | self.variables
         with output.open("wb") as stream:
             process = subprocess.Popen(

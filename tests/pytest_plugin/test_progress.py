@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.pytest_plugin.progress import DRAWN_S, SILENCE_S, Estimate, Progress
+from tests.support.forked_pytest import run_forked
 from tests.support.toy_project import own_variables
 
 NAMES = tuple(f"test_{number}" for number in range(10))
@@ -232,6 +233,16 @@ def test_quiet_and_verbose_are_as_people_know_them(toy_project, option):
     assert ("test_text[toy-bf16-synthetic@fake] PASSED" in text) == (option == "-v")
     assert "[100%]" in text
     assert "so far" not in text
+
+
+def test_without_pytests_terminal_nothing_is_said_and_everything_is_stored(toy_project):
+    """As other programs run pytest."""
+    toy_project.run("--collect-only", suite=SUITE)
+    words = ("--declarations", toy_project.declarations, "-p", "no:terminal", "test_suite.py")
+    result = run_forked(toy_project.path, *words)
+    assert result.ret == 0, result.stderr.str()
+    assert result.stdout.str() == ""
+    assert toy_project.query("select count(*) from checks") != [(0,)]
 
 
 @pytest.mark.long
