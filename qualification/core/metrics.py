@@ -50,6 +50,7 @@ def _of_a_deployment() -> Iterator[Metric]:
     )
     yield Metric("reload_s", "s", "lower")
     yield Metric("accuracy", "share", "higher")
+    yield Metric("accuracy_questions", "count", "higher")
     yield Metric("context_retention", "share", "higher")
     yield Metric("context_without_image", "share", "higher")
     yield Metric("vqa_accuracy", "share", "higher")

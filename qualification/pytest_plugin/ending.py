@@ -18,7 +18,11 @@ from qualification.pytest_plugin.resuming import command, untried
 from qualification.pytest_plugin.state import RunState
 
 if TYPE_CHECKING:
-    from qualification.core.results import Verdict
+    from collections.abc import Sequence
+
+    from qualification.core.results import Results, Verdict
+    from qualification.results.first_screen import Line
+    from qualification.results.rows import Row
     from qualification.session.journal import Run
 
 
@@ -132,7 +136,8 @@ class Ending:
                 "known bugs that no longer fail",
                 [*journal.fixed_bugs, *self._bugs_toml_diff(run)],
             )
-        table = rows(results_of(run, self._verdicts), self._state.registry)
+        results = results_of(run, self._verdicts)
+        table = rows(results, self._state.registry)
         width = terminalreporter._tw.fullwidth
         sections = {
             "not run": closing.not_run(journal.checks),
@@ -152,10 +157,19 @@ class Ending:
             *verdicts,
             *(f"no gate was started for the suspect {reason}" for reason in self._without_gate),
             "",
+            *(f"{line.word}: {line.text}" for line in self._first_screen(results, table)),
             closing.sentence(table),
             "what to do about known bugs, and all figures: qualify report --open",
         ]
         _section(terminalreporter, "verdicts", screen)
+
+    def _first_screen(self, results: Results, table: Sequence[Row]) -> tuple[Line, ...]:
+        """What to run, where a real model was tried."""
+        from qualification.results.first_screen import first_screen
+
+        if all(row.is_canary or row.is_synthetic for row in table):
+            return ()
+        return first_screen(results, table, self._state.registry)
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
         """For a run whose tests passed: a failed verdict, or nothing tried, is not a success."""

@@ -57,7 +57,7 @@ def _state(row: Row) -> str:
     name = row.verdict.name
     if name == "does_not_fit":
         return "does not fit"
-    if name in ("failed", "regressed"):
+    if name in ("failed", "regressed") or row.rejected:
         return "failed"
     if {check.outcome for check in row.checks} <= {"skipped"}:
         return "not tried"

@@ -32,6 +32,7 @@ from qualification.models.suitability import suitability
 from qualification.results.capability_table import matrices
 from qualification.results.closing import sentence
 from qualification.results.conformance_table import conformance
+from qualification.results.first_screen import first_screen
 from qualification.results.fit_tables import fits, machine_allowances, projections
 from qualification.results.markdown import code, plain
 from qualification.results.rows import rows
@@ -86,6 +87,7 @@ def _context(results: Results, registry: Registry) -> dict[str, Any]:
         "tier": tier,
         "rows": table,
         "closing": sentence(table),
+        "first_screen": first_screen(results, table, registry),
         "untested": [
             deployment
             for deployment in registry.deployments()

@@ -30,5 +30,6 @@ def test_answers_held_out_questions(
     ]
     accuracy = share_interval([answer.is_correct for answer in of_all_skills])
     deployed.record("accuracy", accuracy.mean)
+    deployed.record("accuracy_questions", accuracy.count)
     upper = accuracy.upper
     assert upper >= accuracy_floor, f"{accuracy} correct, first incorrect answers: {incorrect[:3]}"
