@@ -10,16 +10,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from qualification.core.errors import DiskFull, WeightsUnavailable, WorkerCrashed
 from qualification.core.protocol import LoadRequest
 from qualification.machine.probe import probe
+from qualification.models.downloads import Download
 from qualification.models.loading import load_registry
+from qualification.models.weights import load_request
 from qualification.results.store import Store
-from qualification.session.context import RunContext
+from qualification.session.context import Fetching, RunContext
 from qualification.session.deployed import Deployed
 from qualification.session.fetching import fetch
 from qualification.session.journal import Journal
@@ -126,7 +130,8 @@ def test_a_worker_that_dies_on_a_full_disk_is_not_blamed(monkeypatch: pytest.Mon
 
 def test_a_fetch_that_ends_badly_says_nothing_of_the_model(tmp_path: Path) -> None:
     """A library of the hub that crashes has loaded nothing."""
-    context = RunContext(probe((), ()), None, tmp_path)
+    planned = Download("owner/name", "main", "hub", tmp_path, ("x@mlx",))
+    context = RunContext(probe((), ()), None, tmp_path, fetching=Fetching((planned,)))
 
     class Crashing:
         def fetch(self, *_words: object, **_named: object) -> None:
@@ -134,7 +139,22 @@ def test_a_fetch_that_ends_badly_says_nothing_of_the_model(tmp_path: Path) -> No
 
     request = LoadRequest("mlx", "hub", "x", repository="owner/name", revision="main")
     with pytest.raises(WeightsUnavailable, match=r"could not be fetched: .*of SIGSEGV"):
-        fetch(Crashing(), request, context, "x@mlx")  # type: ignore[arg-type]
+        fetch(Crashing(), request, context, SimpleNamespace(identifier="x@mlx"))
+
+
+@pytest.mark.skipif(find_spec("huggingface_hub") is None, reason="huggingface_hub is missing")
+def test_what_nobody_has_planned_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever loads a deployment: no code of ours downloads without a yes."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    registry = load_registry()
+    (deployment, *_) = registry.with_weights("hub").deployments()
+    context = RunContext(probe((), ()), None, tmp_path)
+    request = load_request(deployment)
+    with pytest.raises(WeightsUnavailable, match=r"nobody has said yes .*: hf download "):
+        fetch(SimpleNamespace(), request, context, deployment)
 
 
 @pytest.fixture

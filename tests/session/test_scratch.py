@@ -66,11 +66,11 @@ def test_a_folder_that_is_swept_up_before_it_is_locked_is_made_again(tmp_path, m
     sweeps = ["open", "lock"]
     opened, locked = os.open, fcntl.flock
 
-    def sweep_then_open(folder, *flags):
+    def sweep_then_open(folder, *flags, **named):
         if sweeps == ["open", "lock"]:
             sweeps.pop(0)
             os.rmdir(folder)
-        return opened(folder, *flags)
+        return opened(folder, *flags, **named)
 
     def sweep_then_lock(descriptor, operation):
         if sweeps == ["lock"]:

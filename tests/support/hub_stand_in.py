@@ -28,6 +28,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _WEIGHTS = (".safetensors", ".gguf")
 _COUNT = 1_024_000 - 8 - 100
@@ -222,7 +224,8 @@ class HubStandIn(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def hub(repositories: dict[str, Path]) -> Iterator[HubStandIn]:
-    """A stand-in that serves until the block ends."""
+    """A stand-in that serves until the block ends; what asks it is huggingface_hub."""
+    pytest.importorskip("huggingface_hub")
     with HubStandIn(repositories) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
