@@ -265,8 +265,8 @@ class Project:
             text = output.read_text(encoding="utf-8", errors="replace")
             text = _LOG_OF_WORKER.sub("", text)
             if match := re.search("Traceback .most recent|INTERNALERROR", text):
-                line = text.rstrip().splitlines()[-1][:150]
-                self.problems.append(f"message: {output.name} has {match[0]!r}; it ends: {line}")
+                excerpt = " | ".join(text[match.start() :].splitlines()[-12:])[-600:]
+                self.problems.append(f"message: {output.name} has {match[0]!r}: {excerpt}")
 
     def remove(self) -> None:
         """Nothing is needed any more."""
