@@ -37,6 +37,7 @@ FAREWELL_S = 15.0
 """Processes that are alive so long after a run was killed are left behind."""
 
 _LOG_OF_WORKER = re.compile(r"-+ last output of the worker -+\n.*?(?=\n(===|___|---))", re.DOTALL)
+_SWALLOWED = re.compile(r"PytestUnraisableExceptionWarning.*?\n  KeyboardInterrupt\n", re.DOTALL)
 
 CONFTEST = f"""
 import os
@@ -259,11 +260,15 @@ class Project:
     def check_messages(self) -> None:
         """What users read is sentences: no traceback, no internal error.
 
-        The end of a worker's log is shown with the test that it failed, whatever is in it.
+        The end of a worker's log is shown with the test that it failed, whatever is in it. Ctrl-C
+        ends with Python's own traceback as long as pytest has not begun, and in a callback it is
+        a warning of pytest's, after which the run ends.
         """
         for output in sorted(self.folder.glob("output-*.txt")):
             text = output.read_text(encoding="utf-8", errors="replace")
-            text = _LOG_OF_WORKER.sub("", text)
+            text = _SWALLOWED.sub("", _LOG_OF_WORKER.sub("", text))
+            if text.startswith("Traceback") and "\nKeyboardInterrupt" in text:
+                continue
             if match := re.search("Traceback .most recent|INTERNALERROR", text):
                 excerpt = " | ".join(text[match.start() :].splitlines()[-12:])[-600:]
                 self.problems.append(f"message: {output.name} has {match[0]!r}: {excerpt}")

@@ -21,6 +21,8 @@ from qualification.pytest_plugin.state import RunState
 from qualification.session.scratch import make_scratch, remove_scratch
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from qualification.core.results import Condition
     from qualification.session.deployed import Deployed
     from qualification.session.journal import Journal
@@ -37,6 +39,7 @@ class Running:
     def __init__(self, state: RunState) -> None:
         self._state = state
         self._config = state.config
+        self._received: list[int] = []
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""
@@ -113,6 +116,24 @@ class Running:
                 _without_journal(self._state, error)
         return report
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self) -> None:
+        """End now where Python has swallowed what a signal raised, as it does in callbacks."""
+        if self._received:
+            self._end(self._received[0], None)
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, self._end)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._end)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._received.append(number)
+        if number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)
+
     def _quarantined(self, deployment: Deployment) -> str:
         """Why a deployment is left alone: the machine itself ended while it was loaded, or ''."""
         earlier = self._state.earlier
@@ -133,8 +154,7 @@ class Running:
 
             # A process of pytest-xdist may die, which is mended, but must not end in order.
             if not _xdist_process(self._config):
-                for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-                    signal.signal(number, _terminated)
+                self._take_signals()
             built = self._state.built
             scratch = make_scratch("session")
             self._config.add_cleanup(lambda: remove_scratch(scratch))
@@ -204,7 +224,3 @@ def _xdist_process(config: pytest.Config) -> dict[str, Any] | None:
     """pytest-xdist's description of this process, if it is one of several."""
     process: dict[str, Any] | None = getattr(config, "workerinput", None)
     return process
-
-
-def _terminated(number: int, _frame: object) -> None:
-    pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)

@@ -122,6 +122,31 @@ def test_a_run_that_stops_at_a_failure_says_how_to_go_on(toy_project, stop):
     assert toy_project.query("select count(*) from sessions") == [(1,)]
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_project, number):
+    """What a handler raises in a callback, or in ``__del__``, goes nowhere."""
+    suite = f"""
+    import os, signal
+
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), signal.{number})
+
+    def test_one(deployed):
+        deployed.record("decode_tps", 10.0)
+        if not os.path.exists("once"):
+            open("once", "w").close()
+            Last()
+
+    def test_two(deployed): pass
+    """
+    result = toy_project.run(suite=suite)
+    assert result.ret == (2 if number == "SIGINT" else 128 + getattr(signal, number))
+    assert checks(toy_project) == ["test_one passed"]
+    assert toy_project.run("--resume", suite="").ret == 0
+    assert checks(toy_project) == ["test_one passed", "test_two passed"]
+
+
 @pytest.mark.slow
 def test_a_session_is_resumed_again_and_again(toy_project):
     """Killed at each of its tests in turn."""
