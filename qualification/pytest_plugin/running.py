@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Generator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,7 +17,7 @@ import pytest
 from qualification.core.declarations import Deployment
 from qualification.core.errors import QualificationError, WorkerError
 from qualification.core.text import disarm
-from qualification.pytest_plugin.cases import CASE, suite_of, test_name
+from qualification.pytest_plugin.cases import CASE, TERMINAL, suite_of, test_name
 from qualification.pytest_plugin.expected_failures import check_of, compare_with_known_bugs
 from qualification.pytest_plugin.resuming import command
 from qualification.pytest_plugin.state import RunState
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from qualification.session.journal import Journal
     from qualification.session.session import QualificationSession
 
+
+GRACE_S = 60.0
+"""From a signal to the end of the run: workers are ended, verdicts given and results stored."""
 
 _MOST_CRASHES = 2
 """How often the machine may go down with a deployment before it is left alone."""
@@ -129,10 +135,28 @@ class Running:
             signal.signal(signal.SIGINT, self._end)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        if not self._received:
+            self._end_at_last(number)
         self._received.append(number)
         if number == signal.SIGINT:
             signal.default_int_handler(number, frame)
         pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)
+
+    def _end_at_last(self, number: int) -> None:
+        """Whatever hangs after a signal does not hang for ever: what has finished is kept."""
+
+        def give_up() -> None:
+            name = signal.Signals(number).name
+            text = f"\nended {GRACE_S:g} s after {name}, which something held up\n"
+            if (stream := self._config.stash.get(TERMINAL, None)) is not None:
+                with contextlib.suppress(OSError):
+                    os.write(stream.fileno(), text.encode())
+            os._exit(128 + number)
+
+        timer = threading.Timer(GRACE_S, give_up)
+        timer.daemon = True
+        timer.start()
+        self._config.add_cleanup(timer.cancel)
 
     def _quarantined(self, deployment: Deployment) -> str:
         """Why a deployment is left alone: the machine itself ended while it was loaded, or ''."""

@@ -147,6 +147,27 @@ def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_pro
     assert checks(toy_project) == ["test_one passed", "test_two passed"]
 
 
+def test_a_run_that_hangs_after_a_signal_is_ended(toy_project):
+    """What has finished is in the journal."""
+    suite = """
+    import os, signal, time
+    from qualification.pytest_plugin import running
+
+    def test_one(deployed): pass
+
+    def test_two(deployed):
+        running.GRACE_S = 0.5
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            time.sleep(60)
+    """
+    result = toy_project.run(suite=suite)
+    assert result.ret == 128 + signal.SIGINT
+    assert "ended 0.5 s after SIGINT, which something held up" in result.stdout.str()
+    assert toy_project.run("--resume", "--collect-only", "-q", suite="").ret == 0
+
+
 @pytest.mark.slow
 def test_a_session_is_resumed_again_and_again(toy_project):
     """Killed at each of its tests in turn."""
