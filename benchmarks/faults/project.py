@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -141,6 +142,7 @@ class Project:
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
+                preexec_fn=_with_interrupts,
             )
         return Command(process, output)
 
@@ -299,6 +301,11 @@ class Project:
             for line in file.read_bytes().splitlines():
                 with contextlib.suppress(ValueError):  # the last line of a killed process
                     yield json.loads(line)
+
+
+def _with_interrupts() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def last_line(command: Command) -> str:

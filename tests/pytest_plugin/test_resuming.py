@@ -128,6 +128,8 @@ def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_pro
     suite = f"""
     import os, signal
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+
     class Last:
         def __del__(self):
             os.kill(os.getpid(), signal.{number})
@@ -152,6 +154,8 @@ def test_a_run_that_hangs_after_a_signal_is_ended(toy_project):
     suite = """
     import os, signal, time
     from qualification.pytest_plugin import running
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def test_one(deployed): pass
 

@@ -10,9 +10,10 @@ import pytest
 
 from qualification.core.declarations import Deployment
 from qualification.machine.probe import probe
+from qualification.models.downloads import plan
 from qualification.models.loading import load_registry
 from qualification.models.weights import tensors_here
-from qualification.session.context import RunContext
+from qualification.session.context import Fetching, RunContext
 from qualification.session.deployed import Deployed
 from qualification.session.journal import Journal
 from qualification.session.loading import prepared_request
@@ -37,7 +38,8 @@ def copy_of(backend: str, **source: object) -> Deployment:
 def answers(deployment: Deployment, scratch: Path) -> Deployed:
     """Load it in a worker and ask it a question; it answers as the canary does."""
     registry = load_registry()
-    context = RunContext(probe(registry.chips, registry.tiers), None, scratch)
+    machine, fetching = probe(registry.chips, registry.tiers), Fetching(plan([deployment]))
+    context = RunContext(machine, None, scratch, fetching=fetching)
     (question,) = generate(1, 1, "heldout", ["colour"])
     request = prepared_request(deployment, context)
     with contextlib.closing(Deployed(deployment, request, context, Journal())) as loaded:
