@@ -16,6 +16,7 @@ from qualification.machine.tiers import tier_of
 from qualification.pytest_plugin.cases import SESSION
 from qualification.pytest_plugin.resuming import command, untried
 from qualification.pytest_plugin.state import RunState
+from qualification.session.scratch import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,7 @@ class Ending:
         if self._state.session is not None:
             self._state.session.close()
         self._state.measuring.close()  # the gate of a suspect measures next
+        sweep()  # a resumed run that had nothing left to try has made no folder
         if hasattr(self._config, "workeroutput"):
             self._config.workeroutput[SESSION] = self._state.session is not None
             return

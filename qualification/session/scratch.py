@@ -31,27 +31,33 @@ def scratch(purpose: str) -> Iterator[Path]:
 
 def make_scratch(purpose: str) -> Path:
     """A new folder that this process owns; those of processes that were killed are removed."""
-    _sweep()
+    sweep()
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"qualify-{purpose}-", suffix=_SUFFIX))
         # Another process may sweep it up before it is locked.
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if folder.is_dir():
-                _OWNED[folder] = descriptor
-                return folder
-            os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if folder.is_dir():
+                    _OWNED[folder] = descriptor
+                    return folder
+            finally:
+                if folder not in _OWNED:
+                    os.close(descriptor)
 
 
 def remove_scratch(folder: Path) -> None:
     """Remove a folder of this process."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if (descriptor := _OWNED.pop(folder, None)) is not None:
-        os.close(descriptor)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:  # a signal may end this too; what is left is nobody's then, and is swept up
+        if (descriptor := _OWNED.pop(folder, None)) is not None:
+            os.close(descriptor)
 
 
-def _sweep() -> None:
+def sweep() -> None:
+    """Remove the folders that nobody holds any more."""
     for folder in Path(tempfile.gettempdir()).glob(f"qualify-*{_SUFFIX}"):
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)

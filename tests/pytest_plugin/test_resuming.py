@@ -149,6 +149,14 @@ def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_pro
     assert checks(toy_project) == ["test_one passed", "test_two passed"]
 
 
+def test_a_resumed_run_with_nothing_left_sweeps_up_too(toy_project, tmp_path, monkeypatch):
+    """What another attempt has left: its own tests need no folder."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "qualify-worker-x.scratch").mkdir()
+    toy_project.run("-k", "nothing", suite="def test_one(deployed): pass")
+    assert not (tmp_path / "qualify-worker-x.scratch").exists()
+
+
 def test_a_run_that_hangs_after_a_signal_is_ended(toy_project):
     """What has finished is in the journal."""
     suite = """

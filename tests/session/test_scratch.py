@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qualification.session.scratch import make_scratch, remove_scratch, scratch
+from qualification.session.scratch import make_scratch, remove_scratch, scratch, sweep
 
 MAKES = (
     "import os, sys; from qualification.session.scratch import make_scratch;"
@@ -58,6 +59,23 @@ def test_what_its_owner_had_half_made_or_half_removed_is_swept_up_too(tmp_path, 
         (killed / name).touch()
     with scratch("toy") as folder:
         assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_an_interruption_keeps_from_being_removed_is_swept_up(tmp_path, monkeypatch):
+    """Also by the process whose folder it was."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = make_scratch("toy")
+
+    def interrupted(*_words, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            remove_scratch(folder)
+    assert folder.is_dir()
+    sweep()
+    assert not folder.exists()
 
 
 def test_a_folder_that_is_swept_up_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
