@@ -75,6 +75,7 @@ def run(folder: Path, seed: int) -> dict[str, Any]:
         "questions_alone": len(alone.asked()),
         "questions": len(killed.asked()),
         "left": len(killed.problems),
+        "problems": killed.problems,
         "patience_s": FAREWELL_S,
         "took_s": took_s,
     }
