@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -107,7 +108,14 @@ class Downloads:
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
             for line in lines:
-                reporter.write_line(disarm(line))
+                wrapper = textwrap.TextWrapper(
+                    max(40, reporter._tw.fullwidth),
+                    subsequent_indent="    ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+                for part in wrapper.wrap(disarm(line)):
+                    reporter.write_line(part)
 
 
 @contextmanager

@@ -187,7 +187,8 @@ def causes(checks: Sequence[Check]) -> Iterator[str]:
 def _cause(check: Check) -> str:
     """The first line of a failure, as :func:`_kind` has it."""
     lines = disarm(check.detail).strip().splitlines() or ["no reason was given"]
-    return _kind(lines[0].replace(check.deployment, "…"))
+    # What follows a semicolon are the questions, or what to do.
+    return _kind(lines[0].replace(check.deployment, "…").partition(";")[0])
 
 
 def _kind(text: str) -> str:

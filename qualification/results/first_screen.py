@@ -22,7 +22,6 @@ from qualification.machine.tiers import tier_of
 from qualification.models.known_bugs import remedy
 from qualification.models.memory_fit import machine_allowance, predict
 from qualification.models.registry import Registry
-from qualification.results.closing import sentence
 from qualification.results.rows import Row
 
 _ANSWERS = ("quality", "vqa", "parity")
@@ -136,7 +135,7 @@ def _untried(row: Row) -> str:
 
 def _lines(picks: Recommendation, rows: dict[str, Row], room_bytes: float) -> Iterator[Line]:
     if picks.best is None:
-        yield Line("run", f"nothing can be recommended yet. {sentence([*rows.values()])}")
+        yield Line("run", "nothing can be recommended yet")
     else:
         yield Line("run", f"{picks.best.name}: {_why(picks.best, rows, room_bytes)}")
     if picks.tied:

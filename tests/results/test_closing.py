@@ -147,6 +147,15 @@ def test_failures_are_grouped_by_their_cause():
     assert see.endswith("qualify see 'a@mlx'")
 
 
+def test_the_questions_behind_a_failure_are_no_part_of_its_cause():
+    """Nor do they fill the screen."""
+    checks = [
+        Check(f"{name}@mlx", "quality", "test_says", "failed", f"{number} of 8 correct; {name}?")
+        for number, name in enumerate("abc")
+    ]
+    assert next(causes(checks)) == "3 × # of # correct"
+
+
 def test_a_hostile_failure_is_one_plain_line():
     """Model output with control characters and line breaks."""
     (cause, *_) = causes([Check("a@mlx", "s", "t", "failed", "\x1b[31mred\nsecond")])
