@@ -84,7 +84,7 @@ def _marathon(marathon: dict[str, Any]) -> list[str]:
         f"| questions of the run that was left alone | {marathon['questions_alone']} |",
         f"| questions of the run that was killed | {marathon['questions']} |",
         f"| processes left {marathon['patience_s']:.0f} s after a kill | {marathon['left']} |",
-        *([""] if marathon["changed"] or marathon["problems"] else []),
+        *([""] if marathon["changed"] or marathon.get("problems") else []),
         *[f"- another outcome: {name}" for name in marathon["changed"]],
-        *[f"- {problem}" for problem in marathon["problems"]],
+        *[f"- {problem}" for problem in marathon.get("problems", ())],
     ]

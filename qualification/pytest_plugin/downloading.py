@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -105,16 +104,12 @@ class Downloads:
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         if reporter is None or capture is None:
             return
+        from qualification.results.terminal import wrapped
+
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
             for line in lines:
-                wrapper = textwrap.TextWrapper(
-                    max(40, reporter._tw.fullwidth),
-                    subsequent_indent="    ",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-                for part in wrapper.wrap(disarm(line)):
+                for part in wrapped(disarm(line), reporter._tw.fullwidth):
                     reporter.write_line(part)
 
 

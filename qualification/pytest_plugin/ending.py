@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,8 +90,8 @@ class Ending:
         else:
             if not self._run.record.untried or self._state.project.results == "none":
                 remove(self._state.folder)
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
-            return  # whoever ends a run wants no gate
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return  # whoever ends a run, by Ctrl-C or another signal, wants no gate
         if self._config.getoption("--gate-suspects") and self._suspects_regressed(self._run):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -230,11 +229,9 @@ class Ending:
 
 def _section(terminalreporter: Any, title: str, lines: list[str]) -> None:
     """Lines that are too long go on indented."""
+    from qualification.results.terminal import wrapped
+
     terminalreporter.section(title)
-    wrapper = textwrap.TextWrapper(
-        max(40, terminalreporter._tw.fullwidth), break_long_words=False, break_on_hyphens=False
-    )
     for line in lines:
-        wrapper.subsequent_indent = " " * (len(line) - len(line.lstrip()) + 4)
-        for part in wrapper.wrap(line) if len(line) > wrapper.width else [line]:
+        for part in wrapped(line, terminalreporter._tw.fullwidth):
             terminalreporter.write_line(part)

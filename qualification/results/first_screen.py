@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qualification.core.format import bytes_text, percent_text, rate_text, seconds_text
-from qualification.core.results import Results, Trial
+from qualification.core.results import Results
 from qualification.core.text import disarm
 from qualification.judging.recommendation import (
     FAST_ACCURACY,
@@ -46,8 +46,7 @@ def first_screen(results: Results, table: Sequence[Row], registry: Registry) -> 
         return (Line("run", _nothing(table)),)
     machine = results.session.machine
     allowed = machine_allowance(machine, tier_of(machine, registry.tiers))
-    trials = {(t.deployment, t.metric): t for t in results.trials if t.metric in _COUNTED}
-    candidates = [_candidate(row, trials, registry) for row in real]
+    candidates = [_candidate(row, registry) for row in real]
     measured = {row.identifier for row in table}
     candidates += [
         Candidate(deployment.identifier, too_big=allowed.sentence([predicted]))
@@ -60,9 +59,6 @@ def first_screen(results: Results, table: Sequence[Row], registry: Registry) -> 
     picks = recommend(candidates, room)
     rows = {row.identifier: row for row in real}
     return tuple(_lines(picks, rows, room))
-
-
-_COUNTED = ("accuracy_questions",)
 
 
 def _nothing(table: Sequence[Row]) -> str:
@@ -79,26 +75,24 @@ def _nothing(table: Sequence[Row]) -> str:
     )
 
 
-def _candidate(row: Row, trials: dict[tuple[str, str], Trial], registry: Registry) -> Candidate:
-    counted = trials.get((row.identifier, "accuracy_questions"))
-    fails = [f.sentence for f in row.verdict.findings if f.status == "fail"]
-    name = row.verdict.name
+def _candidate(row: Row, registry: Registry) -> Candidate:
+    too_big = [f.sentence for f in row.verdict.findings if row.verdict.name == "does_not_fit"]
     return Candidate(
         row.identifier,
-        _accuracy(row, int(counted.value)) if counted else None,
+        _accuracy(row),
         median(row.decode_tps) if row.decode_tps else None,
         max(row.peak_memory_bytes) if row.peak_memory_bytes else None,
         tuple(_against(row, registry)),
-        fails[0] if name == "does_not_fit" else "",
+        next(iter(too_big), ""),
         _untried(row),
     )
 
 
-def _accuracy(row: Row, count: int) -> ShareInterval | None:
-    if not row.accuracy or count < 1:
+def _accuracy(row: Row) -> ShareInterval | None:
+    if not row.accuracy or not row.questions:
         return None
-    right = round(median(row.accuracy) * count)
-    return share_interval([1.0] * right + [0.0] * (count - right))
+    right = round(median(row.accuracy) * row.questions)
+    return share_interval([1.0] * right + [0.0] * (row.questions - right))
 
 
 def _against(row: Row, registry: Registry) -> Iterator[str]:
@@ -109,9 +103,6 @@ def _against(row: Row, registry: Registry) -> Iterator[str]:
     elif row.verdict.name in ("failed", "regressed"):
         broken = [f for f in row.verdict.findings if f.status == "fail"]
         yield f"{broken[0].sentence if broken else row.verdict.name} → qualify see {row.identifier}"
-    for finding in row.verdict.findings:
-        if finding.metric == "consistency" and finding.status == "warn":
-            yield finding.sentence
     bug_names = {
         check.known_bug
         for check in row.checks

@@ -32,6 +32,9 @@ PHASE_METRICS = (
 )
 """The metrics of the second table."""
 
+_MOST_QUESTIONS = 100_000
+"""A session that says it asked more is not believed: results come from elsewhere too."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -56,6 +59,8 @@ class Row:
     """Tests of it that were selected and not tried."""
     under_load: tuple[UnderLoad, ...] = ()
     """A server's figures with several clients at once; empty for any other deployment."""
+    questions: int = 0
+    """Of how many its accuracy is the share; 0 where that was not kept, or cannot be."""
     registered: tuple[tuple[Metric, tuple[float, ...]], ...] = ()
     """Metrics that other packages register, with a label, and their raw trials."""
 
@@ -201,6 +206,10 @@ def _row(
         rejected=rejected,
         untried=untried,
         under_load=under_load(values),
+        questions=next(
+            (int(count) for count in values("accuracy_questions") if 1 <= count <= _MOST_QUESTIONS),
+            0,
+        ),
         registered=tuple(
             (metric, trials)
             for metric in OUTSIDE_METRICS.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,6 +26,13 @@ def machine_lines(machine: Machine, conditions: Sequence[Condition]) -> Iterator
             note = f" ({condition.note})" if condition.note else ""
             name = condition.name.replace("_", " ")
             yield f"unfit for timing: {name} was {condition.value}{note}"
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line in parts of ``width`` columns, 40 at least; those that go on are indented."""
+    wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return wrapper.wrap(line) if len(line) > wrapper.width else [line]
 
 
 def findings(judged: Sequence[Verdict]) -> Iterator[str]:

@@ -129,8 +129,8 @@ def test_without_a_yes_nothing_is_downloaded(scene: Scene) -> None:
     """The bytes are said, and the command; the tests are skipped and say nothing of the model."""
     scene.declare("first", "second")
     text = scene.run()
-    said = "qualification: 2 repositories are to be downloaded: 2.05 MB from 127.0.0.1 to "
-    assert said in " ".join(text.split())
+    headline = "qualification: 2 repositories are to be downloaded: 2.05 MB from 127.0.0.1 to "
+    assert headline in " ".join(text.split())
     assert max(map(len, text[: text.index("first/model")].splitlines()[-2:])) <= 80
     assert "  1.02 MB  first/model, for first-bf16@fake" in text.splitlines()
     assert "download them?" not in text

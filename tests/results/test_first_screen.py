@@ -39,14 +39,14 @@ def registry():
     return load_registry()
 
 
-def measured(verdicts=(), checks=(), figures=None):
-    """A session on an Air M4; a hundred questions each."""
+def measured(verdicts=(), checks=(), figures=None, count=100):
+    """A session on an Air M4, of so many questions each."""
     figures = FIGURES if figures is None else figures
     names = {verdict.deployment for verdict in verdicts}
     values = [
         trial
         for name, of_one in figures.items()
-        for metric, value in {**of_one, "accuracy_questions": 100, "load_s": 4.2}.items()
+        for metric, value in {**of_one, "accuracy_questions": count, "load_s": 4.2}.items()
         for trial in trials(metric, value, deployment=name)
     ]
     passed = [Verdict(name, "no_baseline", "usable") for name in figures if name not in names]
@@ -113,6 +113,14 @@ def test_an_unfit_machine_recommends_nothing(registry):
     figures = {LARGE: FIGURES[LARGE]}
     text = "\n".join(lines(measured((verdict,), figures=figures), registry))
     assert f"left out: {LARGE}: was measured while the machine was not fit for timing" in text
+
+
+@pytest.mark.parametrize("count", [0, -1, 1e15, float("nan"), float("inf")])
+def test_a_count_that_cannot_be_leaves_the_accuracy_out(count, registry):
+    """A stored session may come from anywhere."""
+    figures = {LARGE: FIGURES[LARGE]}
+    text = "\n".join(lines(measured(figures=figures, count=count), registry))
+    assert f"left out: {LARGE}: accuracy was not measured" in text
 
 
 def test_what_is_too_big_has_the_sum_and_is_told_in_a_few_lines(registry):
