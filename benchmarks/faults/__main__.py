@@ -25,7 +25,7 @@ from benchmarks.faults.project import Project
 
 DATA = Path(__file__).with_name("faults.json")
 DOCUMENT = Path(__file__).parents[1] / "FAULTS.md"
-ROUNDS = 5
+ROUNDS = 6
 """Of each signal to each kind of process in one run; 2 of what takes a deadline or memory."""
 
 _Make = Callable[..., Project]

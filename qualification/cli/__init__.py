@@ -14,6 +14,7 @@ from qualification.cli.bisect import bisect
 from qualification.cli.doctor import doctor
 from qualification.cli.environments import environments
 from qualification.cli.errors import Commands
+from qualification.cli.explain import explain
 from qualification.cli.footprint import footprint
 from qualification.cli.gate import gate
 from qualification.cli.models import models
@@ -38,6 +39,7 @@ def main() -> None:
     qualify models        what lies on this disk, what of it fits, and how to try it
     qualify see MODEL     does it see? a verdict in one sentence, in seconds to two minutes
     qualify report        render the results
+    qualify explain NAME  the raw trials behind a figure, and how it follows from them
     qualify sessions      what is stored, and what was interrupted and can be resumed
     qualify gate          may we move to another release of the libraries?
     qualify watch         soak test: minutes to days on one deployment or server
@@ -50,6 +52,7 @@ for _command in (
     bisect,
     doctor,
     environments,
+    explain,
     footprint,
     gate,
     lint_published,

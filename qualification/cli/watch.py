@@ -255,9 +255,9 @@ def _header(
     deployment: Deployment | None,
     critical_bytes: float,
 ) -> Header:
+    from qualification.judging.thresholds import thresholds_for
     from qualification.machine.names import describe
     from qualification.watch.records import Header
-    from qualification.watch.thresholds import thresholds_for
 
     started = datetime.datetime.now(datetime.UTC)
     return Header(

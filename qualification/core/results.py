@@ -125,6 +125,19 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The answer to one generated question, whose ``question`` is its identifier: hostile text."""
+
+    deployment: str
+    question: str
+    skill: str
+    prompt: str
+    expected: str
+    text: str
+    is_correct: bool
+
+
+@dataclass(frozen=True)
 class Session:
     """One run on one machine under one environment.
 
@@ -168,3 +181,5 @@ class Results:
     trials: tuple[Trial, ...]
     checks: tuple[Check, ...]
     load_reports: dict[str, LoadReport]
+    answers: tuple[Answer, ...] = ()
+    """To the questions of each skill; none of a session of an older release."""

@@ -41,8 +41,12 @@ def one_line(text: object, limit: int = 200) -> str:
 
     Characters that do not print become blanks, and a run of blanks becomes one.
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    whole = str(text)
+    read = whole[: 50 * limit]  # a megabyte of text is not read to its end
+    line = " ".join("".join(c if c.isprintable() else " " for c in read).split())
+    if len(line) <= limit and len(read) == len(whole):
+        return line
+    return f"{line[: limit - 1]}…"
 
 
 def without_login(address: str) -> str:

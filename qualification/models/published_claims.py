@@ -2,145 +2,54 @@
 
 ``baselines/published/`` keeps the claims of documents, unchanged. A rule here contradicts a figure
 by the roofline, by the least memory that weights take, or by the other figures of the same
-document. Where the wording of a claim is open, the rule reads it in the claim's favour (GB may be
-GiB, "~" is rounded). See docs/published-documents.md.
+document; ``published_rankings`` does so for rankings and superlatives. Where the wording of a claim
+is open, the rule reads it in the claim's favour (GB may be GiB, "~" is rounded). See
+docs/published-documents.md.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from qualification.core.declarations import Deployment
-from qualification.core.errors import BaselineError
+from qualification.core.declarations import Deployment, Tier
 from qualification.core.format import bytes_text, percent_text, rate_text
 from qualification.core.text import one_line
-from qualification.core.validation import first_problem
 from qualification.models.footprint import predicted_weights_bytes
+from qualification.models.published_documents import (
+    Contradiction,
+    Document,
+    Figure,
+    read_known,
+    read_published,
+)
+from qualification.models.published_rankings import order_contradictions
 from qualification.models.quantisations import bytes_per_weight
 from qualification.models.registry import Registry
 from qualification.models.roofline import INVESTIGATE_SHARE, LARGE_PARAMETERS, roofline_at
-from qualification.models.strict_toml import read_declarations
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One claim as it is printed in the document, with its line, metric and model."""
-
-    __pydantic_config__ = _STRICT
-    model: str | None
-    deployment: str | None
-    metric: str
-    unit: str
-    stated_as: str
-    line: int
-    machine: str | None
-    projected_for: str | None
-    note: str
-    value: float | None = None
-    values: list[float] | None = None
-    range: list[float] | None = None
-    last_line: int | None = None
-
-    @property
-    def numbers(self) -> list[float]:
-        """Every number of the claim."""
-        if self.value is not None:
-            return [self.value]
-        return list(self.values or self.range or [])
-
-
-@dataclass(frozen=True)
-class Document:
-    """One document with all its figures."""
-
-    __pydantic_config__ = _STRICT
-    schema_version: int
-    document: str
-    title: str
-    date: str
-    machine: str | None
-    environment: dict[str, str]
-    method: dict[str, str]
-    note: str
-    figures: list[Figure]
-
-
-Key = tuple[str, int, str, str, str]
-"""File, line, model ('' where there is none), metric and rule."""
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """An impossible figure, and the arithmetic in one sentence."""
-
-    file: str
-    line: int
-    model: str
-    metric: str
-    rule: str
-    sentence: str
-
-    @property
-    def key(self) -> Key:
-        """Its entry in ``contradictions.toml``."""
-        return (self.file, self.line, self.model, self.metric, self.rule)
-
-
-@dataclass(frozen=True)
-class _Entry:
-    file: str
-    line: int
-    model: str
-    metric: str
-    rule: str
-
-
-@dataclass(frozen=True)
-class _EntryFile:
-    __pydantic_config__ = _STRICT
-    known: tuple[_Entry, ...]
-
-
-def read_published(folder: Path) -> dict[str, Document]:
-    """Return every document of a folder by file name; BaselineError for one that is malformed."""
-    kind = TypeAdapter(Document)
-    documents = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            documents[path.name] = kind.validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            reason = first_problem(error) if isinstance(error, ValidationError) else error
-            raise BaselineError(f"{path}: is no published document ({reason})") from error
-    if not documents:
-        raise BaselineError(f"{folder}: holds no published document")
-    return documents
-
-
-def read_known(folder: Path) -> set[Key]:
-    """Return the keys that ``contradictions.toml`` records; none without such a file."""
-    file = folder / "contradictions.toml"
-    if not file.exists():
-        return set()
-    entries = read_declarations(file, _EntryFile).known
-    return {(entry.file, entry.line, entry.model, entry.metric, entry.rule) for entry in entries}
+__all__ = [
+    "Contradiction",
+    "Document",
+    "Figure",
+    "contradictions",
+    "read_known",
+    "read_published",
+]
 
 
 def contradictions(documents: Mapping[str, Document], registry: Registry) -> list[Contradiction]:
-    """Every figure that a rule contradicts, in the documents' order."""
-    return [
-        Contradiction(file, figure.line, figure.model or "", figure.metric, rule, sentence)
-        for file, document in documents.items()
-        for figure in document.figures
-        for rule, sentence in _faults(figure, document, registry)
-    ]
+    """Every figure, superlative and ranking that a rule contradicts, in the documents' order."""
+    contradicted = []
+    for file, document in documents.items():
+        contradicted += [
+            Contradiction(file, figure.line, figure.model or "", figure.metric, rule, sentence)
+            for figure in document.figures
+            for rule, sentence in _faults(figure, document, registry)
+        ]
+        contradicted += order_contradictions(file, document)
+    return contradicted
 
 
 def _faults(figure: Figure, document: Document, registry: Registry) -> Iterator[tuple[str, str]]:
@@ -231,11 +140,15 @@ def _places(figure: Figure, registry: Registry) -> Iterator[tuple[str, float]]:
         # "M4" is in "M4 Max" too: the longest name is meant, of its variants the fastest.
         chip = max(chips, key=lambda chip: (len(chip.name), chip.bandwidth))
         yield f"the memory of an {chip.name}", chip.bandwidth
-    if figure.projected_for:
-        tier = registry.tier(figure.projected_for)
-        if chips := [chip for chip in registry.chips if chip.name in tier.chips]:
-            chip = max(chips, key=lambda chip: (chip.bandwidth, chip.name))
-            yield f"the memory of {tier.name} ({chip.name})", chip.bandwidth
+    tier = _tier(figure, registry)
+    if tier is not None and (chips := [c for c in registry.chips if c.name in tier.chips]):
+        chip = max(chips, key=lambda chip: (chip.bandwidth, chip.name))
+        yield f"the memory of {tier.name} ({chip.name})", chip.bandwidth
+
+
+def _tier(figure: Figure, registry: Registry) -> Tier | None:
+    """The tier that it is projected for; None where the user's declarations have none of it."""
+    return next((tier for tier in registry.tiers if tier.name == figure.projected_for), None)
 
 
 _METRICS_OF_WEIGHTS = ("memory", "download", "size", "weights file")
@@ -314,8 +227,10 @@ def _identities(
                 f"{_quoted(figure)}: the means of the document's own runs are {fmean(seven):.2f}"
                 f" and {fmean(three):.2f} tok/s, {fmean(seven) / fmean(three):.1f} times.",
             )
-    elif metric == "memory share taken by a vision model" and figure.projected_for:
-        tier = registry.tier(figure.projected_for)
+    elif (
+        metric == "memory share taken by a vision model"
+        and (tier := _tier(figure, registry)) is not None
+    ):
         total = tier.memory_max / 2**30 - 1
         measured = {
             candidate.deployment: candidate.value
@@ -336,4 +251,7 @@ def _runs(document: Document, model: str) -> list[float]:
 
 
 def _quoted(figure: Figure) -> str:
-    return f'"{one_line(figure.stated_as, 60)}"'
+    """The claim between quotation marks; of a table's row its cell, with the unit of the column."""
+    if "|" not in figure.stated_as:
+        return f'"{one_line(figure.stated_as, 60)}"'
+    return f'"{one_line(figure.printed, 60)}" {figure.unprinted_unit}'.rstrip()

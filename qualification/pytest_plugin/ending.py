@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qualification.core.results import Results, Verdict
-    from qualification.results.first_screen import Line
+    from qualification.documents.model import Line
     from qualification.results.rows import Row
     from qualification.session.journal import Run
 
@@ -168,7 +168,7 @@ class Ending:
 
     def _first_screen(self, results: Results, table: Sequence[Row]) -> tuple[Line, ...]:
         """What to run, where a real model was tried."""
-        from qualification.results.first_screen import first_screen
+        from qualification.documents.first_screen import first_screen
 
         if all(row.is_canary or row.is_synthetic for row in table):
             return ()

@@ -46,6 +46,7 @@ class Running:
         self._state = state
         self._config = state.config
         self._received: list[int] = []
+        self._is_over = False
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""
@@ -128,6 +129,14 @@ class Running:
         if self._received:
             self._end(self._received[0], None)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """After it a signal has nothing left to end, and would break into pytest's clearing up."""
+        try:
+            return (yield)
+        finally:
+            self._is_over = True
+
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._end)
@@ -138,6 +147,8 @@ class Running:
         if not self._received:
             self._end_at_last(number)
         self._received.append(number)
+        if self._is_over:
+            return
         if number == signal.SIGINT:
             signal.default_int_handler(number, frame)
         pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)

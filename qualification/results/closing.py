@@ -185,15 +185,15 @@ def causes(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def _cause(check: Check) -> str:
-    """The first line of a failure, as :func:`_kind` has it."""
+    """The first line of a failure, as :func:`kind` has it."""
     lines = disarm(check.detail).strip().splitlines() or ["no reason was given"]
     # What follows a semicolon are the questions, or what to do.
-    return _kind(lines[0].replace(check.deployment, "…").partition(";")[0])
+    return kind(lines[0].replace(check.deployment, "…").partition(";")[0])
 
 
-def _kind(text: str) -> str:
+def kind(text: str) -> str:
     """Without figures, quotations, repositories and paths: one cause differs in them."""
-    text = re.sub(r"'[^']*'", "'…'", text)
+    text = re.sub(r"'[^']*'", "'…'", text[:500])  # the next takes the square of its length
     text = re.sub(r"[\w.~-]*/[\w./@-]+", "…", text)
     return re.sub(r"\d+(\.\d+)?", "#", text)
 
@@ -202,7 +202,7 @@ def _grouped(reasons: Iterable[str]) -> Iterator[tuple[int, str, str]]:
     """How often each kind of reason is given, the first of its kind, ``", and 3 like it"``."""
     kinds: dict[str, list[str]] = {}
     for reason in reasons:
-        kinds.setdefault(_kind(reason), []).append(reason)
+        kinds.setdefault(kind(reason), []).append(reason)
     for group in sorted(kinds.values(), key=len, reverse=True):
         count = len({*group}) - 1
         yield len(group), group[0], f", and {count} like it" if count else ""

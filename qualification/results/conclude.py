@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.errors import BaselineError
-from qualification.core.results import Condition, Finding, Results, Verdict
+from qualification.core.results import Answer, Condition, Finding, Results, Verdict
+from qualification.core.text import disarm
 from qualification.judging.baselines.storage import AcceptedSession, baseline_path, read_baseline
 from qualification.judging.verdicts import Evidence, judge
 from qualification.results.store import Store
-from qualification.session.journal import Run
+from qualification.session.journal import Journal, Run
 
 
 def conclude(run: Run, baselines: Path, bugs: Sequence[KnownBug] = ()) -> tuple[Verdict, ...]:
@@ -37,7 +40,31 @@ def results_of(run: Run, verdicts: Sequence[Verdict]) -> Results:
         trials=journal.trials,
         checks=tuple(journal.checks),
         load_reports=dict(journal.load_reports),
+        answers=tuple(_answers(journal)),
     )
+
+
+_LONGEST = 2_000
+"""Characters of an answer that are stored."""
+
+
+def _answers(journal: Journal) -> Iterator[Answer]:
+    """The answers to the questions of each skill, as the suites kept them (``colour 3``)."""
+    for deployment, answers in journal.answers.items():
+        for name, plain in answers.items():
+            if not re.fullmatch(r"[a-z]+ \d+", name) or not isinstance(plain, dict):
+                continue
+            with contextlib.suppress(KeyError, TypeError):  # of another release: it has no such key
+                question = plain["question"]
+                yield Answer(
+                    deployment,
+                    question["identifier"],
+                    question["skill"],
+                    question["prompt"],
+                    question["answer"],
+                    disarm(plain["generation"]["text"].strip(), _LONGEST),
+                    plain["is_correct"],
+                )
 
 
 def _verdict(

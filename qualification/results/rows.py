@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from qualification.core.declarations import Deployment
 from qualification.core.metric_types import Metric
@@ -18,6 +18,7 @@ from qualification.models.roofline import Roofline, roofline
 from qualification.servers.load_figures import UnderLoad, under_load
 
 PHASE_METRICS = (
+    "e2e_s",
     "prompt_tokens",
     "image_tokens",
     "preprocess_s",
@@ -31,6 +32,20 @@ PHASE_METRICS = (
     "sustained_decode_tps",
 )
 """The metrics of the second table."""
+
+QUALITY_METRICS = (
+    "vqa_accuracy",
+    "simple_accuracy",
+    "generated_vqa_accuracy",
+    "generated_simple_accuracy",
+    "context_retention",
+    "context_without_image",
+    "diagram_recall",
+    "diagram_hallucinations",
+    "diagram_repetition",
+    "diagram_truncated",
+)
+"""What is measured of answers, beyond the accuracy."""
 
 _MOST_QUESTIONS = 100_000
 """A session that says it asked more is not believed: results come from elsewhere too."""
@@ -61,6 +76,8 @@ class Row:
     """A server's figures with several clients at once; empty for any other deployment."""
     questions: int = 0
     """Of how many its accuracy is the share; 0 where that was not kept, or cannot be."""
+    quality: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Metric of :data:`QUALITY_METRICS` -> its raw trials, for those that were measured."""
     registered: tuple[tuple[Metric, tuple[float, ...]], ...] = ()
     """Metrics that other packages register, with a label, and their raw trials."""
 
@@ -210,6 +227,7 @@ def _row(
             (int(count) for count in values("accuracy_questions") if 1 <= count <= _MOST_QUESTIONS),
             0,
         ),
+        quality={metric: trials for metric in QUALITY_METRICS if (trials := values(metric))},
         registered=tuple(
             (metric, trials)
             for metric in OUTSIDE_METRICS.values()

@@ -9,20 +9,22 @@ when it was stored, never by a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sql
 from pydantic import TypeAdapter, ValidationError
 
 from qualification.core.errors import StoreError
 from qualification.core.protocol import LoadReport, to_json
-from qualification.core.results import Check, Results, Session, Trial, Verdict
+from qualification.core.results import Answer, Check, Results, Session, Trial, Verdict
 from qualification.core.validation import first_problem
 from qualification.results.opening import opened
 from qualification.results.refusals import ANOTHER
 from qualification.results.tables import (
+    ANSWERS,
     CHECKS,
     LOAD_REPORTS,
+    OF_A_SESSION,
     SCHEMA,
     SESSIONS,
     STORE_VERSION,
@@ -30,7 +32,10 @@ from qualification.results.tables import (
     VERDICTS,
 )
 
-_Record = TypeVar("_Record")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (Session, Verdict, Trial, Check, LoadReport, Answer)
+}
+"""Making one takes as long as a thousand rows."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,11 @@ class Store:
                     for deployment, report in results.load_reports.items()
                 ],
             ),
+            (ANSWERS, [key | to_json(answer) for answer in results.answers]),
         ]
         with self._database.transaction(writes=True) as connection:
             if resumed:
-                for table in (TRIALS, CHECKS, VERDICTS, LOAD_REPORTS):
+                for table in OF_A_SESSION:
                     connection.execute(table.delete().where(table.c.session == session.identifier))
                 connection.execute(
                     SESSIONS.delete().where(SESSIONS.c.identifier == session.identifier)
@@ -105,6 +111,21 @@ class Store:
             raise StoreError(f"{self._name}: no session{whose} yet; run pytest -m canary first")
         return str(identifier)
 
+    def before(self, identifier: str, machine: str) -> str:
+        """The session of a machine that was stored before that one; '' where there is none."""
+        number = (
+            sql.select(SESSIONS.c.number)
+            .where(SESSIONS.c.identifier == identifier)
+            .scalar_subquery()
+        )
+        query = (
+            sql.select(SESSIONS.c.identifier)
+            .where(SESSIONS.c.machine == machine, SESSIONS.c.number < number)
+            .order_by(SESSIONS.c.number.desc())
+        )
+        with self._database.transaction() as connection:
+            return str(connection.execute(query).scalar() or "")
+
     def summaries(self) -> list[Summary]:
         """A line for each session, in the order in which they were stored."""
         query = sql.select(SESSIONS).order_by(SESSIONS.c.number)
@@ -125,9 +146,8 @@ class Store:
         query = sql.select(SESSIONS.c.record).where(SESSIONS.c.identifier == identifier)
         with self._database.transaction() as connection:
             record = connection.execute(query).scalar()
-            verdicts, trials, checks, loads = (
-                _rows(connection, table, identifier)
-                for table in (VERDICTS, TRIALS, CHECKS, LOAD_REPORTS)
+            trials, checks, verdicts, loads, answers = (
+                _rows(connection, table, identifier) for table in OF_A_SESSION
             )
         if record is None:
             raise StoreError(f"{self._name}: holds no session {identifier!r}")
@@ -139,6 +159,7 @@ class Store:
             load_reports={
                 row["deployment"]: self._parsed(LoadReport, row["record"]) for row in loads
             },
+            answers=tuple(self._parsed(Answer, row) for row in answers),
         )
 
     def _insert(self, connection: sql.Connection, session: Session) -> None:
@@ -170,9 +191,9 @@ class Store:
             )
         )
 
-    def _parsed(self, kind: type[_Record], value: Any) -> _Record:
+    def _parsed(self, kind: type[Any], value: Any) -> Any:
         try:
-            return TypeAdapter(kind).validate_python(value)
+            return _ADAPTERS[kind].validate_python(value)
         except ValidationError as error:
             raise StoreError(
                 f"{self._name}: holds a {kind.__name__} that cannot be read: {first_problem(error)}"

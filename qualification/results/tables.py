@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 """The version of these tables. What their JSON columns hold has a version of its own."""
 
 TABLES = sql.MetaData()
@@ -35,7 +35,11 @@ def _of_session(name: str, *columns: sql.Column[Any]) -> sql.Table:
         TABLES,
         sql.Column("number", sql.Integer, primary_key=True),
         sql.Column(
-            "session", sql.String(64), sql.ForeignKey("sessions.identifier"), nullable=False
+            "session",
+            sql.String(64),
+            sql.ForeignKey("sessions.identifier"),
+            nullable=False,
+            index=True,
         ),
         sql.Column("deployment", sql.String(200), nullable=False, index=True),
         *columns,
@@ -60,3 +64,15 @@ CHECKS = _of_session(
 )
 VERDICTS = _of_session("verdicts", sql.Column("record", sql.JSON, nullable=False))
 LOAD_REPORTS = _of_session("load_reports", sql.Column("record", sql.JSON, nullable=False))
+ANSWERS = _of_session(
+    "answers",
+    sql.Column("question", sql.String(64), nullable=False),
+    sql.Column("skill", sql.String(16), nullable=False),
+    sql.Column("prompt", sql.Text, nullable=False),
+    sql.Column("expected", sql.String(64), nullable=False),
+    sql.Column("text", sql.Text, nullable=False),
+    sql.Column("is_correct", sql.Boolean, nullable=False),
+)
+
+OF_A_SESSION = (TRIALS, CHECKS, VERDICTS, LOAD_REPORTS, ANSWERS)
+"""The tables whose rows belong to a session."""

@@ -19,6 +19,7 @@ from qualification.core.format import (
 from qualification.core.results import Condition
 from qualification.judging.stats.distributions import binomial_tail
 from qualification.judging.stats.estimators import median
+from qualification.judging.thresholds import Thresholds
 from qualification.watch.records import (
     Alert,
     AlertKind,
@@ -28,7 +29,6 @@ from qualification.watch.records import (
     MemorySample,
     Request,
     Severity,
-    Thresholds,
 )
 
 QUIET_S = 60.0

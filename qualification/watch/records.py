@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qualification.core.results import Condition
+from qualification.judging.thresholds import Thresholds
 from qualification.servers.admin_status import WorkerStatus
 
 LOG_VERSION = 1
@@ -33,28 +34,6 @@ AlertKind = Literal[
     "log",
 ]
 Ended = Literal["time", "requests", "critical memory", "interrupted", "failures", "not yet"]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The limits of a soak test, as numbers for this machine; see ``thresholds.py``.
-
-    ``warning_bytes`` and ``critical_bytes`` are thresholds of the machine's memory. They apply to
-    what is used of it and to what the subject holds (``subject_critical_bytes`` if the user named a
-    threshold for the subject). 0 is no threshold; ``floor_why`` says why decoding has no floor.
-    """
-
-    tier: str
-    memory_bytes: float
-    warning_bytes: float
-    critical_bytes: float
-    subject_warning_bytes: float
-    subject_critical_bytes: float
-    load_limit_s: float
-    growth_limit: float
-    floor_tps: float = 0.0
-    floor_why: str = ""
-    drift_limit: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from qualification.judging.stats.estimators import drift, theil_sen
+from qualification.judging.thresholds import Thresholds
 from qualification.watch.records import (
     Figures,
     LeakSlope,
@@ -18,7 +19,6 @@ from qualification.watch.records import (
     Quantiles,
     Request,
     SelfReport,
-    Thresholds,
 )
 
 MIN_QUANTILE = 5

@@ -42,7 +42,7 @@ def test_a_wheel_from_the_sdist_holds_every_file_that_is_read_at_run_time(member
         f"{target}/{name}" for source, target in MAPPED.items() for name in files(ROOT / source)
     }
     assert {name for name in members if ".dist-info/" not in name} == expected
-    for name in ("declarations/environments/constraints.txt", "results/templates/gate.html.j2"):
+    for name in ("declarations/environments/constraints.txt", "documents/assets/document.css"):
         assert f"qualification/{name}" in expected
 
 

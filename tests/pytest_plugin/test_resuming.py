@@ -149,6 +149,24 @@ def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_pro
     assert checks(toy_project) == ["test_one passed", "test_two passed"]
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_after_the_end_breaks_into_nothing(toy_project, number):
+    """Everything is stored, and pytest clears up."""
+    suite = f"""
+    import os, signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def test_one(deployed, pytestconfig):
+        pytestconfig.add_cleanup(lambda: os.kill(os.getpid(), signal.{number}))
+    """
+    result = toy_project.run(suite=suite)
+    assert result.ret == 0
+    assert "Traceback" not in result.stderr.str()
+    assert checks(toy_project) == ["test_one passed"]
+    assert journals(toy_project) == []
+
+
 def test_a_resumed_run_with_nothing_left_sweeps_up_too(toy_project, tmp_path, monkeypatch):
     """What another attempt has left: its own tests need no folder."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -120,7 +120,8 @@ def assert_speed_is_refused(chosen: Stay) -> None:
         assert not re.search("[0-9] tok/s", json.dumps(findings))
     assert chosen.markdown.count(REFUSED) >= len(CHOSEN)
     for text in (chosen.markdown, chosen.output):
-        rows = [line for line in text.splitlines() if any(name in line for name in CHOSEN)]
+        own = re.sub(r"(?m)^(- \*\*claimed\*\*|claimed:|.* \| “).*$", "", text)  # not measured
+        rows = [line for line in own.splitlines() if any(name in line for name in CHOSEN)]
         assert rows
         assert not [row for row in rows if re.search("[0-9] tok/s", row)]
 

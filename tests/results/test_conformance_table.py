@@ -11,9 +11,8 @@ from qualification.results.conformance_table import (
     RequirementCell,
     conformance,
 )
-from qualification.results.report import render
 from qualification.suites.support.bad_requests import BAD_REQUESTS
-from tests.support.session_sample import results
+from tests.support.session_sample import recommended, results
 
 LLAMA, QWEN, MLX = (
     "smolvlm-canary-f32@llama-server",
@@ -39,7 +38,7 @@ def test_nothing_is_shown_where_no_server_was_run():
     """No table, rather than an empty one; other suites have no row in it."""
     check = Check(LLAMA, "load", "test_loads", "passed")
     assert conformance([check], REGISTRY.deployments(), REGISTRY.bugs) is None
-    for text in render(results(), REGISTRY).values():
+    for text in recommended(results(), REGISTRY).values():
         assert "Server conformance" not in text
 
 
@@ -90,7 +89,7 @@ def test_a_footnote_leads_to_the_issue_and_says_where_no_workaround_is_known():
             ("test_refuses[no_content]", "gone"),
         )
     )
-    for text in render(results(checks=checks), replace(REGISTRY, bugs=tuple(bugs))).values():
+    for text in recommended(results(checks=checks), replace(REGISTRY, bugs=tuple(bugs))).values():
         assert "; no workaround is known; see library" in text
         assert text.count("no workaround is known") == 2
         assert "gone" in text
@@ -113,17 +112,17 @@ def test_both_documents_have_the_table():
         Check(LLAMA, "conformance", "test_refuses[bad_json]", "xfailed", "", "llama-server-500"),
         Check(LLAMA, "conformance", "test_refuses[<b>|x]", "passed"),
     )
-    for text in render(results(checks=checks), REGISTRY).values():
-        section = text.split("Server conformance")[1].partition("Why")[0]
+    for text in recommended(results(checks=checks), REGISTRY).values():
+        section = text.split("Server conformance")[-1].partition("Weights and revisions")[0]
         assert "bad JSON" in section
         assert "known bug" in section
         assert "llama-server-500" in section
         assert "<b>" not in section
-    document = render(results(checks=checks), REGISTRY)["recommendations.md"].splitlines()
+    document = recommended(results(checks=checks), REGISTRY)["recommendations.md"].splitlines()
     assert [line for line in document if line.startswith("| bad JSON")] == [
-        "| bad JSON | known bug (1) |"
+        "| bad JSON | **known bug** 1 |"
     ]
-    (note,) = [line for line in document if line.startswith("1. `llama-server-500`")]
+    (note,) = [line for line in document if line.startswith("- 1: [`llama-server-500`]")]
     assert "; workaround: do not retry a request" in note
 
 

@@ -65,10 +65,10 @@ def test_a_copy_of_the_old_store_is_kept_and_never_written_over(old):
 
 
 def test_the_version_stays_where_an_older_release_reads_it(old):
-    """It refuses version 2 in its own sentence."""
+    """It refuses version 3 in its own sentence."""
     Store(f"sqlite:///{old}")
     with sqlite3.connect(old) as database:
-        assert database.execute("SELECT version FROM schema").fetchall() == [(2,)]
+        assert database.execute("SELECT version FROM schema").fetchall() == [(3,)]
     database.close()
 
 

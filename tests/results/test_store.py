@@ -74,8 +74,8 @@ def test_a_store_that_a_newer_release_has_migrated_meanwhile_is_not_written(tmp_
     file = tmp_path / "results.sqlite"
     store = Store(f"sqlite:///{file}")
     with sqlite3.connect(file) as database:
-        database.execute("update schema set version = 3")
-    with pytest.raises(StoreError, match="has schema version 3 by now, this release writes 2"):
+        database.execute("update schema set version = 4")
+    with pytest.raises(StoreError, match="has schema version 4 by now, this release writes 3"):
         store.keep(results())
 
 

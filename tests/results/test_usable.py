@@ -88,9 +88,9 @@ def test_an_older_store_is_migrated(tmp_path):
     ("statements", "words"),
     [
         (["UPDATE schema SET version = 99"], "has schema version 99, of a newer release"),
-        (["DROP TABLE schema"], "has no table 'schema' beside checks, load_reports, sessions"),
+        (["DROP TABLE schema"], "has no table 'schema' beside answers, checks, load_reports"),
         (["DELETE FROM schema"], "its table 'schema' has nothing where one version should be"),
-        (["INSERT INTO schema VALUES (1)"], "its table 'schema' has 1, 2 where one version"),
+        (["INSERT INTO schema VALUES (1)"], "its table 'schema' has 1, 3 where one version"),
         (["UPDATE schema SET version = -1"], "its table 'schema' has -1 where one version"),
         (["ALTER TABLE checks DROP COLUMN detail"], "its table 'checks' lacks detail, so"),
         (["DROP TABLE trials"], "its table 'trials' lacks number, session, deployment, metric"),

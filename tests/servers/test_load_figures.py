@@ -19,7 +19,7 @@ from qualification.servers.load_figures import (
     starved,
     under_load,
 )
-from tests.support.session_sample import DEPLOYMENT, results, trials
+from tests.support.session_sample import DEPLOYMENT, recommended, results, trials
 
 
 def reply(client=1, number=1, sent_s=0.0, done_s=1.0, **more):
@@ -116,7 +116,6 @@ def test_the_report_shows_what_a_server_did_under_load():
     """A line for each number of clients; no table without a server, no zero without a figure."""
     from qualification.core.paths import DECLARATIONS
     from qualification.models.loading import load_registry
-    from qualification.results.report import render
 
     registry = load_registry(DECLARATIONS)
     measured = (
@@ -128,13 +127,14 @@ def test_the_report_shows_what_a_server_did_under_load():
         + trials("served_4_clients_tps", 123.0)
         + trials("fairness_4_clients", 0.9876)
     )
-    text = render(results(trials=measured), registry)["recommendations.md"]
+    text = recommended(results(trials=measured), registry)["recommendations.md"]
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{DEPLOYMENT}` | 4 |")]
     cells = [cell.strip() for cell in row.split("|")][2:]
     assert cells[:6] == ["4", "8", "2", "3", "1", "–"]
     assert cells[7] == "200 ms"
     assert "0.988" in cells
     assert (
-        "Servers under load" in render(results(trials=measured), registry)["recommendations.html"]
+        "Servers under load"
+        in recommended(results(trials=measured), registry)["recommendations.html"]
     )
-    assert "Servers under load" not in render(results(), registry)["recommendations.md"]
+    assert "Servers under load" not in recommended(results(), registry)["recommendations.md"]

@@ -20,8 +20,8 @@ from qualification.core.declarations import Source
 from qualification.core.errors import EnvironmentFailed, StoreError
 from qualification.core.paths import PACKAGE
 from qualification.core.protocol import LoadRequest, to_json
+from qualification.documents import session_documents as _report  # noqa: F401 - pytester forgets modules
 from qualification.machine.host import LocalHost
-from qualification.results import report as _report  # noqa: F401 - pytester forgets modules
 from qualification.results.store import Store
 from qualification.servers.process import ServerCommand, ServerProcess
 from qualification.session.template import Template

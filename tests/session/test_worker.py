@@ -257,7 +257,7 @@ def test_the_parent_imports_no_model_library():
         "import sys\n"
         "import qualification.cli, qualification.cli.doctor_report, qualification.pytest_plugin\n"
         "import qualification.session.session\n"
-        "import qualification.results.report, qualification.results.conclude\n"
+        "import qualification.documents.recommendations, qualification.results.conclude\n"
         "heavy = {'torch', 'mlx', 'mlx_vlm', 'llama_cpp', 'transformers', 'torchvision'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )

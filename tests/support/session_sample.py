@@ -66,3 +66,14 @@ def results(**changes):
         },
     }
     return Results(**(facts | changes))
+
+
+def recommended(session_results, registry):
+    """The recommendations of a session: file name -> text, as Markdown and as HTML."""
+    from qualification.documents.context import Context
+    from qualification.documents.recommendations import recommendations
+    from qualification.documents.render import render
+    from qualification.documents.session_view import session_view
+
+    forms = render(recommendations(session_view(session_results, registry, Context())))
+    return {name: text for name, text in forms.items() if not name.endswith(".json")}

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from qualification.watch.records import Header, MemorySample, Request, Thresholds
+from qualification.judging.thresholds import Thresholds
+from qualification.watch.records import Header, MemorySample, Request
 
 HERE = Path(__file__).resolve().parent
 GB = 1_000_000_000

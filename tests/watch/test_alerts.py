@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qualification.core.results import Condition, Machine
+from qualification.judging.thresholds import thresholds_for
 from qualification.models.loading import load_registry
 from qualification.watch.alerts import LEAK_ESTIMATES, QUIET_S, Rules, too_many_wrong
 from qualification.watch.records import Figures, LeakSlope, Loaded, MemorySample
-from qualification.watch.thresholds import thresholds_for
 from tests.support.session_sample import session
 from tests.support.watch_sample import CANARY, GB, request, thresholds
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from qualification.core.errors import SelectionError
+from qualification.judging.thresholds import thresholds_for
 from qualification.machine.probe import probe
 from qualification.machine.process_tree import Tree
 from qualification.models.loading import load_registry
@@ -16,7 +17,6 @@ from qualification.watch.log import Log, read
 from qualification.watch.records import Alert, Request, SelfReport
 from qualification.watch.run import Settings, SoakTest
 from qualification.watch.served_subject import ServedSubject
-from qualification.watch.thresholds import thresholds_for
 from tests.support.watch_sample import CANARY, header, stand_in, start_stand_in
 
 SKILLS = "colour,shape,both,count,position,word,text,pair,which,recall"

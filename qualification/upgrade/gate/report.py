@@ -11,148 +11,42 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from qualification import __version__
 from qualification.core.declarations import KnownBug
 from qualification.core.errors import GateError
-from qualification.core.format import (
-    duration_text,
-    installed_memory_text,
-    percent_text,
-    ratio_text,
-    revision_text,
-)
-from qualification.core.metrics import GATE_LIMITS
 from qualification.core.protocol import to_json
 from qualification.core.text import disarm
 from qualification.core.validation import first_problem
-from qualification.results.markdown import code, plain
-from qualification.results.report import TEMPLATES
+from qualification.documents import render as documents
+from qualification.results.markdown import plain
 from qualification.upgrade.gate import wording as view
+from qualification.upgrade.gate.document import gate_document
 from qualification.upgrade.gate.records import (
-    CHECKS,
     GATE_SCHEMA_VERSION,
-    SIDE_NAMES,
     GateResult,
     GateVerdict,
-    MetricFinding,
-    Pair,
 )
 
 NAMES = ("gate.md", "gate.html", "gate.json", "gate.xml")
 LONGEST = 600
 """Characters of a text in HTML and JUnit; gate.json has all of it."""
 
-MOST_ANSWERS = 12
-"""Answers of a deployment that are quoted side by side."""
-
 # --------------------------------------------------------------------------- rendering
 
 
-def render(
-    result: GateResult, bugs: Sequence[KnownBug] = (), *, templates: Path = TEMPLATES
-) -> dict[str, str]:
+def render(result: GateResult, bugs: Sequence[KnownBug] = ()) -> dict[str, str]:
     """File name -> text of each document. Raises jinja2's errors for a broken template.
 
     ``bugs`` are the declared ones, of which those that may explain a finding are named.
     """
-    context = _context(result) | {"known_bugs": view.known_bugs(result, bugs)}
-    documents = {
-        name: _environment(templates, html=name.endswith(".html"))
-        .get_template(f"{name}.j2")
-        .render(context)
-        for name in NAMES[:2]
-    }
-    return documents | {"gate.json": to_text(result), "gate.xml": junit(result)}
-
-
-def _context(result: GateResult) -> dict[str, Any]:
-    plan = result.plan
-    checks = view.checks(result)
-    by_check = {(finding.deployment, finding.check): finding for finding in result.behaviour}
-    answers = {name: view.answers_that_differ(result, name) for name in plan.identifiers}
-    metrics: dict[str, list[MetricFinding]] = {}
-    for finding in result.metrics:
-        metrics.setdefault(finding.deployment, []).append(finding)
-    pairs: dict[str, list[Pair]] = {}
-    for pair in sorted(result.pairs, key=lambda pair: pair.number):
-        pairs.setdefault(pair.deployment, []).append(pair)
-    return {
-        "result": result,
-        "plan": plan,
-        "machine": plan.machine,
-        "environments": list(zip(SIDE_NAMES.values(), (plan.a, plan.b), strict=True)),
-        "differences": view.differences(plan),
-        "problems": view.problems(result),
-        "notes": view.notes(result),
-        "moved": view.moved(plan),
-        "metrics": metrics,
-        "checks": checks,
-        "meanings": {check: CHECKS.get(check.partition("[")[0], "") for check in checks},
-        "behaviour": {
-            name: [view.behaviour_cell(by_check.get((name, check))) for check in checks]
-            for name in plan.identifiers
-        },
-        "revisions": {
-            name: " and ".join(map(revision_text, result.revisions(name))) or revision_text("")
-            for name in plan.identifiers
-        },
-        "pairs": pairs,
-        "answers": {name: differing for name, differing in answers.items() if differing},
-        "limits": {name: GATE_LIMITS[name] for name in plan.metrics if name in GATE_LIMITS},
-        "unfit": [condition for condition in plan.conditions if not condition.fit],
-        "canaries": [ref for ref in plan.deployments if ref.is_canary],
-        "synthetic": [ref for ref in plan.deployments if ref.weights == "synthetic"],
-        "most_answers": MOST_ANSWERS,
-        "harness_version": __version__,
-    }
-
-
-@lru_cache(maxsize=4)
-def _environment(templates: Path, *, html: bool) -> Any:
-    import jinja2
-    from markupsafe import Markup
-
-    def harmless(value: Any) -> Any:
-        # Markup comes from a macro of ours: its parts have been through here.
-        is_text = isinstance(value, str) and not isinstance(value, Markup)
-        return disarm(value, LONGEST) if is_text else value
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",)),
-        finalize=harmless if html else None,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        quantity=view.quantity,
-        raw=view.raw,
-        duration=duration_text,
-        ratio=ratio_text,
-        percent=percent_text,
-        position=view.position,
-        typical=view.typical,
-        installed_memory=installed_memory_text,
-        plain=plain,
-        code=_code,
-        label=view.label,
-        word=view.metric_word,
-    )
-    return environment
-
-
-def _code(text: object) -> str:
-    """For a code span in a table."""
-    return code(disarm(str(text), LONGEST)).replace("|", "\\|")
+    forms = documents.render(gate_document(result, bugs))
+    pages = {name: forms[name] for name in NAMES[:2]}
+    return pages | {"gate.json": to_text(result), "gate.xml": junit(result)}
 
 
 def summary(result: GateResult, bugs: Sequence[KnownBug] = ()) -> str:

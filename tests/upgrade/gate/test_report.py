@@ -47,7 +47,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.names.add(tag)
-        assert not [name for name, _ in attrs if name.startswith("on") or name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on") or name == "src"]
+        assert all(re.match("#|https://", value) for name, value in attrs if name == "href")
 
     def handle_data(self, data):
         self.text += data
@@ -109,7 +110,6 @@ def test_a_known_bug_that_may_explain_a_finding_is_named_with_what_to_do(
         documents["gate.md"].replace("\\", ""),
         summary(regressed(), [bug]).replace("\\", ""),
     ):
-        assert "Known bugs that may explain it" in text
         assert sentence in text
     console = Console(file=io.StringIO(), width=500)
     console.print(conclusion(regressed(), [bug]))
@@ -130,7 +130,7 @@ def test_a_known_bug_that_explains_nothing_is_not_named(bug):
     """Of other versions, deployments, tiers or packages."""
     assert view.known_bugs(regressed(), [bug]) == ()
     assert view.known_bugs(passed(), [bug_of("*", versions=">=0.6.4")]) == ()
-    assert "Known bugs" not in render(regressed(), [bug])["gate.md"]
+    assert "known bug" not in render(regressed(), [bug])["gate.md"].casefold()
 
 
 def test_a_bug_of_a_real_deployment_explains_one_with_random_weights_too():
@@ -204,7 +204,8 @@ def test_nothing_that_was_not_observed_is_a_figure():
 def test_every_finding_that_did_not_pass_is_listed_apart_from_the_notes():
     """Regressions first; improvements and new warnings stand under the notes."""
     text = render(regressed())["gate.md"]
-    failed, noted = text.split("## Notes")[0], text.split("## Notes")[1].split("## Metrics")[0]
+    failed = text.split("## What did not pass")[1].split("## Metrics")[0]
+    noted = text.split("## Notes")[1].split("<details")[0]
     verdicts = re.findall(r"^- \*\*(\w+)\*\*", failed, re.MULTILINE)
     assert verdicts == ["regressed", "regressed", "inconclusive", "inconclusive", "unfit"]
     for note in ("new warning", "both fail", "improved"):
@@ -309,7 +310,8 @@ def test_no_document_lets_a_text_act(text):
         document.encode()
     for markdown in (documents["gate.md"], short):
         # In a code span, which no text can leave, nothing is markup.
-        assert "<" not in (outside := re.sub(r"(?<!\\)`[^`\n]*`", "", markdown))
+        ours = r"(?<!\\)`[^`\n]*`|\[[a-z ]+\]\([#.a-z/-]+\)|</?(details|summary|strong)\b[^<>]*>"
+        assert "<" not in (outside := re.sub(ours, "", markdown))
         assert not re.search(r"(?<!\\)\]\(", outside)
     assert len(documents["gate.md"].splitlines()) <= len(usual["gate.md"].splitlines())
 

@@ -60,7 +60,7 @@ def test_the_revision_of_the_weights_stands_beside_each_deployment():
     assert f"| `{QWEN}` | 0123456789ab | " in documents["gate.md"]
     assert f"| `{SMOL}` | fedcba987654 | " in documents["gate.md"]
     page = documents["gate.html"]
-    assert f'<code>{QWEN}</code><br><span class="quiet">revision 0123456789ab</span>' in page
+    assert f"<code>{QWEN}</code><td>0123456789ab<td>" in page
     assert '"revision": "0123456789abcdef"' in documents["gate.json"]
 
 

@@ -1,0 +1,1 @@
+"""What other documents claim, as it is printed there, with what contradicts it."""

@@ -1,0 +1,1 @@
+"""The sections of a session's documents: each module makes one or two from rows and records."""

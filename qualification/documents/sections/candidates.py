@@ -1,0 +1,65 @@
+"""A row as the rule that recommends sees it: figures, what is against it, why it was not tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qualification.judging.recommendation import Candidate
+from qualification.judging.stats.estimators import ShareInterval, median, share_interval
+from qualification.models.known_bugs import remedy
+from qualification.models.registry import Registry
+from qualification.results.rows import Row
+
+_ANSWERS = ("quality", "vqa", "parity")
+"""Suites whose known bugs change answers; those of others (an image format) are told elsewhere."""
+
+
+def candidate(row: Row, registry: Registry) -> Candidate:
+    """A deployment with real weights; None for a figure that was not measured."""
+    too_big = [f.sentence for f in row.verdict.findings if row.verdict.name == "does_not_fit"]
+    return Candidate(
+        row.identifier,
+        accuracy_interval(row),
+        median(row.decode_tps) if row.decode_tps else None,
+        max(row.peak_memory_bytes) if row.peak_memory_bytes else None,
+        tuple(_against(row, registry)),
+        next(iter(too_big), ""),
+        _untried(row),
+    )
+
+
+def accuracy_interval(row: Row) -> ShareInterval | None:
+    """The accuracy with its 95 % interval (Wilson); None without the number of questions."""
+    if not row.accuracy or not row.questions:
+        return None
+    right = round(median(row.accuracy) * row.questions)
+    return share_interval([1.0] * right + [0.0] * (row.questions - right))
+
+
+def _against(row: Row, registry: Registry) -> Iterator[str]:
+    """What is wrong with it, with the way out."""
+    bugs = {bug.identifier: bug for bug in registry.bugs}
+    if row.rejected:
+        yield row.rejected
+    elif row.verdict.name in ("failed", "regressed"):
+        broken = [f for f in row.verdict.findings if f.status == "fail"]
+        yield f"{broken[0].sentence if broken else row.verdict.name} → qualify see {row.identifier}"
+    bug_names = {
+        check.known_bug
+        for check in row.checks
+        if check.outcome == "xfailed" and check.suite in _ANSWERS
+    }
+    for name in sorted(bug_names):
+        bug = bugs.get(name)
+        yield f"answers wrongly ({name}) → {remedy(bug) if bug else 'no workaround is known'}"
+
+
+def _untried(row: Row) -> str:
+    if {check.outcome for check in row.checks} <= {"skipped"}:
+        details = [check.detail for check in row.checks if check.detail]
+        return details[0] if details else "was not tried"
+    if row.untried:
+        return "was not tried to its end"
+    if row.verdict.name == "unfit":
+        return "was measured while the machine was not fit for timing"
+    return ""
