@@ -59,7 +59,7 @@ def report(
     stored = stored_results(
         project, registry, results=results, session=session, any_machine=any_machine
     )
-    context = stored_context(project.with_options(results=results), stored)
+    context = stored_context(project.with_options(results=results), registry, stored)
     documents = session_documents(stored, registry, context)
     if is_shown:
         from qualification.documents.render import screen

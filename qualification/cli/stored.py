@@ -38,9 +38,9 @@ def stored_results(
     return store.results(session)
 
 
-def stored_context(project: Project, stored: Results) -> Context:
+def stored_context(project: Project, registry: Registry, stored: Results) -> Context:
     """What the documents of a session may say beside it: the session before, tested releases."""
     from qualification.documents.context import context
     from qualification.results.store import Store
 
-    return context(stored, Store(project.results))
+    return context(stored, Store(project.results), registry)

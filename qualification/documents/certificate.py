@@ -36,7 +36,7 @@ def certificate(view: SessionView) -> Document:
 
 def _lines(view: SessionView) -> Iterator[Line]:
     yield Line("verdict", inline(sentence(view.table)))
-    choice = picks(view.results, view.table, view.registry)
+    choice = picks(view.results, view.table, view.registry, view.installed)
     if choice.best is not None:
         yield Line("recommended", inline(code(choice.best.name)))
     yield trust(view.results, view.table)

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 
+from qualification.core.libraries import library_versions
 from qualification.core.paths import DECLARATIONS, published_claims
 from qualification.core.results import Results
+from qualification.machine.probe import probe
 from qualification.models.published_documents import Document as PublishedDocument
 from qualification.models.published_documents import read_published
+from qualification.models.registry import Registry
 from qualification.results.store import Store
 
 
@@ -19,20 +22,35 @@ class Context:
     """``earlier`` is the session of the same machine before this one, None where there is none.
 
     ``tested``: library -> the release that this package was tested with. ``published``: file ->
-    the claims of a document.
+    the claims of a document. ``installed``: library -> version now, where the session is of this
+    machine and of its own interpreter; empty elsewhere, where nothing is known of now.
     """
 
     earlier: Results | None = None
     tested: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, PublishedDocument] = field(default_factory=dict)
+    installed: Mapping[str, str] = field(default_factory=dict)
 
 
-def context(results: Results, store: Store) -> Context:
+def context(results: Results, store: Store, registry: Registry) -> Context:
     """That of a stored session; StoreError or BaselineError for what cannot be read."""
     session = results.session
     before = store.before(session.identifier, session.machine.identifier)
     earlier = store.results(before) if before else None
-    return Context(earlier, _tested(), read_published(published_claims()))
+    is_of_here = (
+        session.environment.name == HERE
+        and session.machine.identifier == probe(registry.chips, registry.tiers).identifier
+    )
+    return Context(
+        earlier,
+        _tested(),
+        read_published(published_claims()),
+        library_versions() if is_of_here else {},
+    )
+
+
+HERE = "current"
+"""The environment of sessions that ran in the interpreter of pytest."""
 
 
 def _tested() -> dict[str, str]:

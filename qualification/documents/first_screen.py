@@ -5,7 +5,8 @@ The lines are the same in the documents and on the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from qualification.core.format import (
     bytes_text,
@@ -16,7 +17,7 @@ from qualification.core.format import (
 )
 from qualification.core.results import Machine, Results
 from qualification.documents.model import Inline, Line, Span, code, inline
-from qualification.documents.sections.candidates import candidate
+from qualification.documents.sections.candidates import candidate, moved_libraries
 from qualification.judging.recommendation import (
     FAST_ACCURACY,
     Candidate,
@@ -34,12 +35,23 @@ _SHOWN = 3
 """Deployments that have a line each, of those to avoid, too big or left out."""
 
 
-def picks(results: Results, table: Sequence[Row], registry: Registry) -> Recommendation:
-    """The rule's answer for the real models of a session; empty where it has none."""
+def picks(
+    results: Results,
+    table: Sequence[Row],
+    registry: Registry,
+    installed: Mapping[str, str] = MappingProxyType({}),
+) -> Recommendation:
+    """The rule's answer for the real models of a session; empty where it has none.
+
+    ``installed``: library -> version now, on the same machine; nothing stale is picked.
+    """
+    measured_with = results.session.environment.versions
     real = [row for row in table if not (row.is_canary or row.is_synthetic)]
     machine = results.session.machine
     allowed = _allowed(machine, registry)
-    candidates = [candidate(row, registry) for row in real]
+    candidates = [
+        candidate(row, registry, moved_libraries(row, measured_with, installed)) for row in real
+    ]
     measured = {row.identifier for row in table}
     if real:
         candidates += [
@@ -52,14 +64,20 @@ def picks(results: Results, table: Sequence[Row], registry: Registry) -> Recomme
     return recommend(candidates, _room(machine, allowed))
 
 
-def first_screen(results: Results, table: Sequence[Row], registry: Registry) -> tuple[Line, ...]:
+def first_screen(
+    results: Results,
+    table: Sequence[Row],
+    registry: Registry,
+    installed: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Line, ...]:
     """The lines; of canaries and random weights only what they can tell."""
     if all(row.is_canary or row.is_synthetic for row in table):
         return tuple(_without_models(table, registry))
     machine = results.session.machine
     rows = {row.identifier: row for row in table}
     room = _room(machine, _allowed(machine, registry))
-    return tuple(_lines(picks(results, table, registry), rows, machine, room, registry))
+    choice = picks(results, table, registry, installed)
+    return tuple(_lines(choice, rows, machine, room, registry))
 
 
 def _allowed(machine: Machine, registry: Registry) -> Allowance:

@@ -45,7 +45,7 @@ def _documents(session: str, store: Store, registry: Registry) -> list[Document]
     if not session:
         return [published_document(published_claims(), registry)]
     results = store.results(session)
-    return session_documents(results, registry, context(results, store))
+    return session_documents(results, registry, context(results, store, registry))
 
 
 def _read(file: Path) -> Document:

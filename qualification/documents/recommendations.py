@@ -61,7 +61,7 @@ def recommendations(view: SessionView) -> Document:
 
 def _lines(view: SessionView) -> Iterator[Line]:
     results, table = view.results, view.table
-    yield from first_screen(results, table, view.registry)
+    yield from first_screen(results, table, view.registry, view.installed)
     lines = (
         claims.claimed(view.claims, table),
         upgrade(results, table, view.tested),
@@ -75,7 +75,7 @@ def _first_blocks(view: SessionView) -> Iterator[Block]:
     if view.is_of_canaries:
         yield grid(view.table, view.registry)
         return
-    choice = picks(view.results, view.table, view.registry)
+    choice = picks(view.results, view.table, view.registry, view.installed)
     picked = {pick.name for pick in (choice.best, choice.fast, choice.smallest) if pick is not None}
     rows = [row for row in view.table if row.identifier in picked]
     plots = (
@@ -93,7 +93,7 @@ def _open(view: SessionView) -> Iterator[Section | None]:
     yield comparison.quality(table, view.figures)
     yield answered.by_task(table, view.results.answers, view.figures)
     yield comparison.rankings(table, view.figures)
-    best = picks(view.results, table, view.registry).best
+    best = picks(view.results, table, view.registry, view.installed).best
     picked = next((d for d in view.measured if best and d.identifier == best.name), None)
     if picked is not None:
         yield answered.outputs(picked.identifier, view.results.answers)

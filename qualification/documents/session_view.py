@@ -33,6 +33,7 @@ class SessionView:
     changes: Changes | None
     claims: Sequence[PublishedClaim]
     tested: Mapping[str, str]
+    installed: Mapping[str, str]
 
     @property
     def subject(self) -> Inline:
@@ -74,4 +75,5 @@ def session_view(results: Results, registry: Registry, context: Context) -> Sess
         if models
         else (),
         context.tested,
+        context.installed,
     )

@@ -157,3 +157,15 @@ def test_both_documents_begin_with_it(registry):
         head = text[: text.index("Comparison")]
         assert LARGE in head
         assert "94% correct" in head
+
+
+def test_what_is_stale_is_shown_so_and_not_recommended(registry):
+    """Another release is installed by now, on the same machine."""
+    record = measured(figures={LARGE: FIGURES[LARGE], QUICK: FIGURES[QUICK]})
+    table = rows(record, registry)
+    now = {"mlx": "9.9"}
+    text = "\n".join(
+        f"{line.word}: {line.text}" for line in first_screen(record, table, registry, now)
+    )
+    assert text.startswith("run: nothing can be recommended yet\n")
+    assert f"left out: {LARGE}: is stale: measured with mlx none (now 9.9)" in text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from qualification.judging.library_versions import engine_of, principal_libraries
 from qualification.judging.recommendation import Candidate
 from qualification.judging.stats.estimators import ShareInterval, median, share_interval
 from qualification.models.known_bugs import remedy
@@ -14,8 +15,11 @@ _ANSWERS = ("quality", "vqa", "parity")
 """Suites whose known bugs change answers; those of others (an image format) are told elsewhere."""
 
 
-def candidate(row: Row, registry: Registry) -> Candidate:
-    """A deployment with real weights; None for a figure that was not measured."""
+def candidate(row: Row, registry: Registry, stale: str = "") -> Candidate:
+    """A deployment with real weights; None for a figure that was not measured.
+
+    ``stale`` says what its figures were measured with that is no longer installed, or is ''.
+    """
     too_big = [f.sentence for f in row.verdict.findings if row.verdict.name == "does_not_fit"]
     return Candidate(
         row.identifier,
@@ -24,8 +28,21 @@ def candidate(row: Row, registry: Registry) -> Candidate:
         max(row.peak_memory_bytes) if row.peak_memory_bytes else None,
         tuple(_against(row, registry)),
         next(iter(too_big), ""),
-        _untried(row),
+        _untried(row) or stale,
     )
+
+
+def moved_libraries(row: Row, measured: Mapping[str, str], installed: Mapping[str, str]) -> str:
+    """What its figures were measured with and what is installed now; '' where that is the same.
+
+    Both: library -> version. Without ``installed`` nothing is known of now.
+    """
+    moved = [
+        f"{name} {measured.get(name) or 'none'} (now {installed.get(name) or 'none'})"
+        for name in principal_libraries(engine_of(row.identifier))
+        if installed and measured.get(name, "") != installed.get(name, "")
+    ]
+    return f"is stale: measured with {', '.join(moved)}" if moved else ""
 
 
 def accuracy_interval(row: Row) -> ShareInterval | None:
