@@ -162,7 +162,8 @@ class Ending:
             "",
             *(f"{line.word}: {line.text}" for line in self._first_screen(results, table)),
             closing.sentence(table),
-            "what to do about known bugs, and all figures: qualify report --open",
+            "all figures, and what to do about known bugs: qualify report --open",
+            "one figure by hand: qualify explain DEPLOYMENT METRIC",
         ]
         _section(terminalreporter, "verdicts", screen)
 
