@@ -47,7 +47,7 @@ def report(
     """Render the documents of a stored session.
 
     Each as Markdown, as one HTML file and as JSON: the recommendations for this machine, a
-    reference guide across its models, and the machine's certificate.
+    reference guide across its models, and the machine's certificate. Also session.xml (JUnit).
     """
     from qualification.documents.session_documents import forms, session_documents
 
@@ -68,8 +68,11 @@ def report(
             click.echo(line)
         return
     from qualification.core.files import write_documents
+    from qualification.documents.junit import session_junit
 
-    files = write_documents(forms(documents, folder), folder)
+    files = write_documents(
+        forms(documents, folder) | {"session.xml": session_junit(stored)}, folder
+    )
     for file in files:
         click.echo(file)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -9,6 +9,7 @@ from qualification.core.results import Check, Finding, Verdict
 from qualification.documents.first_screen import first_screen
 from qualification.models.loading import load_registry
 from qualification.results.rows import rows
+from tests.documents.air_sample import AIR
 from tests.support.session_sample import REVISION, recommended, results, session, trials
 
 LARGE, QUICK, WRONG = (
@@ -16,15 +17,6 @@ LARGE, QUICK, WRONG = (
     "qwen2-vl-2b-4bit@mlx",
     "smolvlm-500m-Q8_0@llamacpp",
 )
-AIR = {
-    "system": "macos",
-    "chip": "Apple M4",
-    "product": "MacBook Air",
-    "architecture": "arm64",
-    "memory_bytes": 32 * 2**30,
-    "bandwidth": 120e9,
-    "tier": "air_m4",
-}
 FIGURES = {
     LARGE: {"accuracy": 0.94, "decode_tps": 21.8, "peak_memory_bytes": 6.8e9},
     QUICK: {"accuracy": 0.84, "decode_tps": 60.0, "peak_memory_bytes": 3.0e9},

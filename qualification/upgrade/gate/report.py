@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -23,6 +22,8 @@ from qualification.core.protocol import to_json
 from qualification.core.text import disarm
 from qualification.core.validation import first_problem
 from qualification.documents import render as documents
+from qualification.documents.junit import Case
+from qualification.documents.junit import junit as documents_junit
 from qualification.results.markdown import plain
 from qualification.upgrade.gate import wording as view
 from qualification.upgrade.gate.document import gate_document
@@ -90,54 +91,28 @@ def junit(result: GateResult) -> str:
     that fails on both sides is skipped. Times are seconds.
     """
     plan = result.plan
-    suites = [("gate", [_case("gate", "verdict", result.verdict, result.sentence)])]
+    suites = [("gate", [_case("verdict", result.verdict, result.sentence)])]
     for name in plan.identifiers:
         cases = [
-            _case(name, view.subject(finding), finding.verdict, finding.sentence, finding.note)
+            _case(view.subject(finding), finding.verdict, finding.sentence, finding.note)
             for finding in view.findings(result)
             if finding.deployment == name
         ]
         nothing = "It was not observed in both environments."
-        suites.append((name, cases or [_case(name, "load", "inconclusive", nothing)]))
-    root = ElementTree.Element(
-        "testsuites", name=disarm(f"{plan.a.name} -> {plan.b.name}"), time=_time(result.wall_s)
+        suites.append((name, cases or [_case("load", "inconclusive", nothing)]))
+    return documents_junit(
+        f"{plan.a.name} -> {plan.b.name}", suites, started=plan.started, wall_s=result.wall_s
     )
-    _count(root, [case for _, cases in suites for case in cases])
-    for name, cases in suites:
-        suite = ElementTree.SubElement(
-            root, "testsuite", name=disarm(name), timestamp=disarm(plan.started)
-        )
-        _count(suite, cases)
-        suite.extend(cases)
-    ElementTree.indent(root)
-    body = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
 
 
-def _case(
-    deployment: str, name: str, verdict: GateVerdict, sentence: str, note: str = ""
-) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=disarm(deployment), name=disarm(name))
-    text = disarm(sentence, LONGEST)
+def _case(name: str, verdict: GateVerdict, sentence: str, note: str = "") -> Case:
     if verdict == "regressed":
-        ElementTree.SubElement(case, "failure", type=verdict, message=text).text = text
-    elif verdict != "pass":
-        ElementTree.SubElement(case, "error", type=verdict, message=text).text = text
-    elif note == "both fail":
-        ElementTree.SubElement(case, "skipped", message=f"{note}: {text}")
-    elif note:
-        ElementTree.SubElement(case, "system-out").text = f"{note}: {text}"
-    return case
-
-
-def _count(element: ElementTree.Element, cases: Sequence[ElementTree.Element]) -> None:
-    element.set("tests", str(len(cases)))
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        element.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
-
-
-def _time(value: float) -> str:
-    return f"{value if math.isfinite(value) else 0:.3f}"
+        return Case(name, "failure", sentence, verdict)
+    if verdict != "pass":
+        return Case(name, "error", sentence, verdict)
+    if note == "both fail":
+        return Case(name, "skipped", sentence, note)
+    return Case(name, "passed", f"{note}: {sentence}" if note else "")
 
 
 # --------------------------------------------------------------------------- JSON
