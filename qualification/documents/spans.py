@@ -55,6 +55,11 @@ class Writer:
         """As one line of Markdown, also within a table."""
         return "".join(self._markdown(span) for span in content)
 
+    def block(self, content: Inline) -> str:
+        """As a paragraph of Markdown, or the text of a point: it begins no heading and no list."""
+        marker = r"^(\s*)([#+=-])|^(\s*\d+)([.)])(?=\s|$)"
+        return re.sub(marker, r"\1\3\\\2\4", self.markdown(content))
+
     def _text(self, span: Span) -> str:
         if span.figure is None or span.figure.origin == self.unmarked:
             return span.text

@@ -110,7 +110,8 @@ def test_a_text_makes_no_markup_in_markdown(text):
     assert len(re.findall(r"(?m)^\|", outside)) == len(
         re.findall(r"(?m)^\|", render(with_text("a"))["x.md"])
     )
-    assert len(re.findall(r"(?m)^#", outside)) == 2
+    assert len(re.findall(r"(?m)^(> |- )?#", outside)) == 2
+    assert not re.search(r"(?m)^(> |- )?(\d+[.)](\s|$)|[+=])", outside)
 
 
 @settings(max_examples=60, deadline=None)
