@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qualification.core.format import bytes_text, number, percent_text, rate_text, seconds_text
+from qualification.core.format import bytes_text, number, percent_text, seconds_text
 from qualification.documents.figures import Figures, word
 from qualification.documents.model import (
     Block,
@@ -110,13 +110,11 @@ def rankings(rows: Sequence[Row], figures: Figures) -> Section | None:
     real = [row for row in rows if not row.is_canary]
     fast = sorted((r for r in real if r.decode_tps), key=lambda r: -median(r.decode_tps))
     sure = sorted((r for r in real if r.accuracy and r.questions), key=_lower, reverse=True)
-    blocks: list[Table | Paragraph | Items] = []
+    blocks: list[Table] = []
     if len(fast) > 1:
         blocks.append(_ranking("By decoding speed", fast, figures, "decode_tps", "tok/s"))
     if len(sure) > 1:
         blocks.append(_ranking("By accuracy (lower bound)", sure, figures, "accuracy", "share"))
-    if larger := tuple(_larger_is_faster(fast)):
-        blocks += [Paragraph(inline(Span("Why a larger one is faster", "strong"))), Items(larger)]
     return Section("rankings", "Rankings", tuple(blocks)) if blocks else None
 
 
@@ -135,33 +133,6 @@ def _ranking(title: str, rows: Sequence[Row], figures: Figures, metric: str, uni
         for place, row in enumerate(rows, 1)
     )
     return Table(title, columns("place", "deployment", title, numeric=("place", title)), ranked)
-
-
-def _larger_is_faster(fast: Sequence[Row]) -> Iterator[Inline]:
-    """For each that is faster than a smaller one: the shares of their rooflines tell why."""
-    for row in fast:
-        for smaller in fast:
-            if _weights(row) > 1.2 * _weights(smaller) > 0 and _speed(row) > 1.1 * _speed(smaller):
-                share, smaller_share = row.share_of_roofline, smaller.share_of_roofline
-                if share and smaller_share:
-                    yield inline(
-                        code(row.identifier),
-                        f" reads {bytes_text(_weights(row))} and decodes {rate_text(_speed(row))}, "
-                        f"{percent_text(share, digits=0)} of what the memory allows; ",
-                        code(smaller.identifier),
-                        f" reads {bytes_text(_weights(smaller))} and reaches "
-                        f"{rate_text(_speed(smaller))}, {percent_text(smaller_share, digits=0)}: "
-                        "a fault of its software here, and no property of a small model.",
-                    )
-                    break
-
-
-def _weights(row: Row) -> float:
-    return row.load.weights_bytes if row.load else 0.0
-
-
-def _speed(row: Row) -> float:
-    return median(row.decode_tps)
 
 
 def quality(rows: Sequence[Row], figures: Figures) -> Section | None:
