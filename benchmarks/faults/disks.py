@@ -92,7 +92,9 @@ def _baseline(project: Project) -> str:
 
 def _report(project: Project) -> str:
     sizes = {file.name: file.stat().st_size for file in (project.folder / "out").iterdir()}
-    whole = {"recommendations.md", "recommendations.html"}
+    documents = ("recommendations", "reference-guide", "certificate")
+    whole = {f"{name}.{form}" for name in documents for form in ("md", "html", "json")}
+    whole.add("session.xml")
     return "" if whole == sizes.keys() and all(sizes.values()) else str(sizes)
 
 

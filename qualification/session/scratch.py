@@ -12,11 +12,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _SUFFIX = ".scratch"
 _OWNED: dict[Path, int] = {}
+_TRIES, _PAUSE_S = 20, 0.05
 
 
 @contextlib.contextmanager
@@ -48,9 +50,13 @@ def make_scratch(purpose: str) -> Path:
 
 
 def remove_scratch(folder: Path) -> None:
-    """Remove a folder of this process."""
+    """Remove a folder of this process, also from under who still writes there while it ends."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(_PAUSE_S)
     finally:  # a signal may end this too; what is left is nobody's then, and is swept up
         if (descriptor := _OWNED.pop(folder, None)) is not None:
             os.close(descriptor)
