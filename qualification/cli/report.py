@@ -103,4 +103,4 @@ def _check(folder: Path, project: Project, registry: Registry) -> None:
         click.echo(sentence)
     if stale:
         raise click.exceptions.Exit(1)
-    click.echo(f"{folder}: {checked} documents follow from the store")
+    click.echo(f"{folder}: {checked} files follow from the store")

@@ -1,17 +1,16 @@
-"""The machine's certificate: one page on what was qualified here, with what, and until when."""
+"""The machine's certificate: one page on what was qualified here, and with what."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from qualification.documents.figures import word
-from qualification.documents.first_screen import picks
 from qualification.documents.model import Document, Line, Section, Table, code, columns, inline
-from qualification.documents.sections.comparison import state
+from qualification.documents.sections.comparison import state_word
 from qualification.documents.sections.machine import facts
 from qualification.documents.sections.upkeep import trust
 from qualification.documents.session_view import SessionView
-from qualification.results.closing import sentence
+from qualification.results.closing import sentence, state
 
 NAME = "certificate"
 
@@ -26,19 +25,19 @@ def certificate(view: SessionView) -> Document:
         lines=tuple(_lines(view)),
         overview=(),
         sections=(
-            Section("qualified", "What was qualified", (_qualified(view),)),
+            Section("qualified", "What was qualified", (*view.notes, _qualified(view))),
             Section("machine", "Machine and releases", (facts(session),)),
         ),
         evidence=(inline(f"Session {session.identifier}, started {session.started}."),),
         session=session.identifier,
+        said_once=view.said_once,
     )
 
 
 def _lines(view: SessionView) -> Iterator[Line]:
     yield Line("verdict", inline(sentence(view.table)))
-    choice = picks(view.results, view.table, view.registry, view.installed)
-    if choice.best is not None:
-        yield Line("recommended", inline(code(choice.best.name)))
+    if view.choice.best is not None:
+        yield Line("recommended", inline(code(view.choice.best.name)))
     yield trust(view.results, view.table)
     yield Line(
         "valid",
@@ -53,7 +52,7 @@ def _lines(view: SessionView) -> Iterator[Line]:
 
 def _qualified(view: SessionView) -> Table:
     figures = view.figures
-    works = [row for row in view.table if state(row) in ("usable", "recommended", "pass")]
+    works = [row for row in view.table if state(row) == "works"]
     listed = works[:_MOST]
     unlisted = f"; {len(works) - _MOST} more work" if len(works) > _MOST else ""
     heads = ("deployment", "tok/s", "first token", "peak", "accuracy", "verdict")
@@ -67,7 +66,7 @@ def _qualified(view: SessionView) -> Table:
                 inline(figures.of(row, row.ttft_s, "s")),
                 inline(figures.peak(row)),
                 inline(figures.of(row, row.accuracy, "share")),
-                inline(word(state(row))),
+                inline(word(state_word(row))),
             )
             for row in listed
         ),

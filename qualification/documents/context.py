@@ -35,7 +35,7 @@ class Context:
 def context(results: Results, store: Store, registry: Registry) -> Context:
     """That of a stored session; StoreError or BaselineError for what cannot be read."""
     session = results.session
-    before = store.before(session.identifier, session.machine.identifier)
+    before = store.before(results)
     earlier = store.results(before) if before else None
     is_of_here = (
         session.environment.name == HERE

@@ -13,9 +13,9 @@ from qualification.core.format import (
     installed_memory_text,
     percent_text,
     rate_text,
-    seconds_text,
 )
 from qualification.core.results import Machine, Results
+from qualification.documents.figures import Figures
 from qualification.documents.model import Inline, Line, Span, code, inline
 from qualification.documents.sections.candidates import candidate, moved_libraries
 from qualification.judging.recommendation import (
@@ -24,7 +24,6 @@ from qualification.judging.recommendation import (
     Recommendation,
     recommend,
 )
-from qualification.judging.stats.estimators import median
 from qualification.machine.tiers import tier_of
 from qualification.models.memory_fit import Allowance, machine_allowance, predict
 from qualification.models.registry import Registry
@@ -33,6 +32,8 @@ from qualification.results.rows import Row
 
 _SHOWN = 3
 """Deployments that have a line each, of those to avoid, too big or left out."""
+_NAMED = 8
+"""Names in one line."""
 
 
 def picks(
@@ -68,16 +69,22 @@ def first_screen(
     results: Results,
     table: Sequence[Row],
     registry: Registry,
-    installed: Mapping[str, str] = MappingProxyType({}),
+    choice: Recommendation,
 ) -> tuple[Line, ...]:
-    """The lines; of canaries and random weights only what they can tell."""
+    """The lines; of canaries and random weights only what they can tell.
+
+    ``choice`` is that of :func:`picks` for the same session.
+    """
     if all(row.is_canary or row.is_synthetic for row in table):
         return tuple(_without_models(table, registry))
     machine = results.session.machine
     rows = {row.identifier: row for row in table}
     room = _room(machine, _allowed(machine, registry))
-    choice = picks(results, table, registry, installed)
-    return tuple(_lines(choice, rows, machine, room, registry))
+    canaries = [row for row in table if row.is_canary or row.is_synthetic]
+    return (
+        *_lines(choice, rows, machine, room, registry),
+        *_broken(canaries, registry),
+    )
 
 
 def _allowed(machine: Machine, registry: Registry) -> Allowance:
@@ -110,6 +117,7 @@ def _without_models(table: Sequence[Row], registry: Registry) -> Iterator[Line]:
             inline("canaries show whether the software works, not which model to run: ", try_real),
         )
     else:
+        yield from _broken(table, registry)
         yield Line(
             "run",
             inline(
@@ -129,9 +137,9 @@ def _broken(table: Sequence[Row], registry: Registry) -> Iterator[Line]:
             names.setdefault(alike, []).append(row.identifier)
     entries = sorted(names.items(), key=lambda entry: -len(entry[1]))
     for reasons, broken in entries[:_SHOWN]:
-        yield Line("avoid", inline(f"{', '.join(broken)}: {'; '.join(reasons)}"))
+        yield Line("avoid", inline(f"{_listed(broken)}: {'; '.join(reasons)}"))
     if more := sum(len(broken) for _, broken in entries[_SHOWN:]):
-        yield Line("avoid", inline(f"{more} more: ", Span("why", link="#why")))
+        yield Line("avoid", inline(f"{more} more ", Span("(why)", link="#why")))
 
 
 def _lines(
@@ -148,10 +156,10 @@ def _lines(
         if machine.memory_bytes > 0:
             yield Line("memory", inline(_memory(choice.best, machine, registry)))
     if choice.tied:
-        names = ", ".join(f"{c.name} ({_percent(c)})" for c in choice.tied)
+        names = _listed([f"{c.name} ({_percent(c)})" for c in choice.tied])
         yield Line("as accurate", inline(f"{names}: their intervals overlap with its own"))
     if choice.fast and choice.fast != choice.best:
-        above = f", of those above {percent_text(FAST_ACCURACY, digits=0)}"
+        above = f", of those surely above {percent_text(FAST_ACCURACY, digits=0)}"
         yield Line("fastest", (*_short(choice.fast), Span(above)))
     if choice.smallest and choice.smallest != choice.best:
         yield Line("smallest", _short(choice.smallest))
@@ -160,34 +168,44 @@ def _lines(
     yield from _some("left out", choice.left_out)
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _some(name: str, entries: Sequence[tuple[Candidate, str]]) -> Iterator[Line]:
     """The first few, and the names of the others."""
     for out, reason in entries[:_SHOWN]:
         link = "#fit" if out.too_big else "#why"
         yield Line(name, inline(code(out.name, link), f": {reason}"))
     if names := [out.name for out, _ in entries[_SHOWN:]]:
-        yield Line(name, inline(f"also {', '.join(names)}"))
+        yield Line(name, inline(f"also {_listed(names)}"))
 
 
 def _why(pick: Candidate, row: Row, room_bytes: float) -> Inline:
-    accuracy, tps, peak = pick.accuracy, pick.decode_tps, pick.peak_bytes
+    accuracy, peak = pick.accuracy, pick.peak_bytes
     assert accuracy is not None
-    assert tps is not None
     assert peak is not None
     bounds = f"{100 * accuracy.lower:.0f}–{100 * accuracy.upper:.0f}"
-    words = [
-        f"{percent_text(accuracy.mean, digits=0)} correct ({bounds} % of {accuracy.count} "
-        "questions), the best that fits",
-        rate_text(tps)
-        + (f" = {share:.0%} of what the memory allows" if (share := row.share_of_roofline) else ""),
-        f"{bytes_text(peak)} peak, {bytes_text(room_bytes - peak)} of the models' share are left",
+    figures = Figures("")
+    share = row.share_of_roofline
+    remaining = f", {bytes_text(room_bytes - peak)} of the models' share are left"
+    parts: list[str | Span] = [
+        code(pick.name),
+        f": {percent_text(accuracy.mean, digits=0)} correct ({bounds} % of {accuracy.count} "
+        "questions), the best that fits · ",
+        figures.of(row, row.decode_tps, "tok/s"),
+        f" = {share:.0%} of what the memory allows" if share else "",
+        " · ",
+        figures.peak(row),
+        " peak",
+        remaining if room_bytes < float("inf") else "",
     ]
     if row.load_s:
-        words.append(f"loads in {seconds_text(median(row.load_s))}")
+        parts += [" · loads in ", figures.of(row, row.load_s, "s")]
     if row.ttft_s:
-        words.append(f"first token in {seconds_text(median(row.ttft_s))}")
-    how = Span("how to install and serve it", link="#production")
-    return inline(Span(pick.name, "code"), ": ", Span(" · ".join(words)), " · ", how)
+        parts += [" · first token in ", figures.of(row, row.ttft_s, "s")]
+    return inline(*parts, " · ", Span("how to install and serve it", link="#production"))
 
 
 def _memory(pick: Candidate, machine: Machine, registry: Registry) -> str:

@@ -8,8 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from qualification.core.errors import QualificationError
 from qualification.core.paths import published_claims
+from qualification.core.text import disarm
 from qualification.core.validation import first_problem
 from qualification.documents.context import context
+from qualification.documents.junit import session_junit
 from qualification.documents.model import Document
 from qualification.documents.published.document import published_document
 from qualification.documents.session_documents import forms, session_documents
@@ -18,39 +20,48 @@ from qualification.results.store import Store
 
 
 def stale_documents(folder: Path, store: Store, registry: Registry) -> tuple[int, list[str]]:
-    """How many documents are there, and a sentence for each file that is not what they give.
+    """How many documents are there, and a sentence for each file that is not what the store gives.
 
-    Raises QualificationError where there is none, or one cannot be read.
+    A file that is missing, or that no session gives, is told too. Raises QualificationError where
+    there is no document, or one cannot be read.
     """
-    documents = [_read(file) for file in sorted(folder.glob("*.json"))]
-    if not documents:
+    sessions = dict.fromkeys(_read(file).session for file in sorted(folder.glob("*.json")))
+    if not sessions:
         raise QualificationError(f"{folder}: has no document that qualify report has written")
-    stale = []
-    rendered: dict[str, list[Document]] = {}
-    for document in documents:
-        if document.session not in rendered:
-            rendered[document.session] = _documents(document.session, store, registry)
-        same_name = [d for d in rendered[document.session] if d.name == document.name]
-        texts = forms(same_name, folder)
-        if not texts:
-            stale.append(f"{folder / document.name}.json: is no document of this release")
-        for name, text in texts.items():
-            file = folder / name
-            if not file.is_file() or file.read_text("utf-8", errors="replace") != text:
-                stale.append(f"{file}: does not follow from the store; write it anew")
-    return len(documents), stale
+    expected: dict[str, str] = {}
+    for session in sessions:
+        expected |= _files(session, folder, store, registry)
+    present = {file.name for form in FORMS for file in folder.glob(f"*.{form}")}
+    stale = [
+        f"{folder / name}: is there, and no session gives it"
+        for name in sorted(present - expected.keys())
+    ]
+    for name, text in expected.items():
+        file = folder / name
+        if not file.is_file():
+            stale.append(f"{file}: is missing")
+        elif file.read_text("utf-8", errors="replace") != text:
+            stale.append(f"{file}: does not follow from the store; write it anew")
+    return len(expected), [disarm(sentence) for sentence in stale]
 
 
-def _documents(session: str, store: Store, registry: Registry) -> list[Document]:
+FORMS = ("md", "html", "json", "xml")
+
+
+def _files(session: str, folder: Path, store: Store, registry: Registry) -> dict[str, str]:
     if not session:
-        return [published_document(published_claims(), registry)]
+        return forms([published_document(published_claims(), registry)], folder)
     results = store.results(session)
-    return session_documents(results, registry, context(results, store, registry))
+    documents = session_documents(results, registry, context(results, store, registry))
+    return forms(documents, folder) | {"session.xml": session_junit(results)}
+
+
+_DOCUMENT = TypeAdapter(Document)
 
 
 def _read(file: Path) -> Document:
     try:
-        return TypeAdapter(Document).validate_json(file.read_bytes())
+        return _DOCUMENT.validate_json(file.read_bytes())
     except OSError as error:
         raise QualificationError(f"{file}: cannot be read: {error.strerror or error}") from error
     except ValidationError as error:

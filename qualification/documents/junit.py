@@ -55,7 +55,10 @@ def session_junit(results: Results) -> str:
         reasons = [f.sentence for f in verdict.findings if f.status in ("fail", "suspect")]
         text = " ".join(reasons) or f"{verdict.name}: {verdict.advice}"
         is_failed = verdict.name in ("failed", "regressed", "does_not_fit")
-        is_good = verdict.advice in ("usable", "recommended")
+        is_decided = verdict.name in ("pass", "no_baseline") or (
+            verdict.name == "unfit" and verdict.advice == "usable"
+        )
+        is_good = is_decided and not results.session.untried.get(verdict.deployment)
         outcome: Literal["passed", "failure", "error"] = (
             "failure" if is_failed else "passed" if is_good else "error"
         )

@@ -49,6 +49,11 @@ class Span:
     link: str = ""
     figure: Figure | None = None
 
+    @property
+    def is_only_a_link(self) -> bool:
+        """Whether it says nothing where the rest of the document is not at hand."""
+        return self.style == "plain" and self.link.startswith("#")
+
 
 Inline = tuple[Span, ...]
 """Spans that follow each other."""
@@ -139,8 +144,9 @@ class Line:
 
     @property
     def text(self) -> str:
-        """What follows the word, as one harmless line."""
-        return one_line(plain_text(self.content), 1_000)
+        """What follows the word, as one harmless line without what is only a link."""
+        spoken = tuple(span for span in self.content if not span.is_only_a_link)
+        return one_line(plain_text(spoken), 1_000).rstrip(" ·:")
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,8 @@ class Document:
     evidence: tuple[Inline, ...]
     session: str = ""
     """The stored session that it follows from; '' for what no session is needed."""
+    said_once: Origin | Literal[""] = ""
+    """The origin of which all its own figures are, where a note says so: they are not marked."""
     schema_version: Literal[1] = 1
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from itertools import chain
 
 from qualification.core.declarations import Deployment
-from qualification.documents.first_screen import first_screen, picks
+from qualification.documents.first_screen import first_screen
 from qualification.documents.model import (
     Block,
     Document,
     Inline,
     Line,
-    Paragraph,
     Section,
     Span,
     inline,
@@ -37,7 +36,7 @@ from qualification.documents.sections.upkeep import trust, upgrade
 from qualification.documents.session_view import SessionView
 from qualification.machine.names import describe
 from qualification.models.suitability import suitability
-from qualification.results.closing import sentence
+from qualification.results.closing import sentence, state
 from qualification.results.fit_tables import projections
 
 NAME = "recommendations"
@@ -56,12 +55,13 @@ def recommendations(view: SessionView) -> Document:
         ),
         evidence=evidence(view),
         session=view.results.session.identifier,
+        said_once=view.said_once,
     )
 
 
 def _lines(view: SessionView) -> Iterator[Line]:
     results, table = view.results, view.table
-    yield from first_screen(results, table, view.registry, view.installed)
+    yield from first_screen(results, table, view.registry, view.choice)
     lines = (
         claims.claimed(view.claims, table),
         upgrade(results, table, view.tested),
@@ -75,8 +75,8 @@ def _first_blocks(view: SessionView) -> Iterator[Block]:
     if view.is_of_canaries:
         yield grid(view.table, view.registry)
         return
-    choice = picks(view.results, view.table, view.registry, view.installed)
-    picked = {pick.name for pick in (choice.best, choice.fast, choice.smallest) if pick is not None}
+    best, fast, smallest = view.choice.best, view.choice.fast, view.choice.smallest
+    picked = {pick.name for pick in (best, fast, smallest) if pick is not None}
     rows = [row for row in view.table if row.identifier in picked]
     plots = (
         session_plots.speed_plot(view.table),
@@ -88,12 +88,12 @@ def _first_blocks(view: SessionView) -> Iterator[Block]:
 def _open(view: SessionView) -> Iterator[Section | None]:
     """What everybody reads."""
     table, session = view.table, view.results.session
-    yield comparison.comparison(table, view.figures, tuple(_notes(view)))
+    yield comparison.comparison(table, view.figures, view.notes)
     yield memory.budget(table, session.machine, view.tier, view.figures)
     yield comparison.quality(table, view.figures)
     yield answered.by_task(table, view.results.answers, view.figures)
     yield comparison.rankings(table, view.figures)
-    best = picks(view.results, table, view.registry, view.installed).best
+    best = view.choice.best
     picked = next((d for d in view.measured if best and d.identifier == best.name), None)
     if picked is not None:
         yield answered.outputs(picked.identifier, view.results.answers)
@@ -128,7 +128,7 @@ def _folded(view: SessionView) -> Iterator[Section | None]:
 
 def _untested(view: SessionView) -> list[Deployment]:
     """Real models that are meant for this machine and did not run."""
-    measured = {row.identifier for row in view.table}
+    measured = {row.identifier for row in view.table if state(row) != "not tried"}
     return [
         deployment
         for deployment in view.registry.deployments()
@@ -144,27 +144,11 @@ def evidence(view: SessionView) -> tuple[Inline, ...]:
     return (
         inline(sentence(view.table)),
         inline(
-            f"All numbers are of session {session.identifier} of {session.started} on "
-            f"{describe(session.machine)}, Python {session.environment.python}; a number shows its "
-            "spread when the pointer is over it, and ",
+            f"Unless it says otherwise, a number is of session {session.identifier} of "
+            f"{session.started} on {describe(session.machine)}, Python "
+            f"{session.environment.python}; the median of several shows its spread when the "
+            "pointer is over it, and ",
             Span("qualify explain DEPLOYMENT METRIC", "code"),
-            " prints its trials.",
+            " prints its trials. No figure was typed in.",
         ),
     )
-
-
-def _notes(view: SessionView) -> Iterator[Paragraph]:
-    """What holds for all rows, said once."""
-    if view.is_of_canaries:
-        text = (
-            "Every deployment below is a canary: a tiny trained model of a real architecture. It "
-            "shows whether this machine's software works. Its speed and memory say nothing about "
-            "the real model's."
-        )
-        yield Paragraph(inline(text), is_note=True)
-    elif any(row.is_synthetic for row in view.table):
-        text = (
-            "A name with -synthetic stands for random weights at the real model's shape: its load "
-            "time, speed and memory were measured, what it can do was not."
-        )
-        yield Paragraph(inline(text), is_note=True)

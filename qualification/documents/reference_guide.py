@@ -18,11 +18,11 @@ from qualification.documents.model import (
 )
 from qualification.documents.recommendations import evidence
 from qualification.documents.sections import bugs, changes, comparison
-from qualification.documents.sections.comparison import state
+from qualification.documents.sections.comparison import state_word
 from qualification.documents.sections.guide import loading_methods
 from qualification.documents.session_view import SessionView
 from qualification.judging.stats.estimators import median
-from qualification.results.closing import sentence
+from qualification.results.closing import sentence, state
 from qualification.results.rows import Row
 
 NAME = "reference-guide"
@@ -34,20 +34,28 @@ def reference_guide(view: SessionView) -> Document:
         name=NAME,
         title="Reference guide: vision-language models and how to load them",
         subject=view.subject,
-        lines=tuple(_lines(view.table)),
+        lines=tuple(_lines(view)),
         overview=(),
         sections=tuple(section for section in _sections(view) if section is not None),
         evidence=evidence(view),
         session=view.results.session.identifier,
+        said_once=view.said_once,
     )
 
 
-def _lines(table: Sequence[Row]) -> Iterator[Line]:
-    yield Line("works", inline(sentence(table)))
-    timed = [row for row in table if row.phases.get("e2e_s") and state(row) != "failed"]
+def _lines(view: SessionView) -> Iterator[Line]:
+    yield Line("works", inline(sentence(view.table)))
+    timed = [
+        row
+        for row in view.table
+        if row.phases.get("e2e_s")
+        and state(row) == "works"
+        and row.verdict.name != "unfit"
+        and not (row.is_canary or row.is_synthetic)
+    ]
     if timed:
         quick = min(timed, key=lambda row: median(row.phases["e2e_s"]))
-        seconds = Figures("").of(quick, quick.phases["e2e_s"], "s")
+        seconds = view.figures.of(quick, quick.phases["e2e_s"], "s")
         yield Line("quickest answer", inline(code(quick.identifier), ", ", seconds))
     yield Line(
         "choose",
@@ -59,7 +67,7 @@ def _lines(table: Sequence[Row]) -> Iterator[Line]:
 
 def _sections(view: SessionView) -> Iterator[Section | None]:
     overview = _overview(view.table, view.figures)
-    yield Section("capabilities", "Capability overview", (overview,))
+    yield Section("capabilities", "Capability overview", (*view.notes, overview))
     yield loading_methods(view.measured, view.results, view.registry)
     yield comparison.rankings(view.table, view.figures)
     yield from bugs.known_bugs(view.registry.bugs, view.results)
@@ -84,5 +92,5 @@ def _overview_row(row: Row, figures: Figures) -> tuple[Inline, ...]:
         inline(figures.of(row, row.phases.get("e2e_s", ()), "s")),
         inline(figures.of(row, row.load_s, "s")),
         inline(figures.peak(row)),
-        inline(word(state(row))),
+        inline(word(state_word(row))),
     )

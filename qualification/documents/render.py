@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -88,26 +89,32 @@ def screen(document: Document, width: int) -> Iterator[str]:
 def _grid(table: Table, width: int) -> Iterator[str]:
     """A table of short cells in columns."""
     heads = tuple(column.title for column in table.columns)
-    lines = [heads, *(tuple(plain_text(cell) for cell in row) for row in table.rows)]
+    lines = [heads, *(tuple(one_line(plain_text(cell)) for cell in row) for row in table.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     for line in lines:
-        cells = (f"{one_line(cell):{size}}" for cell, size in zip(line, widths, strict=True))
-        yield "  ".join(cells).rstrip()[:width]
+        cells = (f"{cell:{size}}" for cell, size in zip(line, widths, strict=True))
+        text = "  ".join(cells).rstrip()
+        yield text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _context(document: Document, docs: str) -> dict[str, Any]:
     origins = {figure.origin: None for figure in _figures(document)}
-    own = origins.keys() - {"published", "predicted", "declared"}
-    unmarked = next(iter(own)) if len(own) == 1 else ""  # said once, above, not at each figure
+    tables = [block for block in _blocks(document) if isinstance(block, Table)]
     sources = Counter(figure.source for figure in _figures(document))
     source = next((name for name, _ in sources.most_common(1)), "")
     return {
         "document": document,
-        "writer": Writer(docs, unmarked, source),
-        "tables": [block for block in _blocks(document) if isinstance(block, Table)],
-        "legend": legend(origins, unmarked),
+        "writer": Writer(docs, document.said_once, source, _anchors(document)),
+        "tables": tables,
+        "numbers": {id(table): number for number, table in enumerate(tables)},
+        "legend": legend(origins, document.said_once),
         "harness_version": __version__,
     }
+
+
+def _anchors(document: Document) -> frozenset[str]:
+    """Where its links within itself may lead."""
+    return frozenset(f"#{section.anchor}" for section in document.sections)
 
 
 def _blocks(document: Document) -> Iterator[Block]:
@@ -149,6 +156,8 @@ def _environment(*, html: bool) -> Any:
         short=lambda text: disarm(text, LONGEST),
         lines=disarm,
         sort_key=_sort_key,
+        identity=id,
+        numeric=lambda table: [n for n, c in enumerate(table.columns, 1) if c.is_numeric],
         css=_css_string,
     )
     style = "".join((FOLDER / "assets" / name).read_text("utf-8") for name in STYLES)
@@ -190,7 +199,21 @@ def _runs_of_backticks(text: str) -> list[str]:
     return ["`" * len(run) for run in "".join(c if c == "`" else " " for c in text).split()]
 
 
-def _sort_key(cell: Inline) -> str:
+def _sort_key(cell: Inline, is_numeric: bool) -> str:
     """What a cell is sorted by, where that is not its text."""
     value = next((span.figure.value for span in cell if span.figure), None)
+    if value is None and is_numeric:
+        value = _value(plain_text(cell))
     return "" if value is None or cell[0].text == f"{value:.3g}" else f"{value:.4g}"
+
+
+_UNITS = {"GB": 1e9, "MB": 1e6, "KB": 1e3, "ms": 1e-3}
+_NUMBER = re.compile(r"[^\d-]*(-?[\d,]+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def _value(text: str) -> float | None:
+    """``17.6 GB`` in bytes, ``1,235``, ``72%``; of a range its lower end; None for a dash."""
+    match = _NUMBER.match(text)
+    if match is None or not match[1].strip(",-"):
+        return None
+    return float(match[1].replace(",", "")) * _UNITS.get(match[2], 1.0)

@@ -1,19 +1,22 @@
-"""A stored session as its documents see it: derived once, used by each of them."""
+"""A stored session as its documents see it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from qualification.core.declarations import Deployment, Tier
 from qualification.core.results import Results
 from qualification.documents.context import Context
 from qualification.documents.figures import Figures
-from qualification.documents.model import Inline
+from qualification.documents.first_screen import picks
+from qualification.documents.model import Inline, Origin, Paragraph, inline
 from qualification.documents.published.claimed import PublishedClaim, claims_about
 from qualification.documents.sections.changes import Changes, changes
 from qualification.documents.sections.machine import subject
 from qualification.judging.library_versions import engine_of, principal_libraries
+from qualification.judging.recommendation import Recommendation
 from qualification.machine.names import describe
 from qualification.machine.tiers import tier_of
 from qualification.models.published_claims import contradictions
@@ -33,7 +36,33 @@ class SessionView:
     changes: Changes | None
     claims: Sequence[PublishedClaim]
     tested: Mapping[str, str]
-    installed: Mapping[str, str]
+    choice: Recommendation
+
+    @property
+    def said_once(self) -> Origin | Literal[""]:
+        """The origin of all its figures, where the note says it of all of them."""
+        if self.is_of_canaries:
+            return "canary"
+        is_random = bool(self.table) and all(row.is_synthetic for row in self.table)
+        return "synthetic" if is_random else ""
+
+    @property
+    def notes(self) -> tuple[Paragraph, ...]:
+        """What canaries and random weights cannot show, said once, above the figures."""
+        texts = []
+        if any(row.is_canary for row in self.table):
+            beginning = "Every deployment below" if self.is_of_canaries else "A name with -canary"
+            texts.append(
+                f"{beginning} is a canary: a tiny trained model of a real architecture. It shows "
+                "whether this machine's software works. Its speed and memory say nothing about "
+                "the real model's."
+            )
+        if any(row.is_synthetic for row in self.table):
+            texts.append(
+                "A name with -synthetic stands for random weights at the real model's shape: its "
+                "load time, speed and memory were measured, what it can do was not."
+            )
+        return tuple(Paragraph(inline(text), is_note=True) for text in texts)
 
     @property
     def subject(self) -> Inline:
@@ -62,7 +91,7 @@ def session_view(results: Results, registry: Registry, context: Context) -> Sess
     """Everything that is derived of a session before a word is written."""
     table = rows(results, registry)
     session = results.session
-    models = [row.identifier for row in table if not row.is_canary]
+    models = [row.identifier for row in table if row.is_declared and not row.is_canary]
     earlier = context.earlier
     return SessionView(
         results,
@@ -75,5 +104,5 @@ def session_view(results: Results, registry: Registry, context: Context) -> Sess
         if models
         else (),
         context.tested,
-        context.installed,
+        picks(results, table, registry, context.installed),
     )

@@ -40,25 +40,31 @@ _TAGS = {
 class Writer:
     """``docs`` is the address of docs/, '' for none; ``unmarked`` is the origin that is said once.
 
-    ``source`` is what the footnote names: it is not repeated at each number.
+    ``source`` is what the footnote names: it is not repeated at each number. ``anchors`` are those
+    of the document (``#why``): a link to any other leads nowhere, and is none.
     """
 
     docs: str
     unmarked: str
     source: str = ""
+    anchors: frozenset[str] = frozenset()
 
     def html(self, content: Inline) -> Markup:
         """As HTML."""
-        return Markup("").join(self._linked(span, self._html(span)) for span in content)
+        return Markup("").join(self._linked(span, self._html(span)) for span in self._led(content))
 
     def markdown(self, content: Inline) -> str:
         """As one line of Markdown, also within a table."""
-        return "".join(self._markdown(span) for span in content)
+        return "".join(self._markdown(span) for span in self._led(content))
 
     def block(self, content: Inline) -> str:
         """As a paragraph of Markdown, or the text of a point: it begins no heading and no list."""
         marker = r"^(\s*)([#+=-])|^(\s*\d+)([.)])(?=\s|$)"
         return re.sub(marker, r"\1\3\\\2\4", self.markdown(content))
+
+    def _led(self, content: Inline) -> Inline:
+        """Without words that are only a link, to what this document has not."""
+        return tuple(s for s in content if not s.is_only_a_link or s.link in self.anchors)
 
     def _text(self, span: Span) -> str:
         if span.figure is None or span.figure.origin == self.unmarked:
@@ -86,7 +92,9 @@ class Writer:
         """Where a link leads from this document; '' for one that leads nowhere."""
         if link.startswith("docs/"):
             return f"{self.docs}{link.removeprefix('docs/')}" if self.docs else ""
-        return link if re.match("#[a-z0-9-]+$|https://[^\\s\"'<>()]+$", link) else ""
+        if link.startswith("#"):
+            return link if link in self.anchors else ""
+        return link if re.match("https://[^\\s\"'<>()]+$", link) else ""
 
     def _markdown(self, span: Span) -> str:
         text = self._text(span)
@@ -127,4 +135,4 @@ def legend(origins: Mapping[Origin, None], unmarked: str) -> list[str]:
 
 def code_text(text: str) -> str:
     """For a code span, also within a table."""
-    return code(disarm(text, LONGEST)).replace("|", "\\|")
+    return code(disarm(text, LONGEST) if text.strip() else "–").replace("|", "\\|")

@@ -169,11 +169,12 @@ class Ending:
 
     def _first_screen(self, results: Results, table: Sequence[Row]) -> tuple[Line, ...]:
         """What to run, where a real model was tried."""
-        from qualification.documents.first_screen import first_screen
+        from qualification.documents.first_screen import first_screen, picks
 
         if all(row.is_canary or row.is_synthetic for row in table):
             return ()
-        return first_screen(results, table, self._state.registry)
+        registry = self._state.registry
+        return first_screen(results, table, registry, picks(results, table, registry))
 
     def _exit_status(self, outcomes: set[str]) -> pytest.ExitCode:
         """For a run whose tests passed: a failed verdict, or nothing tried, is not a success."""

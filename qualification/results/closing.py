@@ -32,13 +32,13 @@ def sentence(rows: Sequence[Row]) -> str:
     """
     if not rows:
         return "Nothing was tried."
-    states = Counter(_state(row) for row in rows)
+    states = Counter(state(row) for row in rows)
     works = states.pop("works", 0)
     words = [f"{works} of {len(rows)} work{'s' if works == 1 else ''}"]
-    for state, (singular, plural) in _STATES.items():
-        if count := states.get(state, 0):
+    for counted, (singular, plural) in _STATES.items():
+        if count := states.get(counted, 0):
             words.append(f"{count} {singular if count == 1 else plural}")
-    if reasons := _reasons(row for row in rows if _state(row) == "not tried"):
+    if reasons := _reasons(row for row in rows if state(row) == "not tried"):
         words[-1] += f": {reasons}"
     return f"{', '.join(words)}."
 
@@ -53,7 +53,8 @@ _STATES = {
 }
 
 
-def _state(row: Row) -> str:
+def state(row: Row) -> str:
+    """What the closing sentence counts it as; the documents show the same."""
     name = row.verdict.name
     if name == "does_not_fit":
         return "does not fit"
@@ -110,7 +111,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         return median(values) if values else None
 
     words = {"works": "works", "wrong": "answers wrongly", "not tried": "not tried"}
-    word = words.get(_state(row), row.verdict.name)
+    word = words.get(state(row), row.verdict.name)
     speed = number(middle(row.decode_tps))
     if row.verdict.name == "unfit" and row.decode_tps:
         speed += "*"

@@ -12,7 +12,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
 def plain(text: object) -> str:
     """Hostile text as one harmless line of Markdown: no markup, no HTML, no line breaks."""
     line = one_line(text, 600).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKDOWN.sub(r"\\\1", line)
+    line = _MARKDOWN.sub(r"\\\1", line)
+    return line.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def code(text: object) -> str:

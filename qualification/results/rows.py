@@ -31,7 +31,7 @@ PHASE_METRICS = (
     "sentinel_drift",
     "sustained_decode_tps",
 )
-"""The metrics of the second table."""
+"""The metrics of the phases of a request, and of long runs."""
 
 QUALITY_METRICS = (
     "vqa_accuracy",
@@ -46,6 +46,9 @@ QUALITY_METRICS = (
     "diagram_truncated",
 )
 """What is measured of answers, beyond the accuracy."""
+
+ANSWER_SUITES = ("quality", "vqa")
+"""Suites whose known bugs are wrong answers; others' (an image format) are told elsewhere."""
 
 _MOST_QUESTIONS = 100_000
 """A session that says it asked more is not believed: results come from elsewhere too."""
@@ -76,6 +79,8 @@ class Row:
     """A server's figures with several clients at once; empty for any other deployment."""
     questions: int = 0
     """Of how many its accuracy is the share; 0 where that was not kept, or cannot be."""
+    is_declared: bool = True
+    """False: stored, and declared no longer, so neither its weights nor its roofline are known."""
     quality: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Metric of :data:`QUALITY_METRICS` -> its raw trials, for those that were measured."""
     registered: tuple[tuple[Metric, tuple[float, ...]], ...] = ()
@@ -84,9 +89,10 @@ class Row:
     @property
     def advice(self) -> str:
         """The verdict's advice; wrong answers for a known reason are never called usable."""
-        wrong = ("test_answers_held_out_questions", "xfailed")
-        outcomes = {(check.test, check.outcome) for check in self.checks}
-        if self.verdict.advice == "usable" and wrong in outcomes:
+        is_wrong = any(
+            check.outcome == "xfailed" and check.suite in ANSWER_SUITES for check in self.checks
+        )
+        if self.verdict.advice in ("usable", "recommended") and is_wrong:
             return "answers wrongly, a known bug"
         return self.verdict.advice
 
@@ -109,24 +115,6 @@ class Row:
         return median(self.decode_tps) / self.roofline_tps
 
     @property
-    def why(self) -> tuple[str, ...]:
-        """The findings against the deployment, worst first; else those that are undecided."""
-        if self.rejected:
-            return (self.rejected,)
-        if self.verdict.name == "unfit":
-            return tuple(f.sentence for f in self.verdict.findings if f.metric == "conditions")
-        for status in ("fail", "suspect", "warn"):
-            if sentences := tuple(f.sentence for f in self.findings if f.status == status):
-                return sentences
-        unknown = [finding for finding in self.findings if finding.status == "unknown"]
-        # Where no bandwidth is declared, the note under the table says so once.
-        if self.roofline_tps is None:
-            unknown = [finding for finding in unknown if finding.metric != "decode_tps"]
-        if unknown:
-            return tuple(finding.sentence for finding in unknown)
-        return ("Every check passed and every budget that can be judged here holds.",)
-
-    @property
     def findings(self) -> tuple[Finding, ...]:
         """The verdict's findings without the machine's state, which the report shows once."""
         return tuple(f for f in self.verdict.findings if f.metric != "conditions")
@@ -135,16 +123,6 @@ class Row:
     def problems(self) -> tuple[Check, ...]:
         """Checks that failed, or that a known bug makes fail, or that no longer fail."""
         return tuple(check for check in self.checks if check.outcome not in ("passed", "skipped"))
-
-    @property
-    def counts(self) -> str:
-        """For example ``13 passed, 1 skipped``."""
-        outcomes = [check.outcome for check in self.checks]
-        return ", ".join(
-            f"{outcomes.count(name)} {name}"
-            for name in ("passed", "failed", "error", "xfailed", "xpassed", "skipped")
-            if name in outcomes
-        )
 
 
 Values = Callable[[str], tuple[float, ...]]
@@ -227,6 +205,7 @@ def _row(
             (int(count) for count in values("accuracy_questions") if 1 <= count <= _MOST_QUESTIONS),
             0,
         ),
+        is_declared=deployment is not None,
         quality={metric: trials for metric in QUALITY_METRICS if (trials := values(metric))},
         registered=tuple(
             (metric, trials)

@@ -111,20 +111,32 @@ class Store:
             raise StoreError(f"{self._name}: no session{whose} yet; run pytest -m canary first")
         return str(identifier)
 
-    def before(self, identifier: str, machine: str) -> str:
-        """The session of a machine that was stored before that one; '' where there is none."""
+    def before(self, results: Results) -> str:
+        """The newest earlier session to compare with; '' where there is none.
+
+        Of the same machine and environment, with one of its deployments at least.
+        """
+        session = results.session
+        deployments = [verdict.deployment for verdict in results.verdicts]
         number = (
             sql.select(SESSIONS.c.number)
-            .where(SESSIONS.c.identifier == identifier)
+            .where(SESSIONS.c.identifier == session.identifier)
             .scalar_subquery()
         )
-        query = (
-            sql.select(SESSIONS.c.identifier)
-            .where(SESSIONS.c.machine == machine, SESSIONS.c.number < number)
+        earlier = (
+            sql.select(SESSIONS.c.identifier, SESSIONS.c.record)
+            .where(SESSIONS.c.machine == session.machine.identifier, SESSIONS.c.number < number)
             .order_by(SESSIONS.c.number.desc())
         )
         with self._database.transaction() as connection:
-            return str(connection.execute(query).scalar() or "")
+            for identifier, record in connection.execute(earlier).all():
+                alike = sql.select(VERDICTS.c.number).where(
+                    VERDICTS.c.session == identifier, VERDICTS.c.deployment.in_(deployments)
+                )
+                is_same = record["environment"]["name"] == session.environment.name
+                if is_same and connection.execute(alike.limit(1)).first():
+                    return str(identifier)
+        return ""
 
     def summaries(self) -> list[Summary]:
         """A line for each session, in the order in which they were stored."""

@@ -6,7 +6,7 @@ import pytest
 
 from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Finding, Verdict
-from qualification.documents.first_screen import first_screen
+from qualification.documents.first_screen import first_screen, picks
 from qualification.models.loading import load_registry
 from qualification.results.rows import rows
 from tests.documents.air_sample import AIR
@@ -55,7 +55,9 @@ def measured(verdicts=(), checks=(), figures=None, count=100):
 def lines(session_results, registry):
     """``word: text`` of each."""
     table = rows(session_results, registry)
-    return [f"{line.word}: {line.text}" for line in first_screen(session_results, table, registry)]
+    choice = picks(session_results, table, registry)
+    screen = first_screen(session_results, table, registry, choice)
+    return [f"{line.word}: {line.text}" for line in screen]
 
 
 def test_the_pick_says_why_it_is_one_and_what_is_left(registry):
@@ -155,9 +157,25 @@ def test_what_is_stale_is_shown_so_and_not_recommended(registry):
     """Another release is installed by now, on the same machine."""
     record = measured(figures={LARGE: FIGURES[LARGE], QUICK: FIGURES[QUICK]})
     table = rows(record, registry)
-    now = {"mlx": "9.9"}
-    text = "\n".join(
-        f"{line.word}: {line.text}" for line in first_screen(record, table, registry, now)
-    )
+    choice = picks(record, table, registry, {"mlx": "9.9"})
+    screen = first_screen(record, table, registry, choice)
+    text = "\n".join(f"{line.word}: {line.text}" for line in screen)
     assert text.startswith("run: nothing can be recommended yet\n")
     assert f"left out: {LARGE}: is stale: measured with mlx none (now 9.9)" in text
+
+
+def test_what_is_no_longer_declared_is_not_recommended(registry):
+    """Its weights and its roofline are not known."""
+    name = "gone-4bit@mlx"
+    text = "\n".join(lines(measured(figures={name: FIGURES[LARGE]}), registry))
+    assert text.startswith("run: nothing can be recommended yet\n")
+    assert f"left out: {name}: is no longer declared" in text
+
+
+def test_a_canary_that_fails_beside_a_model_is_told(registry):
+    """The software is broken, whatever the model does."""
+    canary = "smolvlm-canary-f32@mlx"
+    broken = Verdict(canary, "failed", "not recommended", (Finding("x", "fail", "It is broken."),))
+    figures = {LARGE: FIGURES[LARGE], canary: FIGURES[QUICK]}
+    text = "\n".join(lines(measured((broken,), figures=figures), registry))
+    assert f"avoid: {canary}: It is broken." in text

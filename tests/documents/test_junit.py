@@ -1,5 +1,6 @@
 """A session as JUnit: what a CI job shows."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from hypothesis import given, settings
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 
 from qualification.core.results import Check, Verdict
 from qualification.documents.junit import session_junit
-from tests.documents.sample_documents import SMALL, WRONG, session
-from tests.support.session_sample import DEPLOYMENT, results
+from tests.documents.sample_documents import SMALL, WRONG
+from tests.documents.sample_documents import session as sample
+from tests.support.session_sample import DEPLOYMENT, results, session
 
 
 def cases(stored):
@@ -22,7 +24,7 @@ def cases(stored):
 
 def test_a_failed_verdict_is_a_failure_and_a_known_bug_is_skipped():
     """As pytest shows them."""
-    suites = cases(session())
+    suites = cases(sample())
     assert suites[SMALL]["verdict"] == ["failure"]
     assert suites[SMALL]["quality: test_says_what_it_sees[colour]"] == ["failure"]
     assert suites[WRONG]["quality: test_answers"] == ["skipped"]
@@ -30,8 +32,14 @@ def test_a_failed_verdict_is_a_failure_and_a_known_bug_is_skipped():
 
 def test_what_is_not_decided_is_not_green():
     """An error."""
-    verdict = Verdict(DEPLOYMENT, "inconclusive", "untested")
-    assert cases(results(verdicts=(verdict,)))[DEPLOYMENT]["verdict"] == ["error"]
+    for advice in ("untested", "usable"):
+        verdict = Verdict(DEPLOYMENT, "inconclusive", advice)
+        assert cases(results(verdicts=(verdict,)))[DEPLOYMENT]["verdict"] == ["error"]
+    passed = Verdict(DEPLOYMENT, "pass", "usable")
+    assert cases(results(verdicts=(passed,)))[DEPLOYMENT]["verdict"] == ["system-out"]
+    half = replace(session(), untried={DEPLOYMENT: 3})
+    stored = results(session=half, verdicts=(passed,))
+    assert cases(stored)[DEPLOYMENT]["verdict"] == ["error"]
 
 
 @settings(deadline=None)

@@ -183,9 +183,11 @@ def test_a_measured_speed_is_projected_and_called_a_projection(registry):
     """To the deployment's other tiers, with the machine that was measured."""
     record = measured(95.4, chip="Apple M4 Max", bandwidth=546e9, tier="max_m4")
     for text in recommended(record, registry).values():
-        plain_text = text.replace("\\_", "_")
-        assert f"Projection, not measured: {SEVEN} on air_m4 at 21.0 tok/s" in plain_text
-        assert "Apple M4 Max (95.4 tok/s measured)" in plain_text
+        section = text.split("Projected, not measured")[-1] if "<table" in text else text
+        assert "~21.0" in section
+        assert "95.4" in section
+        assert "Apple M4 Max" in section
+        assert "none was measured there" in text
 
 
 def test_the_documents_show_the_memory_fit_with_the_sums(registry):

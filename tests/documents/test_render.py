@@ -104,7 +104,7 @@ def test_a_text_makes_no_markup_in_markdown(text):
     markdown = render(with_text(text))["x.md"]
     outside = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", markdown)
     outside = re.sub(r"(?<!\\)`[^`\n]*`", "", outside)
-    ours = r'</?details( id="\w+")?>|</?summary>|</?strong>'
+    ours = r'</?details( id="\w+")?>|</?summary>|</?strong>|<a id="\w+"></a>'
     assert "<" not in re.sub(ours, "", outside)
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert len(re.findall(r"(?m)^\|", outside)) == len(
@@ -153,6 +153,9 @@ def test_anchors_are_unique_and_every_link_leads_somewhere(documents):
         page = render(document)[f"{document.name}.html"]
         ids = set(re.findall(r' id="([^"]+)"', page))
         assert set(re.findall(r'href="#([^"]+)"', page)) <= ids
+        markdown = render(document)[f"{document.name}.md"]
+        targets = set(re.findall(r"(?<!\\)\]\(#([^)]+)\)", markdown))
+        assert targets <= set(re.findall(r'<(?:a|details) id="([^"]+)"', markdown))
 
 
 def test_links_to_the_documentation_lead_to_its_pages(documents):
@@ -173,6 +176,34 @@ def test_a_figure_lies_within_its_own_values(documents):
         ):
             if least != "null":
                 assert float(least) <= float(value) <= float(most)
+
+
+def test_a_link_to_what_a_document_has_not_is_none():
+    """Nor are the words that are only a link."""
+    content = inline("text", Span(" more", link="#nowhere"), Span("name", "code", link="#nowhere"))
+    forms = render(Document("x", "x", content, (), (), (), ()))
+    assert "more" not in forms["x.md"]
+    assert "text`name`" in forms["x.md"]
+    assert "nowhere" not in forms["x.html"]
+
+
+@pytest.mark.parametrize(
+    ("texts_in_order"),
+    [
+        ("9%", "72%", "100%"),
+        ("900 MB", "8.00 GB", "17.6 GB"),
+        ("85.0 ms", "1.20 s"),
+        ("-3.00", "1,235"),
+    ],
+)
+def test_a_column_of_numbers_is_sorted_by_them(texts_in_order):
+    """Whatever their units; a range by its lower end."""
+    rows = tuple((inline(text),) for text in texts_in_order)
+    table = Table("x", columns("x", numeric=("x",)), rows)
+    page = render(Document("x", "x", (), (), (table,), (), ()))["x.html"]
+    keys = [float(key) for key in re.findall(r'<td data-sort="([^"]+)"', page)]
+    assert len(keys) == len(rows)
+    assert keys == sorted(keys)
 
 
 @pytest.mark.parametrize("width", [40, 80, 140])

@@ -34,7 +34,7 @@ ANSWERS = {
         "upgrade",
         "newer and tested with canaries: mlx 99.0 (here 0.32.4)",
     ),
-    "can I trust it": ("trust", "speeds from 3 runs each"),
+    "can I trust it": ("trust", "speeds from 3 runs or more"),
 }
 """Question -> the line that answers it, and what it must say."""
 

@@ -108,7 +108,8 @@ def _asked(answer: Answer) -> Question | None:
     if answer.skill not in ALL_SKILLS:
         return None
     for question in asked_once(answer.skill):
-        if question.identifier == answer.question and len(question.scenes) == 1:
+        same = (question.identifier, question.prompt, question.answer)
+        if same == (answer.question, answer.prompt, answer.expected) and len(question.scenes) == 1:
             return question
     return None
 

@@ -54,11 +54,17 @@ def _issue(address: str) -> Span:
     return Span(address or "–", "quiet")
 
 
+def package_version(package: str, results: Results) -> str:
+    """The release that a session ran, of the environment or as a program reported it; else ''."""
+    reported = (report.versions.get(package, "") for report in results.load_reports.values())
+    return results.session.environment.versions.get(package, "") or next(filter(None, reported), "")
+
+
 def _state(bug: KnownBug, results: Results) -> str:
     """Whether a known bug applies to this session's environment, and whether it showed."""
     of_it = [check for check in results.checks if check.known_bug == bug.identifier]
     outcomes = {check.outcome for check in of_it}
-    version = results.session.environment.versions.get(bug.package, "")
+    version = package_version(bug.package, results)
     if "xpassed" in outcomes:
         return f"no longer fails: {how_to_end()}"
     if "xfailed" in outcomes:

@@ -9,10 +9,7 @@ from qualification.judging.recommendation import Candidate
 from qualification.judging.stats.estimators import ShareInterval, median, share_interval
 from qualification.models.known_bugs import remedy
 from qualification.models.registry import Registry
-from qualification.results.rows import Row
-
-_ANSWERS = ("quality", "vqa", "parity")
-"""Suites whose known bugs change answers; those of others (an image format) are told elsewhere."""
+from qualification.results.rows import ANSWER_SUITES, Row
 
 
 def candidate(row: Row, registry: Registry, stale: str = "") -> Candidate:
@@ -57,14 +54,14 @@ def _against(row: Row, registry: Registry) -> Iterator[str]:
     """What is wrong with it, with the way out."""
     bugs = {bug.identifier: bug for bug in registry.bugs}
     if row.rejected:
-        yield row.rejected
+        yield f"{row.rejected} → qualify see {row.identifier}"
     elif row.verdict.name in ("failed", "regressed"):
         broken = [f for f in row.verdict.findings if f.status == "fail"]
         yield f"{broken[0].sentence if broken else row.verdict.name} → qualify see {row.identifier}"
     bug_names = {
         check.known_bug
         for check in row.checks
-        if check.outcome == "xfailed" and check.suite in _ANSWERS
+        if check.outcome == "xfailed" and check.suite in ANSWER_SUITES
     }
     for name in sorted(bug_names):
         bug = bugs.get(name)
@@ -72,6 +69,8 @@ def _against(row: Row, registry: Registry) -> Iterator[str]:
 
 
 def _untried(row: Row) -> str:
+    if not row.is_declared:
+        return "is no longer declared, so neither its weights nor its roofline are known"
     if {check.outcome for check in row.checks} <= {"skipped"}:
         details = [check.detail for check in row.checks if check.detail]
         return details[0] if details else "was not tried"

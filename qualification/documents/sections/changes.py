@@ -19,9 +19,10 @@ from qualification.documents.model import (
     columns,
     inline,
 )
-from qualification.documents.sections.comparison import state
+from qualification.documents.sections.comparison import state_word
 from qualification.judging.reference_sessions import may_be_same_weights
 from qualification.judging.stats.estimators import median
+from qualification.results.closing import state
 from qualification.results.rows import Row
 
 
@@ -53,19 +54,25 @@ class Changes:
 
     @property
     def speed_ratios(self) -> tuple[float, ...]:
-        """Decoding speed now over then, of each deployment that has both."""
+        """Decoding speed now over then, where both were measured on a machine that was fit."""
         return tuple(
             median(now.decode_tps) / median(then.decode_tps)
             for then, now in self.pairs
-            if then.decode_tps and now.decode_tps
+            if then.decode_tps
+            and now.decode_tps
+            and "unfit" not in (then.verdict.name, now.verdict.name)
         )
 
-    def turned(self, *, good: bool) -> tuple[str, ...]:
-        """Deployments that work and did not, or the other way round."""
+    def turned(self, before: str, after: str) -> tuple[str, ...]:
+        """Deployments that ``works`` and were ``broken``, or the other way round.
+
+        One of which a session could not tell, for a busy machine, say, is neither.
+        """
         return tuple(
             now.identifier
             for then, now in self.pairs
-            if _suites(now) == _suites(then) and _works(now) is good and _works(then) is not good
+            if _suites(now) == _suites(then)
+            and (_condition(then), _condition(now)) == (before, after)
         )
 
 
@@ -74,8 +81,9 @@ def _suites(row: Row) -> set[str]:
     return {check.suite for check in row.checks if check.outcome != "skipped"}
 
 
-def _works(row: Row) -> bool:
-    return state(row) in ("usable", "recommended")
+def _condition(row: Row) -> str:
+    states = {"works": "works", "failed": "broken", "wrong": "broken"}
+    return states.get(state(row), "unknown")
 
 
 def changes(earlier: Results, later: Results, then: Sequence[Row], now: Sequence[Row]) -> Changes:
@@ -98,16 +106,15 @@ def _same(then: Row, now: Row) -> bool:
 def since(compared: Changes) -> Line:
     """One line for the first screen."""
     session = compared.earlier.session
-    words = [", ".join(compared.libraries) or "the same libraries"]
+    words = [_some(compared.libraries) or "the same libraries"]
     if ratios := compared.speed_ratios:
         of = f"median of {len(ratios)} deployments" if len(ratios) > 1 else "one deployment"
         words.append(f"decode {change_text(median(ratios))} ({of})")
     words += [
-        f"{text}: {', '.join(names[:_SHOWN])}"
-        + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        f"{text}: {_some(names)}"
         for text, names in (
-            ("works now", compared.turned(good=True)),
-            ("worked then", compared.turned(good=False)),
+            ("works now", compared.turned("broken", "works")),
+            ("worked then", compared.turned("works", "broken")),
             ("bugs ended", compared.ended_bugs),
         )
         if names
@@ -118,21 +125,34 @@ def since(compared: Changes) -> Line:
     return Line("since", inline(text, *MORE) if compared.pairs else inline(text))
 
 
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 _SHOWN = 3
 MORE = (Span(" "), Span("more", link="#changes"))
 
 
 def changed(compared: Changes) -> Section:
     """The table behind the line: both sessions beside each other."""
-    heads = ("deployment", "then", "now", "tok/s then", "tok/s now", "accuracy then", "now ")
+    heads = (
+        "deployment",
+        "then",
+        "now",
+        "tok/s then",
+        "tok/s now",
+        "accuracy then",
+        "accuracy now",
+    )
     table = Table(
         f"Session {compared.earlier.session.identifier} and this one",
         columns(*heads, numeric=heads[3:]),
         tuple(
             (
                 inline(code(now.identifier)),
-                inline(word(state(then))),
-                inline(word(state(now))),
+                inline(word(state_word(then))),
+                inline(word(state_word(now))),
                 inline(_middle(then.decode_tps)),
                 inline(_middle(now.decode_tps)),
                 inline(percent_text(median(then.accuracy)) if then.accuracy else "–"),

@@ -21,7 +21,7 @@ from qualification.documents.model import (
 from qualification.documents.sections.candidates import accuracy_interval
 from qualification.documents.sections.session_plots import strips_plot
 from qualification.judging.stats.estimators import median
-from qualification.results.closing import kind
+from qualification.results.closing import kind, state
 from qualification.results.rows import Row
 
 _MARKS = {"passed": "yes", "failed": "no", "error": "no", "xfailed": "known bug"}
@@ -73,20 +73,17 @@ def _cells(row: Row, figures: Figures) -> dict[str, Inline]:
         "% of roofline": inline(percent_text(share, digits=0) if share else Span("–", "quiet")),
         "peak": inline(figures.peak(row)),
         "accuracy": accuracy,
-        "verdict": inline(word(state(row))),
+        "verdict": inline(word(state_word(row))),
     }
 
 
-def state(row: Row) -> str:
-    """The verdict in one or two words."""
-    if row.rejected:
-        return "failed"
-    if {check.outcome for check in row.checks} <= {"skipped"} and row.verdict.name != "failed":
-        return "does not fit" if row.verdict.name == "does_not_fit" else "not tried"
-    if row.advice.startswith("answers wrongly"):
-        return "answers wrongly"
-    is_usable = row.verdict.advice in ("usable", "recommended")
-    return row.verdict.advice if is_usable else row.verdict.name
+def state_word(row: Row) -> str:
+    """The state that the closing sentence counts, or what is said in its place here."""
+    counted = state(row)
+    if counted == "works":
+        return row.verdict.advice
+    words = {"wrong": "answers wrongly", "in part": "not tried to its end"}
+    return row.verdict.name if counted == "undecided" else words.get(counted, counted)
 
 
 _TEXT = ("test_text_only_question", "test_answers_text")
@@ -206,7 +203,7 @@ def why(rows: Sequence[Row]) -> Section:
     for row in rows:
         if points := tuple(_against(row)):
             blocks += [
-                Paragraph(inline(code(row.identifier), " ", word(state(row)))),
+                Paragraph(inline(code(row.identifier), " ", word(state_word(row)))),
                 Items(points),
             ]
     kinds: dict[tuple[str, str], list[tuple[Row, Inline]]] = {}
@@ -224,6 +221,8 @@ def why(rows: Sequence[Row]) -> Section:
             Paragraph(inline("Each kind of remark once, with where it was made:")),
             Items(remarks),
         ]
+    if not blocks:
+        blocks.append(Paragraph(inline("Nothing failed, and no finding is open.")))
     return Section("why", "Why: what did not pass", tuple(blocks), is_folded=True)
 
 
@@ -238,8 +237,10 @@ _SHOWN = 6
 
 
 def _against(row: Row) -> Iterator[Inline]:
+    if row.rejected:
+        yield inline(word("fail"), " ", Span(row.rejected, "quoted"))
     for finding in row.findings:
-        if finding.status in ("fail", "suspect"):
+        if finding.status in ("fail", "suspect") and finding.sentence != row.rejected:
             yield inline(word(finding.status), " ", Span(finding.sentence, "quoted"))
     for check in row.problems:
         if check.outcome != "xfailed":
@@ -253,8 +254,9 @@ def _remarks(row: Row) -> Iterator[tuple[str, str, Inline]]:
         if finding.status in ("warn", "unknown"):
             entry = inline(word(finding.status), " ", Span(finding.sentence, "quoted"))
             yield finding.status, finding.sentence, entry
+    sentences = " ".join(f.sentence for f in row.findings if f.metric == "known_bug")
     for check in row.problems:
-        if check.outcome == "xfailed":
+        if check.outcome == "xfailed" and check.known_bug not in sentences:
             bug = code(check.known_bug, "#known-bugs")
             entry = inline(word("known bug"), " ", bug, " in ", code(check.test))
             yield check.known_bug, check.test, entry

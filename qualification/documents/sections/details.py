@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qualification.core.declarations import Deployment, KnownBug
-from qualification.core.format import change_text, count_text, number, seconds_text
+from qualification.core.format import change_text, count_text, number, percent_text, seconds_text
 from qualification.core.results import Check
 from qualification.documents.figures import Figures, origin, word
 from qualification.documents.model import (
     Block,
+    Figure,
     Inline,
     Items,
     Paragraph,
@@ -220,14 +221,38 @@ def projections(projected: Sequence[Projection]) -> Section | None:
     """Measured speeds carried to other tiers; none of them was measured there."""
     if not projected:
         return None
-    blocks = (
-        _note(
-            "The measured speeds, carried to other tiers at the same share of their roofline. None "
-            "of these figures was measured there."
+    heads = ("deployment", "tier", "tok/s", "its bound there", "% of it", "measured", "on")
+    table = Table(
+        "Projected, not measured",
+        columns(*heads, numeric=heads[2:6]),
+        tuple(
+            (
+                inline(code(p.deployment)),
+                inline(p.tier),
+                inline(*_projected(p.low_tps, p.high_tps)),
+                inline(_span_text(p.low_bound_tps, p.high_bound_tps)),
+                inline(percent_text(p.share, digits=0)),
+                inline(number(p.measured_tps)),
+                inline(p.measured_on),
+            )
+            for p in projected
         ),
-        Items(tuple(inline(Span(projection.sentence)) for projection in projected)),
     )
+    text = "Carried to other tiers at the same share of their roofline; none was measured there."
+    blocks = (_note(text), table)
     return Section("projections", "Projections to other machines", blocks, is_folded=True)
+
+
+def _projected(*speeds: float) -> tuple[Span | str, ...]:
+    low, high = (
+        Span(number(speed), figure=Figure(speed, "tok/s", "projected")) for speed in speeds
+    )
+    return (low,) if low.text == high.text else (low, " to ", high)
+
+
+def _span_text(low: float, high: float) -> str:
+    texts = dict.fromkeys((number(low), number(high)))
+    return " to ".join(texts)
 
 
 def _note(text: str) -> Paragraph:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from qualification.documents.figures import word
 from qualification.documents.model import Inline, Span, Table, columns, inline
-from qualification.documents.sections.comparison import state
+from qualification.documents.sections.comparison import state_word
 from qualification.models.registry import Registry
 from qualification.results.rows import Row
 
-_WORST = ("failed", "regressed", "answers wrongly", "inconclusive", "unfit", "not tried")
+_WORST = ("failed", "answers wrongly", "does not fit", "inconclusive", "unfit", "not tried")
 
 
 def grid(rows: Sequence[Row], registry: Registry) -> Table:
@@ -21,7 +21,7 @@ def grid(rows: Sequence[Row], registry: Registry) -> Table:
         deployment = declared.get(row.identifier)
         place = row.identifier.rpartition("@")[2]
         family = deployment.model.family if deployment else row.identifier.partition("@")[0]
-        states.setdefault((family, place), []).append(state(row))
+        states.setdefault((family, place), []).append(state_word(row))
     families = list(dict.fromkeys(family for family, _ in states))
     places = list(dict.fromkeys(place for _, place in states))
     return Table(

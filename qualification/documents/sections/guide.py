@@ -143,19 +143,23 @@ def _serve(recipe: Recipe, registry: Registry) -> Iterator[Block]:
         notes.append(inline("It takes the chat template of the files, not the declared one."))
     served = f"{recipe.deployment.declared_as.rpartition('@')[0]}@{program.name}"
     versions = recipe.session.environment.versions
+    if recipe.row and recipe.row.load:
+        versions = versions | recipe.row.load.versions
     count = sum(
         concerns(bug, served) and in_range(versions.get(bug.package, ""), bug.versions)
         for bug in registry.bugs
     )
     if count:
         notes.append(
-            inline(f"{count} known bugs of ", code(program.name), " in these releases", _KNOWN_BUGS)
+            inline(
+                f"{count} known bugs of ", code(program.name), " in these releases.", _KNOWN_BUGS
+            )
         )
     if notes:
         yield Items(tuple(notes))
 
 
-_KNOWN_BUGS = Span(" (see known bugs).", link="#known-bugs")
+_KNOWN_BUGS = Span(" Those that showed.", link="#known-bugs")
 
 
 def _ask(recipe: Recipe) -> Iterator[Block]:

@@ -28,12 +28,16 @@ def subject(session: Session, tier_title: str, versions: Sequence[str]) -> Inlin
         if version and name in versions
     ]
     fit = all(condition.fit for condition in session.conditions)
+    state = (
+        (word("fits", "fit for timing") if fit else Span("not fit for timing", "word", "open"))
+        if session.conditions
+        else Span("state not recorded", "word", "open")
+    )
     return inline(
         Span(describe(session.machine), "strong"),
-        f" · {tier_title or 'no tier'} · {session.started[:10]} · {', '.join(installed)} · ",
-        word("fits", "fit for timing")
-        if fit
-        else Span("not fit for timing", "word", "open", "#machine"),
+        f" · {' · '.join(filter(None, (tier_title or 'no tier', session.started[:10])))} · ",
+        f"{', '.join(installed)} · " if installed else "",
+        state,
     )
 
 

@@ -10,6 +10,7 @@ from qualification.core.results import Machine
 from qualification.documents.figures import Figures, word
 from qualification.documents.model import (
     Block,
+    Figure,
     Inline,
     Items,
     Paragraph,
@@ -67,8 +68,8 @@ def _budget_row(
     remaining = memory - system - server - max(row.peak_memory_bytes)
     return (
         inline(code(row.identifier)),
-        inline(bytes_text(system)),
-        inline(bytes_text(server)),
+        inline(Span(bytes_text(system), figure=Figure(system, "B", "declared"))),
+        inline(Span(bytes_text(server), figure=Figure(server, "B", "declared"))),
         inline(figures.peak(row)),
         inline(bytes_text(remaining)),
     )
@@ -103,10 +104,14 @@ def predicted_fit(registry: Registry, machine: Machine) -> Section:
     return Section("fit", "Predicted fit, all machines", blocks, is_folded=True)
 
 
+def _figure(need_bytes: float, text: str) -> Span:
+    return Span(text, figure=Figure(need_bytes, "B", "predicted"))
+
+
 def _fit_row(fit: Fit) -> tuple[Inline, ...]:
     return (
         inline(code(fit.footprint.deployment)),
-        inline(number(fit.footprint.total_bytes / 1e9)),
+        inline(_figure(fit.footprint.total_bytes, number(fit.footprint.total_bytes / 1e9))),
         *(
             inline(
                 Span(

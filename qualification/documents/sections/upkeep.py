@@ -21,7 +21,7 @@ def trust(results: Results, rows: Sequence[Row]) -> Line:
     if timed:
         runs = min(len(row.decode_tps) for row in timed)
         varied = [row.variation for row in timed if row.variation is not None]
-        words.append(f"speeds from {runs} run{'s' if runs > 1 else ''} each")
+        words.append(f"speeds from {runs} run{'s' if runs > 1 else ''} or more")
         if varied:
             words[-1] += f", which vary by {percent_text(max(varied))} at most"
     question_counts = [row.questions for row in rows if row.questions]
@@ -37,15 +37,17 @@ def trust(results: Results, rows: Sequence[Row]) -> Line:
             f"{condition.name.replace('_', ' ')} was {condition.value}" for condition in unfit
         )
         words.append(f"the machine was not fit for timing ({reasons}), so no speed is judged")
-    else:
+    elif results.session.conditions:
         words.append("the machine was fit for timing")
+    else:
+        words.append("the machine's state was not recorded")
     return Line("trust", inline("; ".join(words), " ", Span("more", link="#machine")))
 
 
 def upgrade(results: Results, rows: Sequence[Row], tested: Mapping[str, str]) -> Line | None:
     """Releases that this package was tested with and that are newer; else how to try one.
 
-    ``known``: library -> the release that this package was tested with. None without a library.
+    ``tested``: library -> the release that this package was tested with. None without a library.
     """
     names = list(dict.fromkeys(name for row in rows for name in principal_libraries(_engine(row))))
     installed = {

@@ -34,8 +34,6 @@ from qualification.upgrade.gate.records import (
 )
 
 NAMES = ("gate.md", "gate.html", "gate.json", "gate.xml")
-LONGEST = 600
-"""Characters of a text in HTML and JUnit; gate.json has all of it."""
 
 # --------------------------------------------------------------------------- rendering
 

@@ -8,8 +8,7 @@ from qualification.core.declarations import Deployment
 from qualification.core.format import bytes_text, percent_text, rate_text
 from qualification.documents.model import Inline, Span, code, inline
 from qualification.documents.sections.answers.subject import Answer, Subject, accuracy_text
-from qualification.documents.sections.candidates import accuracy_interval, candidate
-from qualification.judging.recommendation import recommend
+from qualification.documents.sections.candidates import accuracy_interval
 from qualification.judging.stats.estimators import median
 from qualification.models.memory_fit import Answer as Fit
 from qualification.models.memory_fit import predict
@@ -186,9 +185,7 @@ def which_backend(subject: Subject) -> Iterator[Answer]:
         facts += _cost(row)
         text = ", ".join(facts) or "no figures"
         points.append(inline(code(row.identifier), f": {text}; ", Span(row.advice, "quoted")))
-    picks = recommend(
-        [candidate(row, subject.registry) for row in rows], subject.allowance.budget_bytes
+    points.insert(
+        0, inline(code(subject.row.identifier), ", by accuracy, then speed, then memory.")
     )
-    if picks.best is not None:
-        points.insert(0, inline(code(picks.best.name), ", by accuracy, then speed, then memory."))
     yield Answer(f"Which backend for {subject.deployment.model.name}?", tuple(points))
