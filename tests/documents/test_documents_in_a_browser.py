@@ -14,6 +14,7 @@ from qualification.models.published_documents import read_published
 from qualification.upgrade.gate.document import gate_document
 from tests.documents.air_sample import air
 from tests.documents.sample_documents import session
+from tests.documents.test_the_first_screen_answers import ANSWERS
 from tests.support.browser import DESKTOP, PAPER, PHONE, TABLET, chromium, opened
 from tests.support.gate_sample import regressed
 from tests.support.session_sample import HOSTILE
@@ -108,6 +109,15 @@ def test_a_certificate_is_one_page(browser, usual):
     """On A4."""
     with opened(browser, usual["certificate"], size=PAPER, paper=True) as document:
         assert len(document.pdf().pages) == 1
+
+
+def test_the_first_screen_answers_what_a_newcomer_asks(browser, usual):
+    """All of it is seen without scrolling, and a plot."""
+    with opened(browser, usual["recommendations"], size=DESKTOP) as document:
+        seen_text = " ".join(document.text_above(900).split())
+        for _, answer in ANSWERS.values():
+            assert answer in seen_text
+        assert "decoding speed, tok/s" in seen_text
 
 
 @pytest.mark.parametrize("name", ["recommendations", "canaries"])
