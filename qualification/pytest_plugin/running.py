@@ -38,6 +38,9 @@ GRACE_S = 60.0
 _MOST_CRASHES = 2
 """How often the machine may go down with a deployment before it is left alone."""
 
+_SWALLOWED = r"ignore:(?s).*pytest_plugin.running\.py:pytest.PytestUnraisableExceptionWarning"
+"""pytest's warning about a signal that Python has swallowed; the run ends for it all the same."""
+
 
 class Running:
     """The fixture and the hooks of the tests that run."""
@@ -47,6 +50,7 @@ class Running:
         self._config = state.config
         self._received: list[int] = []
         self._is_over = False
+        self._config.addinivalue_line("filterwarnings", _SWALLOWED)
 
     def deployed(self, request: pytest.FixtureRequest) -> Deployed:
         """The loaded deployment that the request's parameter names; skips where it cannot be."""

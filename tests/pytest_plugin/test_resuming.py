@@ -144,6 +144,7 @@ def test_a_signal_that_python_swallows_ends_the_run_before_the_next_test(toy_pro
     """
     result = toy_project.run(suite=suite)
     assert result.ret == (2 if number == "SIGINT" else 128 + getattr(signal, number))
+    assert "Traceback" not in result.stdout.str(), "Python's word on what it swallowed"
     assert checks(toy_project) == ["test_one passed"]
     assert toy_project.run("--resume", suite="").ret == 0
     assert checks(toy_project) == ["test_one passed", "test_two passed"]
