@@ -162,8 +162,7 @@ class Ending:
             "",
             *(f"{line.word}: {line.text}" for line in self._first_screen(results, table)),
             closing.sentence(table),
-            "all figures, and what to do about known bugs: qualify report --open",
-            "one figure by hand: qualify explain DEPLOYMENT METRIC",
+            "all figures: qualify report --open; one: qualify explain DEPLOYMENT METRIC",
         ]
         _section(terminalreporter, "verdicts", screen)
 

@@ -148,7 +148,9 @@ def known_bugs(checks: Sequence[Check], bugs: Sequence[KnownBug], width: int) ->
         if check.known_bug and check.outcome == "xfailed":
             bug_deployments.setdefault(check.known_bug, set()).add(check.deployment)
     if len(bug_deployments) > _BUGS:
-        yield from _by_package(bug_deployments, {bug.identifier: bug.package for bug in bugs})
+        packages = {bug.identifier: bug.package for bug in bugs}
+        for line in _by_package(bug_deployments, packages):
+            yield _fitted(line, width)
         return
     size = max(map(len, bug_deployments), default=0)
     for name, deployments in bug_deployments.items():

@@ -119,7 +119,7 @@ def test_a_known_bug_is_one_line_for_all_its_tests():
 
 
 def test_many_known_bugs_are_one_line_for_each_library():
-    """Their names are enough to look them up."""
+    """As many names as one line holds; the report has all."""
     bugs = [
         KnownBug(f"bug-{number}", "title", package, "", ("*",), ("*",), "", "", "")
         for number, package in enumerate(["mlx-vlm"] * 10 + ["transformers"] * 10)
@@ -131,7 +131,8 @@ def test_many_known_bugs_are_one_line_for_each_library():
     ]
     mlx, transformers = known_bugs(checks, bugs, 80)
     assert mlx.startswith("mlx-vlm, 10 in 2 deployments: bug-0, bug-1, ")
-    assert transformers.endswith("bug-18, bug-19")
+    assert transformers.startswith("transformers, 10 in 2 deployments: bug-10, bug-11, ")
+    assert max(map(len, (mlx, transformers))) <= 80
 
 
 def test_failures_are_grouped_by_their_cause():

@@ -37,7 +37,7 @@ def comparison(rows: Sequence[Row], figures: Figures, notes: tuple[Paragraph, ..
     if not any(row.share_of_roofline for row in rows):
         heads = tuple(head for head in heads if head != "% of roofline")
     table = Table(
-        "Medians of the raw trials; hover over a number for its spread",
+        "Medians of the raw trials, of the memory the most; a number shows its spread on hover",
         columns(*heads, numeric=heads[3:-1]),
         tuple(
             tuple(cell for head, cell in _cells(row, figures).items() if head in heads)
