@@ -15,7 +15,7 @@ from qualification.machine.tiers import tier_of
 from qualification.pytest_plugin.cases import SESSION
 from qualification.pytest_plugin.resuming import command, untried
 from qualification.pytest_plugin.state import RunState
-from qualification.session.scratch import sweep
+from qualification.session.scratch import remove_scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,8 @@ class Ending:
         """
         if self._state.session is not None:
             self._state.session.close()
+        if self._state.scratch is not None:  # before the results are stored: who is killed after
+            remove_scratch(self._state.scratch)  # that is not resumed, and nobody would sweep it up
         self._state.measuring.close()  # the gate of a suspect measures next
         sweep()  # a resumed run that had nothing left to try has made no folder
         if hasattr(self._config, "workeroutput"):

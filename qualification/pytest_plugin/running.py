@@ -195,7 +195,7 @@ class Running:
             if not _xdist_process(self._config):
                 self._take_signals()
             built = self._state.built
-            scratch = make_scratch("session")
+            scratch = self._state.scratch = make_scratch("session")
             self._config.add_cleanup(lambda: remove_scratch(scratch))
             templates = None
             if _xdist_process(self._config) and can_fork(self._state.machine):

@@ -33,6 +33,7 @@ class RunState:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.session: QualificationSession | None = None
+        self.scratch: Path | None = None
         self.selected: dict[str, int] = {}  # tests to try, by deployment
         self.is_held = False  # the session is this process's, no other one may go on with it
         self.is_refused = False  # the session that was to be resumed stays as it is

@@ -168,6 +168,18 @@ def test_a_signal_after_the_end_breaks_into_nothing(toy_project, number):
     assert journals(toy_project) == []
 
 
+def test_nothing_is_left_by_a_run_that_is_killed_after_it_has_stored(
+    toy_project, tmp_path, monkeypatch
+):
+    """Nothing is left to resume, so nobody would sweep it up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    killed = "import os\ndef pytest_terminal_summary(): os.kill(os.getpid(), 9)\n"
+    (toy_project.path / "conftest.py").write_text(killed)
+    toy_project.run(suite="def test_one(deployed): pass")
+    assert checks(toy_project) == ["test_one passed"]
+    assert list(tmp_path.glob("*.scratch")) == []
+
+
 def test_a_resumed_run_with_nothing_left_sweeps_up_too(toy_project, tmp_path, monkeypatch):
     """What another attempt has left: its own tests need no folder."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
