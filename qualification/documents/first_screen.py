@@ -17,7 +17,7 @@ from qualification.core.format import (
 from qualification.core.results import Machine, Results
 from qualification.documents.figures import Figures
 from qualification.documents.model import Inline, Line, Span, code, inline
-from qualification.documents.sections.candidates import candidate, moved_libraries
+from qualification.documents.sections.candidates import bounds_text, candidate, moved_libraries
 from qualification.judging.recommendation import (
     FAST_ACCURACY,
     Candidate,
@@ -186,14 +186,13 @@ def _why(pick: Candidate, row: Row, room_bytes: float) -> Inline:
     accuracy, peak = pick.accuracy, pick.peak_bytes
     assert accuracy is not None
     assert peak is not None
-    bounds = f"{100 * accuracy.lower:.0f}–{100 * accuracy.upper:.0f}"
     figures = Figures("")
     share = row.share_of_roofline
     remaining = f", {bytes_text(room_bytes - peak)} of the models' share are left"
     parts: list[str | Span] = [
         code(pick.name),
-        f": {percent_text(accuracy.mean, digits=0)} correct ({bounds} % of {accuracy.count} "
-        "questions), the best that fits · ",
+        f": {percent_text(accuracy.mean, digits=0)} correct ({bounds_text(accuracy)}), the best "
+        "that fits · ",
         figures.of(row, row.decode_tps, "tok/s"),
         f" = {share:.0%} of what the memory allows" if share else "",
         " · ",

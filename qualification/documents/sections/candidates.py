@@ -50,6 +50,11 @@ def accuracy_interval(row: Row) -> ShareInterval | None:
     return share_interval([1.0] * right + [0.0] * (row.questions - right))
 
 
+def bounds_text(interval: ShareInterval) -> str:
+    """``88–97 % of 100 questions``."""
+    return f"{100 * interval.lower:.0f}–{100 * interval.upper:.0f} % of {interval.count} questions"
+
+
 def _against(row: Row, registry: Registry) -> Iterator[str]:
     """What is wrong with it, with the way out."""
     bugs = {bug.identifier: bug for bug in registry.bugs}

@@ -122,7 +122,7 @@ def since(compared: Changes) -> Line:
     if not compared.pairs:
         words.append("it measured none of these deployments")
     text = f"session of {session.started[:10]} on this machine: {'; '.join(words)}"
-    return Line("since", inline(text, *MORE) if compared.pairs else inline(text))
+    return Line("since", inline(text, " ", Span("more", link="#changes")))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -131,7 +131,6 @@ def _some(names: Sequence[str]) -> str:
 
 
 _SHOWN = 3
-MORE = (Span(" "), Span("more", link="#changes"))
 
 
 def changed(compared: Changes) -> Section:

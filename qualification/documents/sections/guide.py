@@ -21,7 +21,7 @@ from qualification.documents.model import (
     code,
     inline,
 )
-from qualification.documents.sections.candidates import accuracy_interval
+from qualification.documents.sections.candidates import accuracy_interval, bounds_text
 from qualification.documents.sections.recipes.python import ask_with_openai, load_in_python
 from qualification.documents.sections.recipes.recipe import PICTURE, Recipe
 from qualification.documents.sections.recipes.shell import ask_with_curl, download, install, serve
@@ -185,6 +185,5 @@ def _measured(row: Row, figures: Figures) -> Inline:
     content += [", peak ", figures.peak(row)]
     content += [", accuracy ", figures.of(row, row.accuracy, "share")]
     if (interval := accuracy_interval(row)) is not None:
-        bounds = f"{100 * interval.lower:.0f}–{100 * interval.upper:.0f}"
-        content.append(f" ({bounds} % of {interval.count} questions)")
+        content.append(f" ({bounds_text(interval)})")
     return inline(*content)

@@ -10,7 +10,7 @@ from qualification.core.format import percent_text
 from qualification.core.results import Machine, Results
 from qualification.documents.figures import Figures
 from qualification.documents.model import Inline
-from qualification.documents.sections.candidates import accuracy_interval
+from qualification.documents.sections.candidates import accuracy_interval, bounds_text
 from qualification.machine.names import describe
 from qualification.machine.tiers import tier_of
 from qualification.models.memory_fit import Allowance, machine_allowance
@@ -67,6 +67,4 @@ def accuracy_text(row: Row) -> str:
     interval = accuracy_interval(row)
     if interval is None:
         return ""
-    bounds = f"{100 * interval.lower:.0f}–{100 * interval.upper:.0f}"
-    share = percent_text(interval.mean, digits=0)
-    return f"{share} ({bounds} % of {interval.count} questions)"
+    return f"{percent_text(interval.mean, digits=0)} ({bounds_text(interval)})"
