@@ -57,8 +57,11 @@ Source: docs/measuring.md ("Conditions and their limits").
 
 MIN_REPETITIONS = 3
 
-TIMED_TESTS = frozenset({"test_load_within_limit", "test_speed_repeats"})
-"""Checks of a timing budget: their failure says nothing where a condition is unfit."""
+TIMED_TESTS = {"load_s": "test_load_within_limit", "consistency": "test_speed_repeats"}
+"""Metric -> the check of its timing budget, whose failure says nothing where a condition is unfit.
+
+Who leaves the check out of a run does not ask for the budget.
+"""
 
 
 def load_limit_s(deployment: Deployment, tier: Tier | None) -> float:
@@ -285,11 +288,24 @@ def check_findings(
 
 def _failure(check: Check, fit: bool) -> Finding:
     verb = "failed" if check.outcome == "failed" else "could not run"
-    if not fit and check.test in TIMED_TESTS:
+    if not fit and check.test in TIMED_TESTS.values():
         text = f"{check.test} {verb} in a state unfit for timing, which says nothing."
         return Finding("check", "unknown", text)
     manner = f" (in another way than {check.known_bug})" if check.known_bug else ""
     return Finding("check", "fail", f"The check {check.test} ({check.suite}) {verb}{manner}.")
+
+
+def only_asked(findings: Sequence[Finding], checks: Sequence[Check]) -> list[Finding]:
+    """The findings, those of a timing budget not judged where its check is not among ``checks``."""
+    tests = {check.test for check in checks}
+    judged = []
+    for finding in findings:
+        test = TIMED_TESTS.get(finding.metric)
+        if test and test not in tests and finding.status in ("fail", "warn"):
+            text = f"{finding.sentence.removesuffix('.')}, but {test} was not asked for."
+            finding = Finding(finding.metric, "unknown", text)
+        judged.append(finding)
+    return judged
 
 
 def drift_conditions(

@@ -50,6 +50,7 @@ from qualification.judging.budgets import (
     drift_conditions,
     load_findings,
     memory_findings,
+    only_asked,
     speed_findings,
     untimed_findings,
 )
@@ -151,7 +152,8 @@ def judge(
     if measured:
         report = evidence.load_reports.get(identifier)
         read = report.decode_bytes if report else 0
-        findings += _budget_findings(deployment, tier, machine, values, fit, read)
+        budgets = _budget_findings(deployment, tier, machine, values, fit, read)
+        findings += only_asked(budgets, checks)
         revision = report.revision if report else ""
         same = [s for s in baseline if may_be_same_weights(s.revision, revision)]
         if baseline and not same:

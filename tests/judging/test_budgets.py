@@ -41,6 +41,19 @@ def test_loading_longer_than_the_limit_fails() -> None:
     ]
 
 
+@pytest.mark.parametrize("change", [{"load_s": [35.4]}, {"decode_tps": [14.0, 20.1, 20.3]}])
+def test_a_timing_budget_whose_check_was_left_out_is_not_judged(
+    change: dict[str, list[float]],
+) -> None:
+    """``-k "not test_load_within_limit and not test_speed_repeats"`` of a shared machine."""
+    verdict = judged(change, checks=(PASSED,))
+    assert verdict.name == "no_baseline"
+    assert verdict.advice == "usable"
+    (sentence,) = [f.sentence for f in verdict.findings if "was not asked for" in f.sentence]
+    assert sentence.startswith(("Loading took 35.4 s", "Decoding speed"))
+    assert judged(change).name == "failed"
+
+
 def test_one_slow_load_of_three_does_not_fail() -> None:
     """The middle one counts."""
     assert judged({"load_s": [5.8, 35.4, 5.9]}).name == "no_baseline"

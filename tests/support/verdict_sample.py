@@ -9,6 +9,7 @@ from qualification.core.metrics import METRICS
 from qualification.core.protocol import LoadReport
 from qualification.core.results import Check, Condition, Environment, Machine, Trial, Verdict
 from qualification.judging.baselines.storage import AcceptedSession
+from qualification.judging.budgets import TIMED_TESTS
 from qualification.judging.verdicts import Evidence, judge
 
 GB = 10**9
@@ -38,6 +39,9 @@ MACHINE = Machine(
     "macos", "15.5", "Apple M4", "MacBook Air", "arm64", 10, 10, 32 * GB, bandwidth=120e9
 )
 PASSED = Check(REAL.identifier, "capability", "test_sees", "passed")
+
+ASKED = tuple(Check(REAL.identifier, "timing", test, "passed") for test in TIMED_TESTS.values())
+"""The timing budgets are asked for; whether they hold is read off the trials."""
 HOT = Condition("thermal", "heavy", False, "let the machine cool down first")
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # Over 45 % of the roofline of 29.7 tok/s, load under 10 s, memory under what the budget leaves.
@@ -94,7 +98,7 @@ def judged(
     of: Deployment = REAL,
     tier: Tier | None = AIR,
     machine: Machine = MACHINE,
-    checks: tuple[Check, ...] = (PASSED,),
+    checks: tuple[Check, ...] = (PASSED, *ASKED),
     earlier: tuple[dict[str, list[float]], ...] = (),
     conditions: tuple[Condition, ...] = (),
     revision: str = REVISION,
