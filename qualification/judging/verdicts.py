@@ -151,10 +151,9 @@ def judge(
     compared: list[Finding] = []
     if measured:
         report = evidence.load_reports.get(identifier)
-        read = report.decode_bytes if report else 0
+        read, revision = (report.decode_bytes, report.revision) if report else (0, "")
         budgets = _budget_findings(deployment, tier, machine, values, fit, read)
         findings += only_asked(budgets, checks)
-        revision = report.revision if report else ""
         same = [s for s in baseline if may_be_same_weights(s.revision, revision)]
         if baseline and not same:
             sentence = other_weights([session.revision for session in baseline], revision)
