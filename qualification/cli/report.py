@@ -10,7 +10,7 @@ import click
 
 from qualification.cli.errors import one_sentence
 from qualification.cli.options import session_options
-from qualification.cli.stored import declared, stored_context, stored_results
+from qualification.cli.stored import declared, stored_results
 from qualification.core.project import Project
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def report(
     Each as Markdown, as one HTML file and as JSON: the recommendations for this machine, a
     reference guide across its models, and the machine's certificate. Also session.xml (JUnit).
     """
+    from qualification.documents.context import context
+    from qualification.documents.following import reported_before
     from qualification.documents.session_documents import forms, session_documents
+    from qualification.results.store import Store
 
     registry = declared(project)
     folder = output or project.reports / "latest"
@@ -59,8 +62,9 @@ def report(
     stored = stored_results(
         project, registry, results=results, session=session, any_machine=any_machine
     )
-    context = stored_context(project.with_options(results=results), registry, stored)
-    documents = session_documents(stored, registry, context)
+    store = Store(project.with_options(results=results).results)
+    reported = reported_before(folder, stored.session.identifier)
+    documents = session_documents(stored, registry, context(stored, store, registry, reported))
     if is_shown:
         from qualification.documents.render import screen
 

@@ -10,7 +10,6 @@ from qualification.core.project import Project
 
 if TYPE_CHECKING:
     from qualification.core.results import Results
-    from qualification.documents.context import Context
     from qualification.models.registry import Registry
 
 
@@ -36,11 +35,3 @@ def stored_results(
         machine = "" if any_machine else probe(registry.chips, registry.tiers).identifier
         session = store.latest(machine)
     return store.results(session)
-
-
-def stored_context(project: Project, registry: Registry, stored: Results) -> Context:
-    """What the documents of a session may say beside it: the session before, tested releases."""
-    from qualification.documents.context import context
-    from qualification.results.store import Store
-
-    return context(stored, Store(project.results), registry)

@@ -21,6 +21,8 @@ from qualification.results.store import Store
 class Context:
     """``earlier`` is the session of the same machine before this one, None where there is none.
 
+    ``reported``: that of the report before this one, where it is another session of the machine.
+
     ``tested``: library -> the release that this package was tested with. ``published``: file ->
     the claims of a document. ``installed``: library -> version now, where the session is of this
     machine and of its own interpreter; empty elsewhere, where nothing is known of now.
@@ -30,10 +32,14 @@ class Context:
     tested: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, PublishedDocument] = field(default_factory=dict)
     installed: Mapping[str, str] = field(default_factory=dict)
+    reported: Results | None = None
 
 
-def context(results: Results, store: Store, registry: Registry) -> Context:
-    """That of a stored session; StoreError or BaselineError for what cannot be read."""
+def context(results: Results, store: Store, registry: Registry, reported: str = "") -> Context:
+    """That of a stored session; StoreError or BaselineError for what cannot be read.
+
+    ``reported`` names the session of the report before this one, '' where there is none.
+    """
     session = results.session
     before = store.before(results)
     earlier = store.results(before) if before else None
@@ -46,7 +52,18 @@ def context(results: Results, store: Store, registry: Registry) -> Context:
         _tested(),
         read_published(published_claims()),
         library_versions() if is_of_here else {},
+        _other(reported, results, store),
     )
+
+
+def _other(reported: str, results: Results, store: Store) -> Results | None:
+    """The session of an earlier report, where the store has it and it is of the same machine."""
+    stored = {summary.identifier for summary in store.summaries()}
+    if reported not in stored or reported == results.session.identifier:
+        return None
+    earlier = store.results(reported)
+    is_same = earlier.session.machine.identifier == results.session.machine.identifier
+    return earlier if is_same else None
 
 
 HERE = "current"

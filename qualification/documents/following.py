@@ -14,6 +14,7 @@ from qualification.documents.context import context
 from qualification.documents.junit import session_junit
 from qualification.documents.model import Document
 from qualification.documents.published.document import published_document
+from qualification.documents.recommendations import NAME
 from qualification.documents.session_documents import forms, session_documents
 from qualification.models.registry import Registry
 from qualification.results.store import Store
@@ -25,12 +26,14 @@ def stale_documents(folder: Path, store: Store, registry: Registry) -> tuple[int
     A file that is missing, or that no session gives, is told too. Raises QualificationError where
     there is no document, or one cannot be read.
     """
-    sessions = dict.fromkeys(_read(file).session for file in sorted(folder.glob("*.json")))
+    documents = [_read(file) for file in sorted(folder.glob("*.json"))]
+    sessions = {document.session: "" for document in documents}
+    sessions |= {document.session: document.reported for document in documents if document.reported}
     if not sessions:
         raise QualificationError(f"{folder}: has no document that qualify report has written")
     expected: dict[str, str] = {}
-    for session in sessions:
-        expected |= _files(session, folder, store, registry)
+    for session, reported in sessions.items():
+        expected |= _files(session, reported, folder, store, registry)
     present = {file.name for form in FORMS for file in folder.glob(f"*.{form}")}
     stale = [
         f"{folder / name}: is there, and no session gives it"
@@ -48,11 +51,25 @@ def stale_documents(folder: Path, store: Store, registry: Registry) -> tuple[int
 FORMS = ("md", "html", "json", "xml")
 
 
-def _files(session: str, folder: Path, store: Store, registry: Registry) -> dict[str, str]:
+def reported_before(folder: Path, session: str) -> str:
+    """The session of the report that lies in a folder, for one of ``session`` that replaces it.
+
+    Written anew of the same session, a report compares with what it did; '' where nothing is known.
+    """
+    try:
+        document = _read(folder / f"{NAME}.json")
+    except QualificationError:
+        return ""
+    return document.reported if document.session == session else document.session
+
+
+def _files(
+    session: str, reported: str, folder: Path, store: Store, registry: Registry
+) -> dict[str, str]:
     if not session:
         return forms([published_document(published_claims(), registry)], folder)
     results = store.results(session)
-    documents = session_documents(results, registry, context(results, store, registry))
+    documents = session_documents(results, registry, context(results, store, registry, reported))
     return forms(documents, folder) | {"session.xml": session_junit(results)}
 
 

@@ -165,6 +165,8 @@ class Document:
     evidence: tuple[Inline, ...]
     session: str = ""
     """The stored session that it follows from; '' for what no session is needed."""
+    reported: str = ""
+    """The session of the report that it replaces; '' where none of another session was there."""
     said_once: Origin | Literal[""] = ""
     """The origin of which all its own figures are, where a note says so: they are not marked."""
     schema_version: Literal[1] = 1

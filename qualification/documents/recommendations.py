@@ -55,6 +55,7 @@ def recommendations(view: SessionView) -> Document:
         ),
         evidence=evidence(view),
         session=view.results.session.identifier,
+        reported=view.reported,
         said_once=view.said_once,
     )
 
@@ -65,7 +66,7 @@ def _lines(view: SessionView) -> Iterator[Line]:
     lines = (
         claims.claimed(view.claims, table),
         upgrade(results, table, view.tested),
-        changes.since(view.changes) if view.changes is not None else None,
+        *map(changes.since, view.changes),
         trust(results, table),
     )
     yield from (line for line in lines if line is not None)
@@ -108,8 +109,7 @@ def _folded(view: SessionView) -> Iterator[Section | None]:
     results, table, registry = view.results, view.table, view.registry
     deployments = registry.deployments()
     yield from bugs.known_bugs(registry.bugs, results)
-    if view.changes is not None and view.changes.pairs:
-        yield changes.changed(view.changes)
+    yield from changes.changed(view.changes)
     yield claims.claims_section(view.claims, table, view.figures)
     yield comparison.why(table)
     yield comparison.spread(table)

@@ -71,8 +71,7 @@ def _sections(view: SessionView) -> Iterator[Section | None]:
     yield loading_methods(view.measured, view.results, view.registry)
     yield comparison.rankings(view.table, view.figures)
     yield from bugs.known_bugs(view.registry.bugs, view.results)
-    if view.changes is not None and view.changes.pairs:
-        yield changes.changed(view.changes)
+    yield from changes.changed(view.changes)
 
 
 def _overview(table: Sequence[Row], figures: Figures) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,14 +26,15 @@ from qualification.results.rows import Row, rows
 
 @dataclass(frozen=True)
 class SessionView:
-    """``table`` has a row for each deployment; ``changes`` is None where nothing came before."""
+    """``table``: a row for each deployment; ``changes``: since the last session and report."""
 
     results: Results
     registry: Registry
     table: tuple[Row, ...]
     tier: Tier | None
     figures: Figures
-    changes: Changes | None
+    changes: tuple[Changes, ...]
+    reported: str
     claims: Sequence[PublishedClaim]
     tested: Mapping[str, str]
     choice: Recommendation
@@ -69,7 +70,9 @@ class SessionView:
         """The line under a title: machine, day, libraries."""
         engines = dict.fromkeys(engine_of(row.identifier) for row in self.table)
         libraries = [name for engine in engines for name in principal_libraries(engine)]
-        return subject(self.results.session, self.tier.title if self.tier else "", libraries)
+        title = self.tier.title if self.tier else ""
+        has_drifted = any(row.drift for row in self.table)
+        return subject(self.results.session, title, libraries, has_drifted=has_drifted)
 
     @property
     def is_of_canaries(self) -> bool:
@@ -92,17 +95,32 @@ def session_view(results: Results, registry: Registry, context: Context) -> Sess
     table = rows(results, registry)
     session = results.session
     models = [row.identifier for row in table if row.is_declared and not row.is_canary]
-    earlier = context.earlier
     return SessionView(
         results,
         registry,
         table,
         tier_of(session.machine, registry.tiers),
         Figures(f"session {session.identifier}, {describe(session.machine)}"),
-        changes(earlier, results, rows(earlier, registry), table) if earlier else None,
+        tuple(_changes(results, table, registry, context)),
+        context.reported.session.identifier if context.reported else "",
         claims_about(models, context.published, contradictions(context.published, registry))
         if models
         else (),
         context.tested,
         picks(results, table, registry, context.installed),
     )
+
+
+def _changes(
+    results: Results, table: Sequence[Row], registry: Registry, context: Context
+) -> Iterator[Changes]:
+    """Since the last session, and since the last report where that was of another one."""
+    then: dict[str, tuple[Results, str]] = {}
+    if context.earlier:
+        then[context.earlier.session.identifier] = (context.earlier, "the last session")
+    if context.reported:
+        identifier = context.reported.session.identifier
+        name = "the last session and the last report" if identifier in then else "the last report"
+        then[identifier] = (context.reported, name)
+    for earlier, name in then.values():
+        yield changes(earlier, results, rows(earlier, registry), table, name)

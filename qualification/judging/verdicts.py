@@ -393,8 +393,7 @@ def _compare_accuracy(
 
 
 def _sentence(text: str) -> str:
-    text = _capitalised(text.strip())
-    return text if text.endswith(".") else f"{text}."
+    return f"{_capitalised(text.strip()).removesuffix('.')}."
 
 
 def _capitalised(text: str) -> str:

@@ -123,6 +123,7 @@ class Ending:
         """A line for each deployment, what was not tried, and whether the results are stored."""
         if self._run is not None and self._verdicts:
             self._summarise(terminalreporter, self._run)
+            _leave_out_benchmarks(self._config)
         for line in self._untried:
             terminalreporter.write_line(line)
         if self._store_failure:
@@ -238,3 +239,16 @@ def _section(terminalreporter: Any, title: str, lines: list[str]) -> None:
     for line in lines:
         for part in wrapped(line, terminalreporter._tw.fullwidth):
             terminalreporter.write_line(part)
+
+
+def _leave_out_benchmarks(config: pytest.Config) -> None:
+    """Leave out the table of pytest-benchmark, which comes next, where all of it is ours.
+
+    It has a line of 110 columns for each model and request, whose figures were just printed; ``-v``
+    and ``--benchmark-compare`` show it.
+    """
+    benchmarks = getattr(config, "_benchmarksession", None)
+    if benchmarks is None or config.get_verbosity() > 0 or config.option.benchmark_compare:
+        return
+    if all("deployment" in benchmark.extra_info for benchmark in benchmarks.benchmarks):
+        benchmarks.quiet = True

@@ -87,7 +87,17 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         used, *unused = splits_in(Path(folder))
         text = f"vqa: real weights are asked about {used} in {folder}"
         lines.append(text + f"; {' and '.join(unused)} there not used" * bool(unused))
-    return lines
+    if not lines:
+        return []
+    from qualification.results.terminal import wrapped
+
+    width = config.get_terminal_writer().fullwidth
+    commands = ("    pytest ",)  # to be copied, so never broken
+    return [
+        part
+        for line in lines
+        for part in ([line] if line.startswith(commands) else wrapped(line, width))
+    ]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from qualification.core.format import bytes_text
 from qualification.pytest_plugin.cases import TIMED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from qualification.pytest_plugin.state import RunState
 
@@ -53,7 +54,8 @@ def require_place(state: RunState) -> None:
     needed = max(_LEAST_BYTES, _TEST_BYTES * sum(state.selected.values()))
     is_kept = project.results != "none"
     if is_kept:
-        from qualification.results.usable import usable
+        with _whole():
+            from qualification.results.usable import usable
 
         try:
             usable(project.results, needed)
@@ -64,6 +66,26 @@ def require_place(state: RunState) -> None:
     another = "name another folder with TMPDIR"
     temporary = Path(tempfile.gettempdir())
     _require_room(temporary, _LEAST_BYTES if is_kept else needed, "temporary files", another)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Ctrl-C is raised behind the block.
+
+    An import that it breaks off leaves a package in pieces, which at the end of the run, where the
+    results are stored, cannot be imported again: ``sqlalchemy`` then "has no attribute 'event'".
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    received: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if received:
+        raise KeyboardInterrupt
 
 
 def _require_room(folder: Path, needed: int, purpose: str, another: str) -> None:

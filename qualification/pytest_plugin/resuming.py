@@ -140,7 +140,7 @@ def _listed(names: Sequence[str], versions: dict[str, str]) -> str:
 
 
 def offers(state: RunState) -> list[str]:
-    """A line for each session that can be resumed, at the start of another one."""
+    """Each session that can be resumed, and on a line of its own how, at the start of another."""
     from qualification.session.run_journal import interrupted, kept
     from qualification.session.session_lock import who_goes_on
 
@@ -156,10 +156,11 @@ def offers(state: RunState) -> list[str]:
             lines.append(f"qualification: a session cannot be resumed: {error}")
             continue
         count = sum(content.remaining.values())
-        lines.append(
+        lines += [
             f"qualification: {folder.name} was interrupted; {len(content.finished)} tests are "
-            f"finished, {count} are left: {command(state, folder.name)}"
-        )
+            f"finished, {count} are left:",
+            f"    {command(state, folder.name)}",
+        ]
     return lines
 
 

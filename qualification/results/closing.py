@@ -14,7 +14,7 @@ from qualification.core.format import bytes_text, number, percent_text, seconds_
 from qualification.core.results import Check, Verdict
 from qualification.core.text import disarm
 from qualification.judging.stats.estimators import median
-from qualification.results.rows import Row
+from qualification.results.rows import ANSWER_SUITES, Row
 from qualification.session.session import NOT_LOADED
 
 _HEADS = ("deployment", "verdict", "tok/s", "first", "peak", "accuracy")
@@ -28,7 +28,7 @@ _BUGS = 16
 def sentence(rows: Sequence[Row]) -> str:
     """``30 of 38 work, 6 answer wrongly because of known bugs, 2 not tried: …``, with a full stop.
 
-    Each deployment is counted once.
+    Each deployment is counted once; where no suite asked how well they answer, that is said.
     """
     if not rows:
         return "Nothing was tried."
@@ -40,7 +40,17 @@ def sentence(rows: Sequence[Row]) -> str:
             words.append(f"{count} {singular if count == 1 else plural}")
     if reasons := _reasons(row for row in rows if state(row) == "not tried"):
         words[-1] += f": {reasons}"
-    return f"{', '.join(words)}."
+    return f"{', '.join(words)}{_as_far_as(rows) if works else ''}."
+
+
+def _as_far_as(rows: Sequence[Row]) -> str:
+    """What was asked, where that says nothing about how well they answer."""
+    suites = {c.suite for row in rows for c in row.checks if c.outcome != "skipped"}
+    if not suites or not suites.isdisjoint(ANSWER_SUITES) or any(row.accuracy for row in rows):
+        return ""
+    names = sorted(suites)
+    more = f" and {len(names) - _REASONS} more" if len(names) > _REASONS else ""
+    return f", as far as the suites {', '.join(names[:_REASONS])}{more} tell"
 
 
 _STATES = {

@@ -115,6 +115,12 @@ class Row:
         return median(self.decode_tps) / self.roofline_tps
 
     @property
+    def drift(self) -> str:
+        """Why its speed is not judged, where it changed under way; '' where it did not."""
+        reasons = (f.sentence for f in self.verdict.findings if f.metric == "conditions")
+        return next((sentence for sentence in reasons if " drift was " in sentence), "")
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """The verdict's findings without the machine's state, which the report shows once."""
         return tuple(f for f in self.verdict.findings if f.metric != "conditions")

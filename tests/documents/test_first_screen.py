@@ -5,8 +5,12 @@ from dataclasses import replace
 import pytest
 
 from qualification.core.protocol import LoadReport
-from qualification.core.results import Check, Finding, Verdict
+from qualification.core.results import Check, Condition, Finding, Verdict
+from qualification.documents.context import Context
 from qualification.documents.first_screen import first_screen, picks
+from qualification.documents.model import plain_text
+from qualification.documents.recommendations import recommendations
+from qualification.documents.session_view import session_view
 from qualification.models.loading import load_registry
 from qualification.results.rows import rows
 from tests.documents.air_sample import AIR
@@ -179,3 +183,23 @@ def test_a_canary_that_fails_beside_a_model_is_told(registry):
     figures = {LARGE: FIGURES[LARGE], canary: FIGURES[QUICK]}
     text = "\n".join(lines(measured((broken,), figures=figures), registry))
     assert f"avoid: {canary}: It is broken." in text
+
+
+def test_a_model_that_did_not_keep_its_speed_is_left_out_and_told_of(registry):
+    """The machine reported a fit state; title and trust do not say that it was."""
+    drift = (
+        "Speed is not judged, because token drift was +39.5% (over 10%: the machine did not stay "
+        "in one state)."
+    )
+    verdict = Verdict(LARGE, "unfit", "untested", (Finding("conditions", "unknown", drift),))
+    sample = measured([verdict])
+    conditions = (Condition("thermal", "nominal", fit=True),)
+    sample = replace(sample, session=replace(sample.session, conditions=conditions))
+    document = recommendations(session_view(sample, registry, Context()))
+    first = {f"{line.word}: {line.text}" for line in document.lines}
+    reason = f"speed is not judged, {drift.partition(', ')[2].rstrip('.')}"
+    assert f"left out: {LARGE}: {reason}" in first
+    (trust,) = (line for line in first if line.startswith("trust"))
+    assert "1 of 3 did not keep their speed" in trust
+    assert "was fit for timing;" not in trust
+    assert plain_text(document.subject).endswith("not fit for timing")

@@ -8,7 +8,7 @@ import pytest
 from qualification.core.errors import QualificationError
 from qualification.core.files import write_documents
 from qualification.documents.context import context
-from qualification.documents.following import stale_documents
+from qualification.documents.following import reported_before, stale_documents
 from qualification.documents.junit import session_junit
 from qualification.documents.session_documents import forms, session_documents
 from qualification.models.loading import load_registry
@@ -84,3 +84,46 @@ def test_a_session_is_compared_with_one_of_the_same_environment_and_deployments(
     assert store.before(later) == results().session.identifier
     alone = replace(later, verdicts=(replace(later.verdicts[0], deployment="another@mlx"),))
     assert store.before(alone) == ""
+
+
+def since(folder):
+    """The lines that say what changed."""
+    document = json.loads((folder / "recommendations.json").read_text())
+    lines = (line for line in document["lines"] if line["word"] == "since")
+    return ["".join(span["text"] for span in line["content"]) for line in lines]
+
+
+def report(store, folder, identifier):
+    """What ``qualify report`` does."""
+    stored = store.results(identifier)
+    reported = reported_before(folder, identifier)
+    documents = session_documents(stored, REGISTRY, context(stored, store, REGISTRY, reported))
+    write_documents(forms(documents, folder) | {"session.xml": session_junit(stored)}, folder)
+
+
+def test_a_report_says_what_changed_since_the_last_session_and_the_last_report(folder, store):
+    """Once where they are the same; written anew it still says so, and it follows."""
+    store.keep(results(session=session("second")))
+    report(store, folder, "second")
+    (line,) = since(folder)
+    assert line.startswith("the last session and the last report, of 20")
+    store.keep(results(session=session("third")))
+    store.keep(results(session=session("fourth")))
+    for _ in range(2):
+        report(store, folder, "fourth")
+        since_session, since_report = since(folder)
+        assert since_session.startswith("the last session, of 20")
+        assert since_report.startswith("the last report, of 20")
+        assert stale(folder, store) == []
+    assert "<strong>What changed</strong>" in (folder / "recommendations.md").read_text()
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"session": "x"}', "\x00"])
+def test_what_is_no_report_is_compared_with_nothing(tmp_path, store, content):
+    """Nor is one of a session that the store does not have."""
+    if content is not None:
+        (tmp_path / "recommendations.json").write_text(content)
+    assert reported_before(tmp_path, "later") == ""
+    later = results(session=session("later"))
+    store.keep(later)
+    assert context(later, store, REGISTRY, "gone").reported is None

@@ -142,3 +142,24 @@ def test_results_that_cannot_be_stored_are_reported_and_the_run_is_not_green(
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
     result.stdout.fnmatch_lines(["THE RESULTS WERE NOT STORED: */reports*"])
     assert len([*tmp_path.glob("qualify-journal-*")]) == 1
+
+
+TIMED = """
+def test_speed(benchmark, deployed):
+    benchmark.pedantic(lambda: deployed.ask("Hello"), rounds=2)
+    benchmark.extra_info["deployment"] = deployed.identifier
+    deployed.record("decode_tps", 10.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "is_shown"),
+    [((), "", False), (("-v",), "", True), ((), "def test_b(benchmark): benchmark(int)", True)],
+    ids=["ours", "-v", "the user's own"],
+)
+def test_the_table_of_benchmarks_is_left_out_where_the_screen_has_its_figures(
+    toy_project, words, own, is_shown
+):
+    """It is wider than the screen, with a line for each model."""
+    result = toy_project.run(*words, suite=TIMED + own)
+    assert ("Rounds" in str(result.stdout)) is is_shown

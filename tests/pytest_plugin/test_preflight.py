@@ -1,10 +1,12 @@
 """A run whose results cannot be kept stops before its first test, in one sentence."""
 
 import os
+import signal
 import sqlite3
 
 import pytest
 
+from qualification.pytest_plugin.preflight import _whole
 from tests.support.toy_project import ASKING
 
 
@@ -113,3 +115,21 @@ def test_a_disk_without_room_stops_the_run(toy_project, monkeypatch):
     )
     sentence = toy_project.stopped(suite=suite)
     assert "9 B" in sentence
+
+
+def test_an_import_that_ctrl_c_would_break_off_is_finished_first():
+    """At the end of a resumed run a package in pieces could not be imported again."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    steps = []
+
+    def imported():
+        with _whole():
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append("imported")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            imported()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps == ["imported"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from qualification.core.declarations import Deployment
 from qualification.core.paths import PACKAGE, canaries
 from qualification.models.loading import load_registry
+from tests.rehearsal.own_models import declare
 from tests.rehearsal.recorded_mac import VARIABLE
 from tests.support.hub_stand_in import HubStandIn, hub
 
@@ -138,11 +139,14 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsal(folder: Path, machine: str = AIR) -> Iterator[Rehearsal]:
-    """Everything set up, until the block ends."""
+def rehearsal(folder: Path, machine: str = AIR, *, own: bool = False) -> Iterator[Rehearsal]:
+    """Everything set up, until the block ends; with ``own``, models of the user's own too."""
     (folder / "project").mkdir(parents=True)
     (folder / "seat").mkdir()
     seat = folder / "seat/sitecustomize.py"
     seat.write_text("import tests.rehearsal.recorded_mac\n")
-    with hub(write_repositories(folder / "hub")) as server, hub({}) as trap:
+    repositories = write_repositories(folder / "hub")
+    if own:
+        repositories |= declare(folder / "project", folder / "hub", TIER)
+    with hub(repositories) as server, hub({}) as trap:
         yield Rehearsal(folder, server, trap, machine)

@@ -15,12 +15,10 @@ from qualification.session.session import NOT_LOADED
 EMPTY = Row("", False, False, Verdict("", "pass", "usable"), None, *[()] * 5, None, (), {})
 
 
-def row(name, verdict="pass", advice="usable", *checks, findings=(), **changes):
+def row(name, verdict="pass", advice="usable", *checks, suite="quality", findings=(), **changes):
     """A row of the report."""
-    checked = tuple(
-        Check(name, "capability", f"test_{n}", *check) for n, check in enumerate(checks)
-    )
-    checked = checked or (Check(name, "capability", "test_x", "passed"),)
+    checked = tuple(Check(name, suite, f"test_{n}", *check) for n, check in enumerate(checks))
+    checked = checked or (Check(name, suite, "test_x", "passed"),)
     verdict = Verdict(name, verdict, advice, tuple(findings))
     return replace(EMPTY, identifier=name, verdict=verdict, checks=checked, **changes)
 
@@ -36,6 +34,10 @@ CASES = {
     "nothing": ([], "Nothing was tried."),
     "one": ([row("a@mlx")], "1 of 1 works."),
     "all": ([row("a@mlx"), row("b@mlx", "unfit")], "2 of 2 work."),
+    "few asked": (
+        [row("a@mlx", suite="load"), row("b@mlx", suite="capability")],
+        "2 of 2 work, as far as the suites capability, load tell.",
+    ),
     "known": (
         [row("a@mlx"), wrong("b@mlx")],
         "1 of 2 works, 1 answers wrongly because of a known bug.",

@@ -81,6 +81,8 @@ def _untried(row: Row) -> str:
         return details[0] if details else "was not tried"
     if row.untried:
         return "was not tried to its end"
+    if row.verdict.name == "unfit" and row.drift:
+        return row.drift[:1].lower() + row.drift[1:].rstrip(".")
     if row.verdict.name == "unfit":
         return "was measured while the machine was not fit for timing"
     return ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qualification.core.format import change_text, number, percent_text
 from qualification.core.results import Results
 from qualification.documents.figures import word
 from qualification.documents.model import (
+    Block,
     Inline,
     Items,
     Line,
@@ -28,11 +29,15 @@ from qualification.results.rows import Row
 
 @dataclass(frozen=True)
 class Changes:
-    """Two sessions of one machine: ``pairs`` are the rows of what both measured, then and now."""
+    """Two sessions of one machine: ``pairs`` are the rows of what both measured, then and now.
+
+    ``name`` is what the earlier one is to the reader: ``the last session``.
+    """
 
     earlier: Results
     later: Results
     pairs: tuple[tuple[Row, Row], ...]
+    name: str
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -86,7 +91,9 @@ def _condition(row: Row) -> str:
     return states.get(state(row), "unknown")
 
 
-def changes(earlier: Results, later: Results, then: Sequence[Row], now: Sequence[Row]) -> Changes:
+def changes(
+    earlier: Results, later: Results, then: Sequence[Row], now: Sequence[Row], name: str
+) -> Changes:
     """The rows of the same weights, matched by deployment."""
     before = {row.identifier: row for row in then}
     pairs = tuple(
@@ -94,7 +101,7 @@ def changes(earlier: Results, later: Results, then: Sequence[Row], now: Sequence
         for row in now
         if row.identifier in before and _same(before[row.identifier], row)
     )
-    return Changes(earlier, later, pairs)
+    return Changes(earlier, later, pairs, name)
 
 
 def _same(then: Row, now: Row) -> bool:
@@ -121,7 +128,7 @@ def since(compared: Changes) -> Line:
     ]
     if not compared.pairs:
         words.append("it measured none of these deployments")
-    text = f"session of {session.started[:10]} on this machine: {'; '.join(words)}"
+    text = f"{compared.name}, of {session.started[:10]} on this machine: {'; '.join(words)}"
     return Line("since", inline(text, " ", Span("more", link="#changes")))
 
 
@@ -133,8 +140,18 @@ def _some(names: Sequence[str]) -> str:
 _SHOWN = 3
 
 
-def changed(compared: Changes) -> Section:
-    """The table behind the line: both sessions beside each other."""
+def changed(compared: Sequence[Changes]) -> Iterator[Section]:
+    """The tables behind the lines: two sessions beside each other."""
+    tables = [(changes.name, list(_moved(changes))) for changes in compared if changes.pairs]
+    if len(tables) == 1:
+        ((name, blocks),) = tables
+        yield Section("changes", f"What changed since {name}", tuple(blocks), is_folded=True)
+    elif tables:
+        joined = tuple(block for _, blocks in tables for block in blocks)
+        yield Section("changes", "What changed", joined, is_folded=True)
+
+
+def _moved(compared: Changes) -> Iterator[Block]:
     heads = (
         "deployment",
         "then",
@@ -161,8 +178,9 @@ def changed(compared: Changes) -> Section:
         ),
     )
     moved: tuple[Inline, ...] = tuple(inline(change) for change in compared.libraries)
-    blocks = (Items(moved), table) if moved else (table,)
-    return Section("changes", "What changed since the last session", blocks, is_folded=True)
+    if moved:
+        yield Items(moved)
+    yield table
 
 
 def _middle(values: Sequence[float]) -> str:

@@ -20,14 +20,16 @@ from qualification.documents.model import (
 from qualification.machine.names import describe
 
 
-def subject(session: Session, tier_title: str, versions: Sequence[str]) -> Inline:
+def subject(
+    session: Session, tier_title: str, versions: Sequence[str], *, has_drifted: bool
+) -> Inline:
     """The line under the title: machine, day, the libraries that matter, fit for timing."""
     installed = [
         f"{name} {version}"
         for name, version in session.environment.versions.items()
         if version and name in versions
     ]
-    fit = all(condition.fit for condition in session.conditions)
+    fit = all(condition.fit for condition in session.conditions) and not has_drifted
     state = (
         (word("fits", "fit for timing") if fit else Span("not fit for timing", "word", "open"))
         if session.conditions
