@@ -196,10 +196,10 @@ def test_a_model_that_did_not_keep_its_speed_is_left_out_and_told_of(registry):
     conditions = (Condition("thermal", "nominal", fit=True),)
     sample = replace(sample, session=replace(sample.session, conditions=conditions))
     document = recommendations(session_view(sample, registry, Context()))
-    first = {f"{line.word}: {line.text}" for line in document.lines}
+    screen = {f"{line.word}: {line.text}" for line in document.lines}
     reason = f"speed is not judged, {drift.partition(', ')[2].rstrip('.')}"
-    assert f"left out: {LARGE}: {reason}" in first
-    (trust,) = (line for line in first if line.startswith("trust"))
+    assert f"left out: {LARGE}: {reason}" in screen
+    (trust,) = (line for line in screen if line.startswith("trust"))
     assert "1 of 3 did not keep their speed" in trust
     assert "was fit for timing;" not in trust
     assert plain_text(document.subject).endswith("not fit for timing")
