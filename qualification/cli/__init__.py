@@ -17,6 +17,7 @@ from qualification.cli.errors import Commands
 from qualification.cli.explain import explain
 from qualification.cli.footprint import footprint
 from qualification.cli.gate import gate
+from qualification.cli.map import map_releases
 from qualification.cli.models import models
 from qualification.cli.project import project_speeds
 from qualification.cli.published import lint_published
@@ -42,6 +43,7 @@ def main() -> None:
     qualify explain NAME  the raw trials behind a figure, and how it follows from them
     qualify sessions      what is stored, and what was interrupted and can be resumed
     qualify gate          may we move to another release of the libraries?
+    qualify map PACKAGE   which release of a library sees with which model?
     qualify watch         soak test: minutes to days on one deployment or server
     """  # noqa: D301 - click reads the escape
 
@@ -56,6 +58,7 @@ for _command in (
     footprint,
     gate,
     lint_published,
+    map_releases,
     models,
     project_speeds,
     replay,

@@ -59,7 +59,7 @@ def list_baselines(*, folder: Path | None, days: int, as_json: bool, project: Pr
     """
     from rich.console import Console
 
-    from qualification.cli import baseline_tables as tables
+    from qualification.cli.tables import baselines as tables
 
     surveyed = _surveyed(project, folder, days)
     if as_json:
@@ -81,7 +81,7 @@ def list_baselines(*, folder: Path | None, days: int, as_json: bool, project: Pr
 @one_sentence
 def stale(*, folder: Path | None, days: int, strict: bool, as_json: bool, project: Project) -> None:
     """List stale baselines and why they are stale; nothing is removed."""
-    from qualification.cli import baseline_tables as tables
+    from qualification.cli.tables import baselines as tables
 
     surveyed = _surveyed(project, folder, days)
     old = [(baseline, reasons) for baseline, reasons in surveyed if reasons]
@@ -128,7 +128,7 @@ def compare(
     """
     from rich.console import Console
 
-    from qualification.cli import baseline_tables as tables
+    from qualification.cli.tables import baselines as tables
     from qualification.judging.baselines.operands import operand_pairs
 
     operands = operand_pairs(a, b, folder or project.baselines, tier)

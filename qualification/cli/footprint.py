@@ -66,7 +66,7 @@ def footprint(
     """
     from rich.console import Console
 
-    from qualification.cli import footprint_tables as tables
+    from qualification.cli.tables import footprint as tables
     from qualification.models.footprint_fit import fit, read_observations
     from qualification.models.memory_fit import predict
 

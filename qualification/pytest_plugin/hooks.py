@@ -65,7 +65,30 @@ def pytest_configure(config: pytest.Config) -> None:
             _add_shipped_suites(config)
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
+@pytest.hookimpl(wrapper=True)
+def pytest_report_header(
+    config: pytest.Config,
+) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+    """The machine, and what a run takes into account; with it all lines fit the terminal."""
+    headers = yield
+    lines = _header(config)
+    if not lines:
+        return headers
+    from qualification.results.terminal import wrapped
+
+    width = config.get_terminal_writer().fullwidth
+    fitted: list[str | list[str]] = []
+    for plugin in [*headers, lines]:
+        of_plugin = [plugin] if isinstance(plugin, str) else plugin
+        # A command that is to be copied is never broken.
+        parts = [
+            [line] if line.startswith("    pytest ") else wrapped(line, width) for line in of_plugin
+        ]
+        fitted.append([part for line in parts for part in line])
+    return fitted
+
+
+def _header(config: pytest.Config) -> list[str]:
     """The machine, the user's declarations and what they replace, extensions, VQA questions."""
     lines: list[str] = []
     if is_asked_for(config):
@@ -87,17 +110,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         used, *unused = splits_in(Path(folder))
         text = f"vqa: real weights are asked about {used} in {folder}"
         lines.append(text + f"; {' and '.join(unused)} there not used" * bool(unused))
-    if not lines:
-        return []
-    from qualification.results.terminal import wrapped
-
-    width = config.get_terminal_writer().fullwidth
-    commands = ("    pytest ",)  # to be copied, so never broken
-    return [
-        part
-        for line in lines
-        for part in ([line] if line.startswith(commands) else wrapped(line, width))
-    ]
+    return lines
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

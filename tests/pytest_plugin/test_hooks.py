@@ -7,6 +7,7 @@ import pytest
 
 from qualification.models.loading import load_registry
 from qualification.pytest_plugin.cases import FIRST
+from tests.support.forked_pytest import run_forked
 from tests.support.toy_project import TIERS
 
 
@@ -204,3 +205,15 @@ def test_what_takes_minutes_or_empties_a_cache_is_asked_for(toy_project):
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.OK
     toy_project.run("--sustained", "7", "--cold-load", suite=suite).assert_outcomes(passed=3)
+
+
+def test_the_header_fits_the_terminal(toy_project, monkeypatch):
+    """That of other plugins too, where a run qualifies something, and nowhere else."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = toy_project.run().outlines
+    header = lines[: next(n for n, line in enumerate(lines) if line.startswith("collected"))]
+    assert any(line.startswith("benchmark: ") for line in header)
+    assert max(map(len, header)) <= 80
+    (toy_project.path / "test_own.py").write_text("def test_own(): pass")
+    lines = run_forked(toy_project.path, "test_own.py").outlines
+    assert any(line.startswith("benchmark: ") and len(line) > 80 for line in lines)

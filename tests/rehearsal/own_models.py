@@ -21,6 +21,15 @@ _SOURCES = {
 """Canary -> backends with their quantisations."""
 
 
+def deployments() -> tuple[str, ...]:
+    """The names of what :func:`declare` declares."""
+    return tuple(
+        f"tiny-{name}-{quantisation}@{backend}"
+        for name, kinds in _SOURCES.items()
+        for backend, quantisation in (kind.split("-", 1) for kind in kinds)
+    )
+
+
 def declare(project: Path, hub: Path, tier: str) -> dict[str, Path]:
     """Write ``declared/models.toml`` and its mention; repository -> folder of the hub's files."""
     models = {model.name: model for model in load_registry().models}

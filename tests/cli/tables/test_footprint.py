@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from qualification.cli.footprint_tables import (
+from qualification.cli.tables.footprint import (
     as_json,
     chosen,
     fit_table,

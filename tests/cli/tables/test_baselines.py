@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from qualification.cli.baseline_tables import (
+from qualification.cli.tables.baselines import (
     as_json,
     comparison,
     comparison_as_json,

@@ -1,0 +1,1 @@
+"""The map of releases: which release of a library sees with which model."""

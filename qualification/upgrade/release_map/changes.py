@@ -1,0 +1,119 @@
+"""What changed between two neighbours of the map, by the gate's rule in both directions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from qualification.judging.stats.paired_items import judge_items
+from qualification.upgrade.gate.compare import behaviour_findings, to_confirm
+from qualification.upgrade.gate.records import Behaviour, BehaviourFinding, DeploymentRef
+from qualification.upgrade.release_map.records import SETS, Change, Kind, Neighbours, ReleaseMap
+
+_NOT_COMPARED = frozenset({"latency", "warnings", "prompt_tokens"})
+"""Nothing is timed; warnings and the number of tokens are told, and are no fault."""
+
+
+TRAINED = 0.9
+"""A canary is trained until it answers more than this share of held-out questions correctly."""
+
+
+def differ(earlier: Behaviour, later: Behaviour) -> bool:
+    """Whether two first attempts differ so that both are asked other questions to be sure."""
+    reference = DeploymentRef(earlier.deployment, "canary")
+    checks = to_confirm(reference, replace(earlier, side="a"), replace(later, side="b"))
+    checks |= to_confirm(reference, replace(later, side="a"), replace(earlier, side="b"))
+    return bool(checks - _NOT_COMPARED)
+
+
+def changes(release_map: ReleaseMap) -> tuple[Change, ...]:
+    """Of every deployment, from the oldest release to the newest, in both sets of neighbours.
+
+    A change that both sets show alike is told once, of the release's own day.
+    """
+    by_place: dict[tuple[str, str, str, str], Change] = {}
+    for deployment in release_map.deployments:
+        for neighbours in SETS:
+            for change in _of_deployment(release_map, deployment, neighbours):
+                key = (deployment, change.earlier, change.later, change.kind)
+                by_place.setdefault(key, change)
+    return tuple(by_place.values())
+
+
+def pin(release_map: ReleaseMap, deployment: str) -> str:
+    """The newest release under which it answers as it was trained to, today; '' where none does.
+
+    A yanked release is none to pin.
+    """
+    answers = {
+        release.version: attempts[0]
+        for release, attempts in release_map.asked(deployment, "today")
+        if attempts[0].answers and not release.is_yanked
+    }
+    if not answers:
+        return ""
+    best = max(answers.values(), key=correct)
+    if correct(best) < TRAINED * len(best.answers):
+        return ""
+    return next(
+        (version for version in reversed(answers) if _is_as_good(best, answers[version])), ""
+    )
+
+
+def correct(behaviour: Behaviour) -> int:
+    """How many questions it answered correctly."""
+    return sum(answer.correct for answer in behaviour.answers)
+
+
+def _is_as_good(best: Behaviour, behaviour: Behaviour) -> bool:
+    expected = {answer.question: answer.correct for answer in best.answers}
+    pairs = [(expected[a.question], a.correct) for a in behaviour.answers if a.question in expected]
+    if not pairs:
+        return False
+    before, after = zip(*pairs, strict=True)
+    is_alike = before == after or judge_items(before, after).name == "pass"
+    return is_alike and all(probe.outcome == "ok" for probe in behaviour.probes)
+
+
+def _of_deployment(
+    release_map: ReleaseMap, deployment: str, neighbours: Neighbours
+) -> Iterator[Change]:
+    for (earlier, before), (later, after) in pairwise(release_map.asked(deployment, neighbours)):
+        if change := _between(before, after):
+            kind, sentence = change
+            yield Change(deployment, neighbours, earlier.version, later.version, kind, sentence)
+
+
+def _between(before: Sequence[Behaviour], after: Sequence[Behaviour]) -> tuple[Kind, str] | None:
+    worse = _findings(before, after)
+    if broken := [finding for finding in worse if finding.verdict == "regressed"]:
+        return "first bad", _joined(broken)
+    better = _findings(after, before)
+    if mended := [finding for finding in better if finding.verdict == "regressed"]:
+        return "fixed in", _joined(mended)
+    if unsure := [f for f in (*worse, *better) if f.verdict == "inconclusive" and not f.note]:
+        return "cannot tell", _joined(unsure)
+    texts = [{a.question: a.text for a in attempts[0].answers} for attempts in (before, after)]
+    if texts[0] and texts[1] and texts[0] != texts[1]:
+        changed = sum(texts[0][name] != texts[1].get(name) for name in texts[0])
+        return "changed", f"{changed} of {len(texts[0])} answers, as many of them correct as before"
+    return None
+
+
+def _findings(before: Sequence[Behaviour], after: Sequence[Behaviour]) -> list[BehaviourFinding]:
+    """As the gate finds them, with the earlier as its baseline."""
+    observations = [
+        *(replace(behaviour, side="a") for behaviour in before),
+        *(replace(behaviour, side="b") for behaviour in after),
+    ]
+    reference = DeploymentRef(before[0].deployment, "canary")
+    return [
+        finding
+        for finding in behaviour_findings([reference], observations)
+        if finding.check not in _NOT_COMPARED
+    ]
+
+
+def _joined(findings: Sequence[BehaviourFinding]) -> str:
+    return "; ".join(finding.sentence for finding in findings)
