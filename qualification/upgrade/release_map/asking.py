@@ -19,10 +19,9 @@ from qualification.core.errors import EnvironmentFailed
 from qualification.models.weights import load_request
 from qualification.models.weights_revision import files_revision
 from qualification.session.context import RunContext
-from qualification.tasks.questions import generate, skills_of
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import EnvironmentSpec, candidate
-from qualification.upgrade.gate.observe import MORE_QUESTIONS, observe
+from qualification.upgrade.gate.observe import held_out, observe
 from qualification.upgrade.gate.records import Behaviour
 from qualification.upgrade.release_map.changes import differ
 from qualification.upgrade.release_map.records import (
@@ -38,8 +37,9 @@ from qualification.upgrade.release_map.records import (
 CHECKS = frozenset(
     {"answers", "margins", "vision", "text_only", "multi_image", "multi_turn", "video"}
 )
-_SEED = 1
-"""The attempt of a gate whose questions, 24 of each skill, are the map's first ones."""
+GATE_ATTEMPTS = (1, 0)
+"""The attempts of a gate whose questions the map asks: first 24 of each skill, then, where
+neighbours differ, 6 other ones. Of both the canaries' reference margins are known."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ def digests_of(deployment: Deployment) -> tuple[str, str]:
     """Of its files, and of all that the map asks it: of other ones it is asked anew."""
     questions = [
         [question.identifier, question.prompt, question.answer]
-        for attempt in (0, 1)
-        for skill in skills_of(deployment.model)
-        for question in generate(100 + _SEED + attempt, MORE_QUESTIONS, "heldout", [skill])
+        for attempt in GATE_ATTEMPTS
+        for question in held_out(deployment, attempt)
     ]
     return files_revision(load_request(deployment)), _digest(questions)
 
@@ -208,7 +207,8 @@ class _Run:
 
 def _observed(deployment: Deployment, attempt: int, context: RunContext) -> Behaviour:
     """Without what differs between two equal runs."""
-    behaviour = observe(deployment, "b", _SEED + attempt, context=context, checks=CHECKS)
+    number = GATE_ATTEMPTS[attempt]
+    behaviour = observe(deployment, "b", number, context=context, checks=CHECKS)
     answers = tuple(
         dataclasses.replace(answer, token_ids=(), e2e_s=0.0) for answer in behaviour.answers
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -72,48 +73,56 @@ def _is_as_good(best: Behaviour, behaviour: Behaviour) -> bool:
     if not pairs:
         return False
     before, after = zip(*pairs, strict=True)
-    is_alike = before == after or judge_items(before, after).name == "pass"
-    return is_alike and all(probe.outcome == "ok" for probe in behaviour.probes)
+    return before == after or judge_items(before, after).name == "pass"
 
 
 def _of_deployment(
     release_map: ReleaseMap, deployment: str, neighbours: Neighbours
 ) -> Iterator[Change]:
     for (earlier, before), (later, after) in pairwise(release_map.asked(deployment, neighbours)):
-        if change := _between(before, after):
+        if change := _between((earlier.version, before), (later.version, after)):
             kind, sentence = change
             yield Change(deployment, neighbours, earlier.version, later.version, kind, sentence)
 
 
-def _between(before: Sequence[Behaviour], after: Sequence[Behaviour]) -> tuple[Kind, str] | None:
-    worse = _findings(before, after)
-    if broken := [finding for finding in worse if finding.verdict == "regressed"]:
-        return "first bad", _joined(broken)
-    better = _findings(after, before)
-    if mended := [finding for finding in better if finding.verdict == "regressed"]:
-        return "fixed in", _joined(mended)
-    if unsure := [f for f in (*worse, *better) if f.verdict == "inconclusive" and not f.note]:
-        return "cannot tell", _joined(unsure)
-    texts = [{a.question: a.text for a in attempts[0].answers} for attempts in (before, after)]
+_Asked = tuple[str, Sequence[Behaviour]]
+"""A release, and a deployment's attempts under it."""
+
+
+def _between(before: _Asked, after: _Asked) -> tuple[Kind, str] | None:
+    worse, better = _findings(before, after), _findings(after, before)
+    unsure = [f for f in (*worse, *better) if f.verdict == "inconclusive" and not f.note]
+    kinds: tuple[tuple[Kind, list[BehaviourFinding]], ...] = (
+        ("first bad", [finding for finding in worse if finding.verdict == "regressed"]),
+        ("fixed in", [finding for finding in better if finding.verdict == "regressed"]),
+        ("cannot tell", unsure),
+    )
+    for kind, findings in kinds:
+        if findings:
+            return kind, "; ".join(finding.sentence for finding in findings)
+    texts = [{a.question: a.text for a in attempts[0].answers} for _, attempts in (before, after)]
     if texts[0] and texts[1] and texts[0] != texts[1]:
         changed = sum(texts[0][name] != texts[1].get(name) for name in texts[0])
         return "changed", f"{changed} of {len(texts[0])} answers, as many of them correct as before"
     return None
 
 
-def _findings(before: Sequence[Behaviour], after: Sequence[Behaviour]) -> list[BehaviourFinding]:
-    """As the gate finds them, with the earlier as its baseline."""
+def _findings(baseline: _Asked, candidate: _Asked) -> list[BehaviourFinding]:
+    """As the gate finds them, but with the releases' names for its two sides."""
+    (version_a, of_a), (version_b, of_b) = baseline, candidate
     observations = [
-        *(replace(behaviour, side="a") for behaviour in before),
-        *(replace(behaviour, side="b") for behaviour in after),
+        *(replace(behaviour, side="a") for behaviour in of_a),
+        *(replace(behaviour, side="b") for behaviour in of_b),
     ]
-    reference = DeploymentRef(before[0].deployment, "canary")
+    reference = DeploymentRef(of_a[0].deployment, "canary")
+    names = {"baseline": version_a, "candidate": version_b}
     return [
-        finding
+        replace(
+            finding,
+            sentence=re.sub(
+                r"(?:the )?\b(baseline|candidate)\b", lambda m: names[m[1]], finding.sentence
+            ),
+        )
         for finding in behaviour_findings([reference], observations)
         if finding.check not in _NOT_COMPARED
     ]
-
-
-def _joined(findings: Sequence[BehaviourFinding]) -> str:
-    return "; ".join(finding.sentence for finding in findings)

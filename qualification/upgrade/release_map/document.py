@@ -59,8 +59,8 @@ def map_document(release_map: ReleaseMap, day: str) -> Document:
             inline(
                 "A canary is a tiny trained model of a real architecture. It was asked 24 held-out "
                 "questions of each skill under each release, in a fresh process, at temperature 0; "
-                "where two neighbours differ, both were asked as many other questions. The rule is "
-                "that of the upgrade gate."
+                "where two neighbours differ, both were asked other questions. The rule is that of "
+                "the upgrade gate."
             ),
         ),
     )
@@ -133,7 +133,7 @@ def _cell(release_map: ReleaseMap, version: str, deployment: str, neighbours: Ne
         return inline(Span("no answer" if _loads(behaviour) else "does not load", "word", "bad"))
     share = correct(behaviour) / len(behaviour.answers)
     text = f"{correct(behaviour)}/{len(behaviour.answers)}"
-    return inline(Span(text, "word", "good" if share >= TRAINED else "bad"))
+    return inline(Span(text, "word", "" if share >= TRAINED else "bad"))
 
 
 def _loads(behaviour: Behaviour) -> bool:
