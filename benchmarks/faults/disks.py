@@ -224,7 +224,8 @@ def _harm(folder: Path, harm: str) -> None:
     else:
         for path in folder.iterdir():
             shutil.rmtree(path, ignore_errors=True)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # whoever writes there may have made it anew
+                path.unlink()
 
 
 def _mend(folder: Path, harm: str) -> None:
