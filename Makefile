@@ -105,7 +105,7 @@ real: install
 examples: install
 	-$(BIN)/python -m pytest -m canary $(PYTEST_ARGS)
 	$(BIN)/qualify report --output reports/example
-	rm -f reports/example/*.json reports/example/*.xml
+	rm -f reports/example/*.json reports/example/*.xml reports/example/reference-guide.*  # paths of this machine
 	$(BIN)/python -m tests.rehearsal.example reports/example/rehearsal
 
 # Many tests wait for a process or a deadline: four at once keep two cores busy.

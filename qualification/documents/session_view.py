@@ -71,8 +71,8 @@ class SessionView:
         engines = dict.fromkeys(engine_of(row.identifier) for row in self.table)
         libraries = [name for engine in engines for name in principal_libraries(engine)]
         title = self.tier.title if self.tier else ""
-        has_drifted = any(row.drift for row in self.table)
-        return subject(self.results.session, title, libraries, has_drifted=has_drifted)
+        drifted = [bool(row.drift) for row in self.table if row.decode_tps]
+        return subject(self.results.session, title, libraries, drifted)
 
     @property
     def is_of_canaries(self) -> bool:

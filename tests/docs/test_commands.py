@@ -7,6 +7,7 @@ none of them knows is an error.
 """
 
 import configparser
+import contextlib
 import dataclasses
 import fnmatch
 import importlib.util
@@ -83,6 +84,8 @@ def project(tmp_path_factory):
     Store(f"sqlite:///{folder / 'reports/results.sqlite'}").keep(
         dataclasses.replace(stored, session=session, verdicts=(verdict,))
     )
+    with contextlib.chdir(folder):  # `report --check` is of a page too, and checks what it wrote
+        assert CliRunner().invoke(main, ["report"]).exit_code == 0
     return folder
 
 

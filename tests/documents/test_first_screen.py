@@ -202,4 +202,4 @@ def test_a_model_that_did_not_keep_its_speed_is_left_out_and_told_of(registry):
     (trust,) = (line for line in screen if line.startswith("trust"))
     assert "1 of 3 did not keep their speed" in trust
     assert "was fit for timing;" not in trust
-    assert plain_text(document.subject).endswith("not fit for timing")
+    assert plain_text(document.subject).endswith("but not throughout")

@@ -103,7 +103,7 @@ def test_a_text_makes_no_markup_in_markdown(text):
     """No tag, no link, no row, no heading of its own; a fence holds what it may say."""
     markdown = render(with_text(text))["x.md"]
     outside = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", markdown)
-    outside = re.sub(r"\\[!-/:-@\[-`{-~]|`[^`\n]*`", "", outside)  # what is escaped, and code
+    outside = re.sub(r"\\[!-/:-@\[-`{-~]|`[^`\n]*`", "x", outside)  # what is escaped, and code
     ours = r'</?details( id="\w+")?>|</?summary>|</?strong>|<a id="\w+"></a>'
     assert "<" not in re.sub(ours, "", outside)
     assert not re.search(r"(?<!\\)\]\(", outside)

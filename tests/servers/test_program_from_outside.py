@@ -1,6 +1,7 @@
 """A server program of another package: the example of docs/extending.md, installed and used."""
 
 import json
+import re
 import shutil
 import sqlite3
 
@@ -80,5 +81,6 @@ def test_a_program_that_does_not_import_is_left_out_and_the_rest_works(extended_
     (extended_project.path / "test_colours.py").write_text(files["test_colours.py"])
     result = extended_project.pytest("--collect-only", "-m", "canary")
     assert result.ret == 0
-    lines = ["*acme-serve 1.0 registers 'acme-serve'*no_such_library*", "*smolvlm-canary-f32@*"]
-    result.stdout.fnmatch_lines(lines)
+    header = " ".join(str(result.stdout).split())
+    assert re.search("acme-serve 1.0 registers 'acme-serve'.*no_such_library", header)
+    result.stdout.fnmatch_lines(["*smolvlm-canary-f32@*"])

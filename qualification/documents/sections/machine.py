@@ -21,20 +21,25 @@ from qualification.machine.names import describe
 
 
 def subject(
-    session: Session, tier_title: str, versions: Sequence[str], *, has_drifted: bool
+    session: Session, tier_title: str, versions: Sequence[str], drifted: Sequence[bool] = ()
 ) -> Inline:
-    """The line under the title: machine, day, the libraries that matter, fit for timing."""
+    """The line under the title: machine, day, the libraries that matter, fit for timing.
+
+    ``drifted``: of each deployment that was timed, whether its speed changed under way.
+    """
     installed = [
         f"{name} {version}"
         for name, version in session.environment.versions.items()
         if version and name in versions
     ]
-    fit = all(condition.fit for condition in session.conditions) and not has_drifted
-    state = (
-        (word("fits", "fit for timing") if fit else Span("not fit for timing", "word", "open"))
-        if session.conditions
-        else Span("state not recorded", "word", "open")
-    )
+    if not session.conditions:
+        state = Span("state not recorded", "word", "open")
+    elif not all(condition.fit for condition in session.conditions) or (drifted and all(drifted)):
+        state = Span("not fit for timing", "word", "open")
+    elif any(drifted):
+        state = Span("fit for timing, but not throughout", "word", "open")
+    else:
+        state = word("fits", "fit for timing")
     return inline(
         Span(describe(session.machine), "strong"),
         f" · {' · '.join(filter(None, (tier_title or 'no tier', session.started[:10])))} · ",

@@ -37,10 +37,10 @@ def trust(results: Results, rows: Sequence[Row]) -> Line:
             f"{condition.name.replace('_', ' ')} was {condition.value}" for condition in unfit
         )
         words.append(f"the machine was not fit for timing ({reasons}), so no speed is judged")
-    elif drifted := [row for row in rows if row.drift]:
+    elif drifted := [row for row in timed if row.drift]:
         words.append(
-            f"the machine reported that it was fit for timing, but {len(drifted)} of {len(rows)} "
-            "did not keep their speed, so it is not judged"
+            f"the machine reported that it was fit for timing, but {len(drifted)} of {len(timed)} "
+            "did not keep their speed, so theirs is not judged"
         )
     elif results.session.conditions:
         words.append("the machine was fit for timing")
