@@ -58,8 +58,9 @@ def context(results: Results, store: Store, registry: Registry, reported: str = 
 
 def _other(reported: str, results: Results, store: Store) -> Results | None:
     """The session of an earlier report, where the store has it and it is of the same machine."""
-    stored = {summary.identifier for summary in store.summaries()}
-    if reported not in stored or reported == results.session.identifier:
+    if reported in ("", results.session.identifier):
+        return None
+    if reported not in {summary.identifier for summary in store.summaries()}:
         return None
     earlier = store.results(reported)
     is_same = earlier.session.machine.identifier == results.session.machine.identifier
