@@ -103,7 +103,11 @@ def _between(before: _Asked, after: _Asked) -> tuple[Kind, str] | None:
     texts = [{a.question: a.text for a in attempts[0].answers} for _, attempts in (before, after)]
     if texts[0] and texts[1] and texts[0] != texts[1]:
         changed = sum(texts[0][name] != texts[1].get(name) for name in texts[0])
-        return "changed", f"{changed} of {len(texts[0])} answers, as many of them correct as before"
+        right = [correct(attempts[0]) for _, attempts in (before, after)]
+        return (
+            "changed",
+            f"{changed} of {len(texts[0])} answers; {right[0]} correct, then {right[1]}",
+        )
     return None
 
 

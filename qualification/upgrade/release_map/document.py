@@ -79,7 +79,7 @@ def _lines(release_map: ReleaseMap, differences: tuple[Change, ...]) -> Iterator
             yield Line("pin", inline(f"none of these releases answers as {names} should"))
     spans: dict[tuple[str, str], list[str]] = {}
     for change in differences:
-        if change.kind == "first bad" and change.neighbours == "its day":
+        if change.kind == "first bad":
             fixed = next(
                 (
                     later.later

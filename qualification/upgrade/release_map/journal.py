@@ -40,6 +40,10 @@ class MapJournal:
         kind = "place" if isinstance(entry, Place) else "sight"
         self._file.add({kind: to_json(entry)})
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
 
 @contextmanager
 def opened(folder: Path, package: str) -> Iterator[tuple[MapJournal, tuple[Place | Sight, ...]]]:
@@ -56,7 +60,7 @@ def opened(folder: Path, package: str) -> Iterator[tuple[MapJournal, tuple[Place
             try:
                 yield journal, entries
             finally:
-                journal._file.close()
+                journal.close()
     except LockTaken as holder:
         raise GateError(f"{folder}: {holder} makes this map: wait until it ends") from None
 

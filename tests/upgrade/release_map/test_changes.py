@@ -66,7 +66,7 @@ def test_other_answers_that_are_as_correct_are_a_change():
     two = replace(two, sights=(*two.sights[:-2], reworded, two.sights[-1]))
     (change,) = changes(two)
     assert (change.kind, change.later) == ("changed", "2.0")
-    assert "120 of 120 answers" in change.sentence
+    assert change.sentence == "120 of 120 answers; 120 correct, then 120"
 
 
 @pytest.mark.parametrize(
