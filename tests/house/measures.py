@@ -15,6 +15,12 @@ VAGUE = re.compile(
 )
 """Words that name no thing: a variable, parameter or loop target is called by its noun instead."""
 
+BACKEND = re.compile(
+    r"(torch|torchvision|transformers|mlx|mlx_lm|mlx_vlm|llama_cpp|xllamacpp"
+    r"|safetensors\.(torch|mlx))(\.|$)"
+)
+"""What comes with an extra only; ``tox -e py313`` has none."""
+
 MAX_MODULES, MAX_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_SKIPS = 25, 400, 60, 8, 5
 SKIP_MARK = "# fmt:" + " skip"
 
@@ -61,6 +67,16 @@ def large_functions(file: Path, text: str) -> Iterator[str]:
             yield f"{file}:{node.lineno}: {node.name} has {lines} lines"
         if parameters > MAX_PARAMETERS:
             yield f"{file}:{node.lineno}: {node.name} has {parameters} parameters"
+
+
+def backend_imports(file: Path, text: str) -> Iterator[str]:
+    """A sentence for each import that fails where no backend is installed, before any skip."""
+    for node in ast.parse(text).body:
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for module in modules:
+            if BACKEND.match(module):
+                yield f"{file}:{node.lineno}: import {module} where it is used"
 
 
 def crowded_folders(files: list[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from tests.house.measures import (
     MAX_SKIPS,
     SKIP_MARK,
     Binding,
+    backend_imports,
     bindings,
     crowded_folders,
     large_functions,
@@ -67,6 +68,8 @@ def broken_rules() -> list[str]:
     broken = crowded_folders(list(everything)) + long_modules(everything)
     for file, text in product.items():
         broken += large_functions(file, text)
+    for file, text in texts(("tests", "benchmarks")).items():
+        broken += backend_imports(file, text)
     skips = sum(text.count(SKIP_MARK) for text in everything.values())
     if skips > MAX_SKIPS:
         broken.append(f"{skips} lines are kept from the formatter: {MAX_SKIPS} at most")

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.measures import bindings, crowded_folders, large_functions, long_modules
+from tests.house.measures import (
+    backend_imports,
+    bindings,
+    crowded_folders,
+    large_functions,
+    long_modules,
+)
 from tests.house.rules import PRODUCT, broken_rules, names, vague
 
 HERE = Path("module.py")
@@ -58,3 +64,14 @@ def test_crowded_folders_and_long_modules_are_named():
     """More than 25 modules in one folder, more than 400 lines in one module."""
     assert crowded_folders([Path(f"a/{number}.py") for number in range(26)]) == ["a: 26 modules"]
     assert long_modules({HERE: "\n" * 401}) == ["module.py: 401 lines"]
+
+
+def test_a_backend_that_a_test_module_imports_is_named():
+    """Its tests could not even be collected without it; inside a function it is asked for last."""
+    source = "from safetensors.torch import load_file\nimport mlx.core as mx, torch\nimport mlxtend"
+    assert [line.split()[2] for line in backend_imports(HERE, source)] == [
+        "safetensors.torch",
+        "mlx.core",
+        "torch",
+    ]
+    assert not list(backend_imports(HERE, "def f():\n    import torch"))

@@ -13,8 +13,6 @@ import re
 import shutil
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-
 from qualification.core.paths import canaries
 from qualification.models.loading import load_registry
 
@@ -63,6 +61,8 @@ def declare(project: Path, hub: Path, tier: str) -> dict[str, Path]:
 
 def _deepened(files: Path, folder: Path) -> None:
     """A copy with more layers in the language model, which add nothing to what passes through."""
+    from safetensors.torch import load_file, save_file  # torch: not where a backend is left out
+
     shutil.copytree(files, folder)
     config = json.loads((folder / "config.json").read_text())
     language = config.get("text_config", config)
