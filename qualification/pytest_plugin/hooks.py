@@ -80,11 +80,7 @@ def pytest_report_header(
     fitted: list[str | list[str]] = []
     for plugin in [*headers, lines]:
         of_plugin = [plugin] if isinstance(plugin, str) else plugin
-        # A command that is to be copied is never broken.
-        parts = [
-            [line] if line.startswith("    pytest ") else wrapped(line, width) for line in of_plugin
-        ]
-        fitted.append([part for line in parts for part in line])
+        fitted.append([part for line in of_plugin for part in wrapped(line, width)])
     return fitted
 
 

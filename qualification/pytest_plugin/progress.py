@@ -22,6 +22,7 @@ import pytest
 from qualification.core.format import duration_text
 from qualification.core.text import disarm
 from qualification.pytest_plugin.cases import NamedDeployments
+from qualification.results.terminal import wrapped
 
 if TYPE_CHECKING:
     from qualification.pytest_plugin.state import RunState
@@ -177,7 +178,7 @@ class Progress:
         with self._lock:
             self._erase()
             self._line_at = self._clock()
-            self._write(f"{' '.join(disarm(text).split())}\n")
+            self._write(_fitted(" ".join(disarm(text).split())))
 
     def line(self) -> str:
         """Where the run is: ``212 of 3717 tests, 1 failed, 40 s so far, about 11 min left: …``."""
@@ -233,7 +234,7 @@ class Progress:
                 self._write(f"\r\x1b[2K{disarm(self.line())[: width - 1]}")
             elif self._clock() - self._line_at >= SILENCE_S:
                 self._line_at = self._clock()
-                self._write(f"{disarm(self.line())}\n")
+                self._write(_fitted(disarm(self.line())))
 
     def _erase(self) -> None:
         if self._is_drawn:
@@ -243,6 +244,11 @@ class Progress:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
             self._stream.flush()
+
+
+def _fitted(line: str) -> str:
+    """As wide as the terminal, 80 columns where there is none, with the end of the line."""
+    return "".join(f"{part}\n" for part in wrapped(line, shutil.get_terminal_size().columns))
 
 
 def _counted(count: int, noun: str) -> str:

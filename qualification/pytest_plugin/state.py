@@ -51,6 +51,7 @@ class RunState:
         """
         if self._collection is not None:
             return self._collection
+        from qualification.pytest_plugin import tracebacks
         from qualification.pytest_plugin.collection import Collection
         from qualification.pytest_plugin.ending import Ending
         from qualification.pytest_plugin.running import Running
@@ -64,6 +65,7 @@ class RunState:
             "running": Running(self),
             "ending": Ending(self),
             "downloads": self.downloads,
+            "tracebacks": tracebacks,
         }
         if (stream := self.config.stash.get(TERMINAL, None)) is not None:
             from qualification.pytest_plugin.progress import Progress

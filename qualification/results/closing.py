@@ -21,6 +21,9 @@ _HEADS = ("deployment", "verdict", "tok/s", "first", "peak", "accuracy")
 _SHOWN, _REASONS = 8, 3
 """Deployments, and reasons, that a line names before it only counts the others."""
 
+_LONGEST_EXAMPLE = 200
+"""Characters of a failure."""
+
 _BUGS = 16
 """Known bugs that have a line each."""
 
@@ -190,9 +193,12 @@ def causes(checks: Sequence[Check]) -> Iterator[str]:
         deployments = list(dict.fromkeys(check.deployment for check in group))
         tests = list(dict.fromkeys(check.test for check in group))
         yield f"{len(group)} × {cause}"
+        detail = (disarm(group[0].detail).strip().splitlines() or [cause])[0]
+        if detail != cause:
+            yield f"    such as: {_fitted(detail, _LONGEST_EXAMPLE)}"
         yield f"    {_listed(tests)} of {_listed(deployments)}"
         function = tests[0].partition("[")[0]
-        yield f"    next: pytest -v --deployment '{deployments[0]}' -k {function}"
+        yield f"    pytest -v --deployment '{deployments[0]}' -k {function}"
     if groups:
         yield f"or see whose fault it is: qualify see '{next(iter(groups.values()))[0].deployment}'"
 

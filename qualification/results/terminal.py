@@ -29,7 +29,12 @@ def machine_lines(machine: Machine, conditions: Sequence[Condition]) -> Iterator
 
 
 def wrapped(line: str, width: int) -> list[str]:
-    """A line in parts of ``width`` columns, 40 at least; those that go on are indented."""
+    """A line in parts of ``width`` columns, 40 at least; those that go on are indented.
+
+    A command that is to be copied is not broken.
+    """
+    if line.startswith("    pytest "):
+        return [line]
     wrapper = textwrap.TextWrapper(max(40, width), break_long_words=False, break_on_hyphens=False)
     wrapper.subsequent_indent = " " * (len(line) - len(line.lstrip()) + 4)
     return wrapper.wrap(line) if len(line) > wrapper.width else [line]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from tests.rehearsal.project import TIER, rehearsal
@@ -30,7 +31,8 @@ def main(words: list[str]) -> int:
         commands = (["pytest", "-m", TIER, "--download", *(words or WORDS)], ["qualify", "report"])
         codes = []
         for program, *arguments in commands:
-            print(f"$ {subprocess.list2cmdline([program, *arguments])}", flush=True)
+            typed = textwrap.wrap(subprocess.list2cmdline([program, *arguments]), 70)
+            print("$", " \\\n    ".join(typed), flush=True)
             module = "qualification" if program == "qualify" else program
             command = [sys.executable, "-m", module, *arguments]
             done = subprocess.run(command, cwd=place.project, env=variables, check=False)

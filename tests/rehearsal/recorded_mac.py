@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 
+import qualification
 from qualification.core.paths import DECLARATIONS
 from qualification.machine import host
 from tests.support.recorded_host import FOLDER, RecordedHost
@@ -40,6 +41,8 @@ def recorded(name: str) -> RecordedHost:
 def install() -> None:
     """Replace the one seam through which this computer is read, wherever it was imported."""
     if name := os.environ.get(VARIABLE):
+        # Imported before pytest begins, which otherwise warns of it.
+        qualification.__doc__ = f"{qualification.__doc__} PYTEST_DONT_REWRITE"
         machine: Callable[[], RecordedHost] = lambda: recorded(name)  # noqa: E731
         host.LocalHost = machine  # type: ignore[assignment,misc]
         for module in list(sys.modules.values()):

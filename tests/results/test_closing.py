@@ -143,10 +143,11 @@ def test_failures_are_grouped_by_their_cause():
         Check(f"{name}@mlx", "speed", "test_speed", "failed", f"took {number}.5 s")
         for number, name in enumerate("abc")
     ]
-    cause, where, command, see = causes(checks)
+    cause, example, where, command, see = causes(checks)
     assert cause == "3 × took # s"
     assert where.strip() == "test_speed of a@mlx, b@mlx, c@mlx"
-    assert command.strip() == "next: pytest -v --deployment 'a@mlx' -k test_speed"
+    assert example == "    such as: took 0.5 s"
+    assert command.strip() == "pytest -v --deployment 'a@mlx' -k test_speed"
     assert see.endswith("qualify see 'a@mlx'")
 
 
