@@ -1,4 +1,4 @@
-"""What pytest shows of a failed test: the source of the user's own, the cause of those that ship."""
+"""What pytest shows of a failure: the source of a user's own test, the cause of one that ships."""
 
 import pytest
 
