@@ -13,6 +13,7 @@ from qualification.core.results import SCHEMA_VERSION, Condition, Environment, M
 from qualification.machine.readiness import BackendReadiness
 from qualification.machine.tiers import explain_tier, tier_of
 from qualification.models.memory_fit import machine_allowance
+from qualification.models.release_advice import installed_warnings
 from qualification.servers.programs import ServerReadiness
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def doctor_report(
         "fit": all(condition.fit for condition in conditions),
         "backends": [to_json(backend) for backend in readiness],
         "servers": [to_json(server) for server in servers],
+        "wrong_releases": [
+            {"package": package, "sentence": sentence}
+            for package, sentence in installed_warnings(environment.versions)
+        ],
         "extensions": [to_json(extension) for extension in used()],
         "broken_extensions": [to_json(extension) for extension in broken()],
     }
@@ -71,6 +76,7 @@ def render_doctor(report: dict[str, Any]) -> RenderableType:
         _servers(report),
         *_extensions(report),
         _libraries(report),
+        *_wrong_releases(report),
         _conditions(report),
         state,
     ]
@@ -149,6 +155,14 @@ def _libraries(report: dict[str, Any]) -> Table:
     for name, version in report["environment"]["versions"].items():
         _row(table, name, version or "not installed", "" if version else "dim")
     return table
+
+
+def _wrong_releases(report: dict[str, Any]) -> list[Table]:
+    """What the maps of releases know of the installed libraries; nothing where all is well."""
+    table = _table("Known to be wrong")
+    for warning in report["wrong_releases"]:
+        _row(table, warning["package"], warning["sentence"], "yellow")
+    return [table] if table.row_count else []
 
 
 def _conditions(report: dict[str, Any]) -> Table:

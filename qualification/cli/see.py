@@ -94,6 +94,7 @@ def see(*, project: Project, **words: object) -> None:
     TARGET is a deployment, or what pytest --model takes: a folder, a GGUF file, a hub id, an Ollama
     name, the address of a server. Exit codes: 0 it sees, 1 a finding, 3 cannot tell, 2 usage error.
     """
+    from qualification.models.release_advice import warnings
     from qualification.see import report
 
     options = Options(**words)  # type: ignore[arg-type]
@@ -103,12 +104,17 @@ def see(*, project: Project, **words: object) -> None:
     changed = []
     if earlier is not None:
         changed = [*report.changes(earlier.sight, run.sight), *_versions(earlier, run)]
+    wrong_releases = list(warnings(run.deployment, run.report.versions))
     if options.as_json:
         record = report.as_json(run.name, run.sight, run.report, run.machine)
-        record |= {"seed": options.seed} | ({"changed": changed} if changed else {})
+        record |= {"seed": options.seed, "wrong_releases": wrong_releases} | (
+            {"changed": changed} if changed else {}
+        )
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo("\n".join([report.screen(run.name, run.sight, run.report), *changed]))
+        click.echo(
+            "\n".join([report.screen(run.name, run.sight, run.report, wrong_releases), *changed])
+        )
         if run.sight.conclusion.name != "sees":
             target = without_login(options.target) if "//" in options.target else options.target
             click.echo(f"the same images again: qualify see --seed {options.seed} {target}")
@@ -128,6 +134,7 @@ class _Run:
     machine: Machine
     cases: list[Case]
     engine: str
+    deployment: Deployment
 
     def markdown(self) -> str:
         """The text for an issue."""
@@ -180,7 +187,9 @@ def _run(registry: Registry, options: Options, python: str) -> _Run | str:
         finally:
             loaded.close()
     engine = "" if loaded.load_report.address else loaded.deployment.source.backend
-    return _Run(loaded.identifier, sight, loaded.load_report, machine, cases, engine)
+    return _Run(
+        loaded.identifier, sight, loaded.load_report, machine, cases, engine, loaded.deployment
+    )
 
 
 def _earlier(registry: Registry, options: Options, project: Project) -> _Run | str:

@@ -65,7 +65,7 @@ def _lines(view: SessionView) -> Iterator[Line]:
     yield from first_screen(results, table, view.registry, view.choice)
     lines = (
         claims.claimed(view.claims, table),
-        upgrade(results, table, view.tested),
+        upgrade(results, table, view.tested, view.measured),
         *map(changes.since, view.changes),
         trust(results, table),
     )

@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.core.paths import advice
+from qualification.models.release_advice import pinned_instead
 
 
 def known_bugs(
@@ -48,9 +49,16 @@ def must_fail(bug: KnownBug, test: str) -> bool:
 
 
 def remedy(bug: KnownBug) -> str:
-    """``workaround: …; see …``: what a user can do, and where the bug is tracked."""
-    workaround = f"workaround: {bug.workaround}" if bug.workaround else "no workaround is known"
-    return f"{workaround}; see {bug.issue}" if bug.issue else workaround
+    """``workaround: …; see …``: what a user can do, and where the bug is tracked.
+
+    With the release that a map of releases knows to be good.
+    """
+    words = [f"workaround: {bug.workaround}" if bug.workaround else "no workaround is known"]
+    if pin := pinned_instead(bug.package, bug.deployments, bug.versions):
+        words.append(f"the map of releases pins {pin}")
+    if bug.issue:
+        words.append(f"see {bug.issue}")
+    return "; ".join(words)
 
 
 def how_to_end() -> str:

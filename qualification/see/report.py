@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from qualification.core.format import number
@@ -41,8 +42,11 @@ def as_json(name: str, sight: Sight, report: LoadReport, machine: Machine) -> di
     }
 
 
-def screen(name: str, sight: Sight, report: LoadReport) -> str:
-    """The verdict with the answers that show it, what else was found, and how often."""
+def screen(name: str, sight: Sight, report: LoadReport, wrong_releases: Sequence[str] = ()) -> str:
+    """The verdict with the answers that show it, what else was found, and how often.
+
+    ``wrong_releases`` is what the maps of releases know of the libraries that answered.
+    """
     conclusion = sight.conclusion
     lines = [_wrapped(f"{name} {conclusion.sentence}")]
     lines += [answer_line(look) for look in conclusion.verdict.evidence]
@@ -52,6 +56,7 @@ def screen(name: str, sight: Sight, report: LoadReport) -> str:
         assert finding.bug is not None
         sentence = f"known: {finding.sentence} ({finding.bug.identifier}; {remedy(finding.bug)})"
         lines.append(_wrapped(sentence))
+    lines += map(_wrapped, wrong_releases)
     lines += [
         _wrapped(f"no longer shown: {bug.identifier}; {how_to_end()}") for bug in conclusion.gone
     ]

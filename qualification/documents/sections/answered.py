@@ -97,7 +97,7 @@ def _outputs(answers: Sequence[Answer]) -> Iterator[Block]:
     wrong = [pair for pair in with_image if not pair[0].is_correct]
     chosen = [*right[:1], *wrong[:1]]
     for answer, question in chosen if len(chosen) == 2 else with_image[:2]:
-        yield Picture(f"The image of the question {question.identifier}", _address(question))
+        yield Picture(f"The image of the question {question.identifier}", image_address(question))
         mark = "correct" if answer.is_correct else f"wrong, expected {answer.expected}"
         prompt = f"{question.before} {answer.prompt}".strip()
         yield Paragraph(inline(f"“{prompt}” → ", Span(answer.text, "quoted"), f" ({mark})"))
@@ -114,7 +114,8 @@ def _asked(answer: Answer) -> Question | None:
     return None
 
 
-def _address(question: Question) -> str:
+def image_address(question: Question) -> str:
+    """The first image of a question, as a ``data:`` address."""
     content = io.BytesIO()
     question.images()[0].save(content, "png", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from packaging.version import InvalidVersion, Version
 
+from qualification.core.declarations import Deployment
 from qualification.core.format import percent_text
 from qualification.core.results import Results
 from qualification.documents.model import Line, Span, code, inline
 from qualification.judging.library_versions import engine_of, principal_libraries
+from qualification.models.release_advice import warnings
 from qualification.results.rows import Row
 
 
@@ -49,11 +51,21 @@ def trust(results: Results, rows: Sequence[Row]) -> Line:
     return Line("trust", inline("; ".join(words), " ", Span("more", link="#machine")))
 
 
-def upgrade(results: Results, rows: Sequence[Row], tested: Mapping[str, str]) -> Line | None:
-    """Releases that this package was tested with and that are newer; else how to try one.
+def upgrade(
+    results: Results,
+    rows: Sequence[Row],
+    tested: Mapping[str, str],
+    deployments: Sequence[Deployment] = (),
+) -> Line | None:
+    """What is known to be wrong in a release here; else newer ones that are tested, or how to try.
 
     ``tested``: library -> the release that this package was tested with. None without a library.
+    ``deployments`` are those of the rows.
     """
+    versions = results.session.environment.versions
+    wrong = dict.fromkeys(text for case in deployments for text in warnings(case, versions))
+    if wrong:
+        return Line("upgrade", inline("; ".join(wrong)))
     names = list(dict.fromkeys(name for row in rows for name in principal_libraries(_engine(row))))
     installed = {
         name: version

@@ -38,8 +38,8 @@ class Uv:
 
         A candidate's own pins are kept. All else stays at ``preferred``, the resolved set of its
         base: first the base's pins without exception; if they contradict the candidate's, as far as
-        they do not. Pins without their dependencies are resolved with them here, so that
-        torchvision moves with torch.
+        they do not. As of a day nothing is preferred. Pins without their dependencies are resolved
+        with them here, so that torchvision moves with torch.
         """
         if spec.base is None:
             resolved = self._resolved(spec, spec.pins)
@@ -48,6 +48,7 @@ class Uv:
             return resolved
         options: list[str] = []
         if spec.as_of:
+            preferred = {}  # where one is too new, uv takes an old release, and not that day's
             options += ["--exclude-newer", spec.as_of]
             for name in spec.requested:
                 options += ["--exclude-newer-package", f"{name}=false"]

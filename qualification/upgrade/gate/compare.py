@@ -283,14 +283,14 @@ def _shifts(pairs: _AnswerPairs) -> _Shifts | None:
     if not known_pairs:
         return None
     return _Shifts(
-        _shifted_from_reference([a for a, _ in known_pairs]),
-        _shifted_from_reference([b for _, b in known_pairs]),
+        shifted_from_reference([a for a, _ in known_pairs]),
+        shifted_from_reference([b for _, b in known_pairs]),
         _shifted([(b.margin, a.margin) for a, b in known_pairs]),
     )
 
 
-def _shifted_from_reference(answers: Sequence[Answer]) -> float:
-    """The share of shifted margins by the nearest reference; 0 where there is none."""
+def shifted_from_reference(answers: Sequence[Answer]) -> float:
+    """The share of shifted margins of a deployment by the nearest reference; 0 without one."""
     shares = []
     for number in range(len(answers[0].references)):
         pairs = [

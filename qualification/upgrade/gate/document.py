@@ -82,6 +82,8 @@ def _lines(result: GateResult, bugs: Sequence[KnownBug]) -> Iterator[Line]:
         yield Line("also", inline(f"{more} more did not pass: ", Span("all", link="#problems")))
     for sentence in view.known_bugs(result, bugs):
         yield Line("known bug", inline(sentence))
+    for sentence in view.pins(result):
+        yield Line("pin", inline(sentence))
     if unfit := [condition for condition in plan.conditions if not condition.fit]:
         states = "; ".join(
             f"{condition.name.replace('_', ' ')} was {condition.value}"

@@ -191,6 +191,7 @@ def conclusion(result: GateResult, bugs: Sequence[KnownBug] = ()) -> RenderableT
         lines.append(_line_of(note, note.note))
     for sentence in view.known_bugs(result, bugs):
         lines.append(Text(f"  known bug: {one_line(sentence, LONGEST)}"))
+    lines += [Text(f"  pin: {sentence}") for sentence in view.pins(result)]
     if any(deployment.is_canary for deployment in plan.deployments):
         lines.append(Text("The figures of canaries are about the libraries only.", style="dim"))
     return Group(*lines)

@@ -65,6 +65,9 @@ def summary(result: GateResult, bugs: Sequence[KnownBug] = ()) -> str:
     if sentences := view.known_bugs(result, bugs):
         lines += ["", "Known bugs that may explain it:", ""]
         lines += [f"- {plain(sentence)}" for sentence in sentences]
+    if sentences := view.pins(result):
+        lines += ["", "By the map of releases:", ""]
+        lines += [f"- {plain(sentence)}" for sentence in sentences]
     findings = view.findings(result)
     passed = sum(finding.verdict == "pass" for finding in findings)
     lines += [

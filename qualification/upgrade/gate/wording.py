@@ -18,6 +18,7 @@ from qualification.core.format import NOTHING, quantity_text
 from qualification.core.metrics import GATE_LIMITS, METRICS
 from qualification.judging.stats.estimators import median
 from qualification.models.known_bugs import concerns, in_range, remedy
+from qualification.models.release_advice import shipped_advice
 from qualification.upgrade.gate.records import (
     SIDE_NAMES,
     Answer,
@@ -157,6 +158,21 @@ def known_bugs(result: GateResult, bugs: Iterable[KnownBug]) -> tuple[str, ...]:
                 f"{', '.join(deployments)}: {bug.title}; {remedy(bug)}."
             )
     return tuple(sentences)
+
+
+def pins(result: GateResult) -> tuple[str, ...]:
+    """For deployments that are worse: the releases that the maps of releases know to be good."""
+    worse = {finding.deployment for finding in findings(result) if finding.verdict == "regressed"}
+    moved_names = {str(canonicalize_name(change.package)) for change in differences(result.plan)}
+    packages: dict[str, list[str]] = {}
+    for entry in shipped_advice():
+        if entry.deployment in worse and entry.package in moved_names and entry.pin:
+            pin = f"{entry.package}=={entry.pin}"
+            packages.setdefault(pin, []).append(entry.deployment)
+    return tuple(
+        f"{pin} is the newest release with nothing wrong for {', '.join(names)}"
+        for pin, names in packages.items()
+    )
 
 
 def _versions_of(package: str, plan: GatePlan) -> Iterator[tuple[str, str]]:

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import EnvironmentFailed
-from qualification.models.weights import load_request
-from qualification.models.weights_revision import files_revision
 from qualification.session.context import RunContext
+from qualification.session.template import Templates, can_fork
 from qualification.upgrade.environments.cache import Built
-from qualification.upgrade.environments.spec import EnvironmentSpec, candidate
-from qualification.upgrade.gate.observe import held_out, observe
+from qualification.upgrade.environments.spec import EnvironmentSpec, candidate, pinned
+from qualification.upgrade.gate.observe import observe
 from qualification.upgrade.gate.records import Behaviour
+from qualification.upgrade.release_map.causes import to_swap
 from qualification.upgrade.release_map.changes import differ
+from qualification.upgrade.release_map.questions import GATE_ATTEMPTS, Digests
 from qualification.upgrade.release_map.records import (
     SETS,
     Neighbours,
@@ -31,32 +37,28 @@ from qualification.upgrade.release_map.records import (
     Release,
     ReleaseMap,
     Sight,
-    behaviours,
 )
 
 CHECKS = frozenset(
     {"answers", "margins", "vision", "text_only", "multi_image", "multi_turn", "video"}
 )
-GATE_ATTEMPTS = (1, 0)
-"""The attempts of a gate whose questions the map asks: first 24 of each skill, then, where
-neighbours differ, 6 other ones. Of both the canaries' reference margins are known."""
+HELD = ("torch", "torchvision")
+"""Packages of today in every environment: on Linux only this torch is a build without CUDA."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What a run needs: ``ready`` builds an environment, ``remove`` removes one built here.
-
-    ``digests``: deployment -> those of its weights and of its questions (:func:`digests_of`).
-    """
+    """What a run needs: ``ready`` builds an environment, ``remove`` removes one built here."""
 
     package: str
     base: EnvironmentSpec
     deployments: tuple[Deployment, ...]
-    digests: Mapping[str, tuple[str, str]]
+    digests: Digests
     context: RunContext
     ready: Callable[[EnvironmentSpec], Built]
     remove: Callable[[Built], None]
     say: Callable[[str], None]
+    jobs: int = 1
 
 
 def ask_releases(
@@ -79,25 +81,16 @@ def ask_releases(
                 with contextlib.ExitStack() as stack:
                     yield from run.questioned(earlier, 1, [deployment], stack)
                     yield from run.questioned(later, 1, [deployment], stack)
-
-
-def base_of(base: EnvironmentSpec) -> str:
-    """The digest of its pins: with others, today's packages are other ones."""
-    return _digest([*base.pins, *base.no_dependencies])
-
-
-def digests_of(deployment: Deployment) -> tuple[str, str]:
-    """Of its files, and of all that the map asks it: of other ones it is asked anew."""
-    questions = [
-        [question.identifier, question.prompt, question.answer]
-        for attempt in GATE_ATTEMPTS
-        for question in held_out(deployment, attempt)
-    ]
-    return files_revision(load_request(deployment)), _digest(questions)
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+    by_name = {deployment.identifier: deployment for deployment in plan.deployments}
+    for change, earlier in tuple(to_swap(run.map())):
+        if change.deployment not in by_name or change.later not in run.releases:
+            continue
+        with contextlib.ExitStack() as stack:
+            if (alone := run.places.get((change.later, "as before"))) is None:
+                alone = run.placed(run.releases[change.later], "as before", stack, earlier)
+                yield alone
+            for attempt in range(len(GATE_ATTEMPTS)):
+                yield from run.questioned(alone, attempt, [by_name[change.deployment]], stack)
 
 
 class _Run:
@@ -110,17 +103,28 @@ class _Run:
         self._plan = plan
         self._built: dict[str, Built] = {}
 
+    def map(self) -> ReleaseMap:
+        """What is known so far."""
+        releases, places = tuple(self.releases.values()), tuple(self.places.values())
+        return ReleaseMap(self._plan.package, releases, places, tuple(self.sights))
+
     def placed(
-        self, release: Release, neighbours: Neighbours, stack: contextlib.ExitStack
+        self,
+        release: Release,
+        neighbours: Neighbours,
+        stack: contextlib.ExitStack,
+        earlier: Place | None = None,
     ) -> Place:
-        """The environment of a release, built; it is removed when the stack is left."""
-        base = base_of(self._plan.base)
+        """The environment of a release, built; it is removed when the stack is left.
+
+        With ``earlier`` it has the other packages of that place.
+        """
         try:
-            built = self._ready(release, neighbours, stack)
+            built = self._ready(release, neighbours, stack, earlier)
         except EnvironmentFailed as error:
-            place = Place(release.version, neighbours, base, failure=str(error))
+            place = Place(release.version, neighbours, failure=str(error))
         else:
-            place = Place(release.version, neighbours, base, built.key, built.versions)
+            place = Place(release.version, neighbours, built.key, built.versions)
         self.places[release.version, neighbours] = place
         return place
 
@@ -140,12 +144,9 @@ class _Run:
         if not missing:
             return
         release = self.releases[place.version]
-        built = self._built.get(place.key) or self._ready(release, place.neighbours, stack)
-        context = dataclasses.replace(self._plan.context, python=str(built.python))
-        for deployment in missing:
-            digests = self._plan.digests[deployment.identifier]
-            behaviour = _observed(deployment, attempt, context)
-            sight = Sight(place.key, *digests, behaviour)
+        built = self._built.get(place.key) or self._ready(release, place.neighbours, stack, place)
+        for behaviour in _observed(missing, attempt, self._plan, built.python):
+            sight = Sight(place.key, *self._plan.digests[behaviour.deployment], behaviour)
             self.sights.append(sight)
             yield sight
 
@@ -153,11 +154,12 @@ class _Run:
         self, neighbours: Neighbours, deployment: Deployment
     ) -> Iterator[tuple[Place, Place]]:
         """Neighbours of the map under which it does not answer alike."""
+        release_map, name = self.map(), deployment.identifier
         observations = [
             (place, attempts[0])
             for version in self.releases
-            if (place := self.places[version, neighbours])
-            and (attempts := behaviours(self.sights, place.key, deployment.identifier))
+            if (place := release_map.place(version, neighbours))
+            and (attempts := release_map.attempts(place.key, name))
         ]
         for (earlier, before), (later, after) in pairwise(observations):
             if differ(before, after):
@@ -169,10 +171,11 @@ class _Run:
         name = f"{release.version}  {release.day}"
         if place.failure:
             return f"{name}: no environment: {place.failure}"
+        release_map = self.map()
         observations = [
             attempts[0]
             for deployment in self._plan.deployments
-            if (attempts := behaviours(self.sights, place.key, deployment.identifier))
+            if (attempts := release_map.attempts(place.key, deployment.identifier))
         ]
         answers = [answer for behaviour in observations for answer in behaviour.answers]
         right = sum(answer.correct for answer in answers)
@@ -189,11 +192,22 @@ class _Run:
         )
 
     def _ready(
-        self, release: Release, neighbours: Neighbours, stack: contextlib.ExitStack
+        self,
+        release: Release,
+        neighbours: Neighbours,
+        stack: contextlib.ExitStack,
+        place: Place | None = None,
     ) -> Built:
-        day = release.day if neighbours == "its day" else ""
-        pin = f"{self._plan.package}=={release.version}"
-        built = self._plan.ready(candidate(self._plan.base, [pin], day))
+        """``place`` has the versions that stand beside a release that is swapped alone."""
+        base, day = self._plan.base, ""
+        if neighbours == "as before" and place is not None:
+            base = _exactly(base, place)
+        elif neighbours == "its day":
+            day = release.day
+        pins = {name: v for name, v in pinned(self._plan.base).items() if name in HELD}
+        pins[self._plan.package] = release.version
+        changes = [f"{name}=={version}" for name, version in pins.items()]
+        built = self._plan.ready(candidate(base, changes, day))
         if built.key not in self._built:
             self._built[built.key] = built
             stack.callback(self._leave, built)
@@ -205,7 +219,48 @@ class _Run:
             self._plan.remove(built)
 
 
-def _observed(deployment: Deployment, attempt: int, context: RunContext) -> Behaviour:
+def _exactly(base: EnvironmentSpec, place: Place) -> EnvironmentSpec:
+    """An environment of the releases of a place."""
+    pins = {name: f"{name}=={Version(version).public}" for name, version in place.versions.items()}
+    apart = tuple(
+        pins.pop(name)
+        for pin in base.no_dependencies
+        if (name := canonicalize_name(Requirement(pin).name)) in pins
+    )
+    text = f"the packages beside {place.version}"
+    return dataclasses.replace(
+        base, name=text, title=text, pins=tuple(pins.values()), no_dependencies=apart
+    )
+
+
+def _observed(
+    deployments: Sequence[Deployment], attempt: int, plan: Asking, python: Path
+) -> Iterator[Behaviour]:
+    """Each as soon as it is there; only as many are begun as work at once."""
+    waiting = iter(deployments)
+    with (
+        contextlib.closing(Templates()) as templates,
+        ThreadPoolExecutor(plan.jobs) as pool,
+    ):
+        context = dataclasses.replace(
+            plan.context,
+            python=str(python),
+            templates=templates if can_fork(plan.context.machine) else None,
+        )
+
+        def begin(count: int) -> set[Future[Behaviour]]:
+            chosen = itertools.islice(waiting, count)
+            return {pool.submit(_observed_once, case, attempt, context) for case in chosen}
+
+        running = begin(plan.jobs)
+        while running:
+            over, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in over:
+                yield future.result()
+            running |= begin(len(over))
+
+
+def _observed_once(deployment: Deployment, attempt: int, context: RunContext) -> Behaviour:
     """Without what differs between two equal runs."""
     number = GATE_ATTEMPTS[attempt]
     behaviour = observe(deployment, "b", number, context=context, checks=CHECKS)

@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from qualification.judging.stats.paired_items import judge_items
 from qualification.upgrade.gate.compare import behaviour_findings, to_confirm
 from qualification.upgrade.gate.records import Behaviour, BehaviourFinding, DeploymentRef
 from qualification.upgrade.release_map.records import SETS, Change, Kind, Neighbours, ReleaseMap
+from qualification.upgrade.release_map.states import correct
 
 _NOT_COMPARED = frozenset({"latency", "warnings", "prompt_tokens"})
 """Nothing is timed; warnings and the number of tokens are told, and are no fault."""
-
-
-TRAINED = 0.9
-"""A canary is trained until it answers more than this share of held-out questions correctly."""
 
 
 def differ(earlier: Behaviour, later: Behaviour) -> bool:
@@ -42,54 +38,21 @@ def changes(release_map: ReleaseMap) -> tuple[Change, ...]:
     return tuple(by_place.values())
 
 
-def pin(release_map: ReleaseMap, deployment: str) -> str:
-    """The newest release under which it answers as it was trained to, today; '' where none does.
-
-    A yanked release is none to pin.
-    """
-    answers = {
-        release.version: attempts[0]
-        for release, attempts in release_map.asked(deployment, "today")
-        if attempts[0].answers and not release.is_yanked
-    }
-    if not answers:
-        return ""
-    best = max(answers.values(), key=correct)
-    if correct(best) < TRAINED * len(best.answers):
-        return ""
-    return next(
-        (version for version in reversed(answers) if _is_as_good(best, answers[version])), ""
-    )
-
-
-def correct(behaviour: Behaviour) -> int:
-    """How many questions it answered correctly."""
-    return sum(answer.correct for answer in behaviour.answers)
-
-
-def _is_as_good(best: Behaviour, behaviour: Behaviour) -> bool:
-    expected = {answer.question: answer.correct for answer in best.answers}
-    pairs = [(expected[a.question], a.correct) for a in behaviour.answers if a.question in expected]
-    if not pairs:
-        return False
-    before, after = zip(*pairs, strict=True)
-    return before == after or judge_items(before, after).name == "pass"
-
-
 def _of_deployment(
     release_map: ReleaseMap, deployment: str, neighbours: Neighbours
 ) -> Iterator[Change]:
     for (earlier, before), (later, after) in pairwise(release_map.asked(deployment, neighbours)):
-        if change := _between((earlier.version, before), (later.version, after)):
+        if change := between((earlier.version, before), (later.version, after)):
             kind, sentence = change
             yield Change(deployment, neighbours, earlier.version, later.version, kind, sentence)
 
 
-_Asked = tuple[str, Sequence[Behaviour]]
+Asked = tuple[str, Sequence[Behaviour]]
 """A release, and a deployment's attempts under it."""
 
 
-def _between(before: _Asked, after: _Asked) -> tuple[Kind, str] | None:
+def between(before: Asked, after: Asked) -> tuple[Kind, str] | None:
+    """The kind of a change between two releases, and its evidence; None where nothing changed."""
     worse, better = _findings(before, after), _findings(after, before)
     unsure = [f for f in (*worse, *better) if f.verdict == "inconclusive" and not f.note]
     kinds: tuple[tuple[Kind, list[BehaviourFinding]], ...] = (
@@ -111,7 +74,7 @@ def _between(before: _Asked, after: _Asked) -> tuple[Kind, str] | None:
     return None
 
 
-def _findings(baseline: _Asked, candidate: _Asked) -> list[BehaviourFinding]:
+def _findings(baseline: Asked, candidate: Asked) -> list[BehaviourFinding]:
     """As the gate finds them, but with the releases' names for its two sides."""
     (version_a, of_a), (version_b, of_b) = baseline, candidate
     observations = [

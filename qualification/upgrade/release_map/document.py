@@ -1,10 +1,11 @@
-"""The map as a document: what to pin, release by model, and what changed. Pure."""
+"""The maps as one document: what to pin and to avoid, release by canary, and what changed. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from qualification.core.libraries import release_name
+from qualification.core.declarations import Deployment
 from qualification.documents.model import (
     Block,
     Document,
@@ -19,16 +20,12 @@ from qualification.documents.model import (
     columns,
     inline,
 )
-from qualification.upgrade.gate.records import Behaviour
-from qualification.upgrade.release_map.changes import TRAINED, changes, correct, pin
-from qualification.upgrade.release_map.records import (
-    SETS,
-    Change,
-    Kind,
-    Neighbours,
-    ReleaseMap,
-    behaviours,
-)
+from qualification.models.release_advice import Advice, WrongReleases
+from qualification.upgrade.release_map.advice import Causes, advice_of
+from qualification.upgrade.release_map.causes import explained
+from qualification.upgrade.release_map.evidence import evidence_sections
+from qualification.upgrade.release_map.records import Change, Kind, Neighbours, ReleaseMap
+from qualification.upgrade.release_map.states import State, correct, states
 
 _TONES: dict[Kind, Tone] = {
     "first bad": "bad",
@@ -36,25 +33,58 @@ _TONES: dict[Kind, Tone] = {
     "changed": "open",
     "cannot tell": "open",
 }
+_CELLS: dict[State, tuple[str, Tone]] = {
+    "good": ("", "good"),
+    "wrong": ("wrong ", "bad"),
+    "shifted": ("shifted ", "bad"),
+    "no answer": ("no answer", "bad"),
+    "does not load": ("does not load", "bad"),
+    "before": ("not yet", ""),
+}
+"""What a state is called before the share of correct answers, and its tone."""
+
+_MOST_LINES = 12
+"""Faults that have a line on the first screen."""
 
 
-def map_document(release_map: ReleaseMap, day: str) -> Document:
-    """The whole document; ``day`` is when the map was made."""
-    differences = changes(release_map)
-    oldest, newest = release_map.releases[0], release_map.releases[-1]
-    count = len(release_map.deployments)
-    canaries = f"{count} {'canary' if count == 1 else 'canaries'}"
-    package = release_map.package
+@dataclass(frozen=True)
+class Maps:
+    """The maps of one document, with the canaries by name, and what is declared of faults."""
+
+    maps: tuple[ReleaseMap, ...]
+    deployments: Mapping[str, Deployment]
+    causes: Causes
+
+    def advice(self) -> tuple[Advice, ...]:
+        """Of every canary of every map."""
+        return tuple(
+            entry
+            for release_map in self.maps
+            for entry in advice_of(release_map, self.deployments, self.causes)
+        )
+
+
+def map_document(maps: Maps, name: str = "releases") -> Document:
+    """The document of one map or of several."""
+    advice = maps.advice()
+    packages = [release_map.package for release_map in maps.maps]
+    title = "Which release to pin for which model"
+    if len(packages) == 1:
+        title = f"Which release of {packages[0]} sees with which model"
     return Document(
-        name=f"releases-{package}",
-        title=f"Which release of {package} sees with which model",
+        name=name,
+        title=title,
         subject=inline(
-            f"{len(release_map.releases)} releases, {oldest.version} to "
-            f"{release_name(package, newest.version)} · {canaries} · {day}"
+            " · ".join(
+                f"{each_map.package} {releases[0].version} to {releases[-1].version} "
+                f"({len(releases)} releases, {each_map.day})"
+                for each_map in maps.maps
+                if (releases := each_map.releases)
+            )
         ),
-        lines=tuple(_lines(release_map, differences)),
-        overview=(_grid(release_map, "today"),),
-        sections=tuple(_sections(release_map, differences)),
+        lines=tuple(_lines(advice)),
+        overview=(_pins(advice),),
+        sections=tuple(_sections(maps)),
         evidence=(
             inline(
                 "A canary is a tiny trained model of a real architecture. It was asked 24 held-out "
@@ -66,45 +96,145 @@ def map_document(release_map: ReleaseMap, day: str) -> Document:
     )
 
 
-def _lines(release_map: ReleaseMap, differences: tuple[Change, ...]) -> Iterator[Line]:
-    pins: dict[str, list[str]] = {}
-    for deployment in release_map.deployments:
-        pins.setdefault(pin(release_map, deployment), []).append(deployment)
-    for version, deployments in sorted(pins.items(), key=lambda entry: -len(entry[1])):
-        names = ", ".join(deployments)
+def _lines(advice: Sequence[Advice]) -> Iterator[Line]:
+    pins: dict[tuple[str, str], list[Advice]] = {}
+    for entry in advice:
+        pins.setdefault((entry.package, entry.pin), []).append(entry)
+    for (package, version), entries in sorted(pins.items(), key=lambda item: item[0][0]):
+        names = _names(entries)
         if version:
-            pinned = code(f"{release_map.package}=={version}")
+            pinned = code(f"{package}=={version}")
             yield Line("pin", inline(pinned, f": the newest with nothing wrong for {names}"))
         else:
-            yield Line("pin", inline(f"none of these releases answers as {names} should"))
-    spans: dict[tuple[str, str], list[str]] = {}
-    for change in differences:
-        if change.kind == "first bad":
-            fixed = next(
-                (
-                    later.later
-                    for later in differences
-                    if later.kind == "fixed in"
-                    and later.deployment == change.deployment
-                    and _rank(release_map, later.later) > _rank(release_map, change.later)
-                ),
-                "",
+            yield Line(
+                "no pin", inline(code(package), f": no release here answers as {names} should")
             )
-            spans.setdefault((change.later, fixed), []).append(change.deployment)
-    for (since, fixed), deployments in spans.items():
-        until = f", fixed in {fixed}" if fixed else ", and every later one here"
-        yield Line(
-            "avoid",
-            inline(f"from {since}{until}: {', '.join(deployments)} ", Span("why", link="#changes")),
+    spans: dict[tuple[str, str, str], list[tuple[Advice, WrongReleases]]] = {}
+    for entry in advice:
+        for wrong in entry.wrong:
+            if not wrong.evidence.startswith("before"):
+                spans.setdefault((entry.package, wrong.since, wrong.until), []).append(
+                    (entry, wrong)
+                )
+    newest_first = list(reversed(spans.items()))
+    for (package, since, until), cases in newest_first[:_MOST_LINES]:
+        end = f" to before {until}" if until else " and every later one here"
+        names = _names([entry for entry, _ in cases])
+        evidence = "; ".join(dict.fromkeys(wrong.evidence for _, wrong in cases))
+        why = Span("why", link="#changes")
+        yield Line("avoid", inline(code(f"{package} {since}"), f"{end}: {names}, {evidence} ", why))
+    if (more := len(newest_first) - _MOST_LINES) > 0:
+        yield Line("avoid", inline(f"and {more} more ", Span("older ones", link="#changes")))
+
+
+def _names(entries: Sequence[Advice]) -> str:
+    """Families, with the precisions where not all of a family are among them."""
+    return ", ".join(
+        dict.fromkeys(
+            entry.deployment.partition("@")[0].replace("-canary-f32", "").replace("-canary-", " ")
+            for entry in entries
         )
+    )
 
 
-def _rank(release_map: ReleaseMap, version: str) -> int:
-    return [release.version for release in release_map.releases].index(version)
+def _pins(advice: Sequence[Advice]) -> Table:
+    packages = list(dict.fromkeys(entry.package for entry in advice))
+    names = dict.fromkeys(_names([entry]) for entry in advice)
+    cells: dict[tuple[str, str], Inline] = {}
+    for entry in advice:
+        newest = entry.pin == entry.newest
+        cells[_names([entry]), entry.package] = inline(
+            Span(entry.pin or "none", "word", "good" if newest else "open" if entry.pin else "bad")
+        )
+    return Table(
+        "The newest release with nothing wrong, by canary and library; green is the newest of all",
+        columns("model", *packages),
+        tuple(
+            (inline(code(name)), *(cells.get((name, package), inline("–")) for package in packages))
+            for name in names
+        ),
+    )
+
+
+def _sections(maps: Maps) -> Iterator[Section]:
+    for release_map in maps.maps:
+        yield Section(
+            f"map-{release_map.package}",
+            f"{release_map.package}: release by canary",
+            (_grid(release_map, "today"),),
+            is_folded=len(maps.maps) > 1,
+        )
+    changed = [
+        (release_map, change) for release_map in maps.maps for change in explained(release_map)
+    ]
+    blocks: tuple[Block, ...] = (Paragraph(inline("None.")),)
+    if changed:
+        blocks = (_changes(maps, changed),)
+    yield Section("changes", "What changed, in which release, and whose change it is", blocks)
+    for release_map in maps.maps:
+        yield from evidence_sections(release_map, maps.deployments)
+    for release_map in maps.maps:
+        title = f"{release_map.package}: as of each release's own day"
+        grid = _grid(release_map, "its day")
+        yield Section(f"day-{release_map.package}", title, (grid,), is_folded=True)
+    failed = [
+        (release_map, place)
+        for release_map in maps.maps
+        for place in release_map.places
+        if place.failure
+    ]
+    if failed:
+        rows = tuple(
+            (
+                inline(code(f"{release_map.package} {place.version}")),
+                inline(_beside(place.neighbours)),
+                inline(Span(place.failure, "quoted")),
+            )
+            for release_map, place in failed
+        )
+        untried = Table("No environment", columns("release", "beside", "why"), rows)
+        yield Section("untried", "What could not be tried", (untried,), is_folded=True)
+
+
+def _changes(maps: Maps, changed: Sequence[tuple[ReleaseMap, Change]]) -> Table:
+    return Table(
+        "Neighbours that differ",
+        columns("canary", "kind", "release", "after", "whose", "public cause", "evidence"),
+        tuple(
+            (
+                inline(code(change.deployment)),
+                inline(Span(change.kind, "word", _TONES[change.kind])),
+                inline(code(f"{release_map.package} {change.later}")),
+                inline(code(change.earlier)),
+                inline(change.whose or "–"),
+                inline(_cause(maps, release_map, change)),
+                inline(
+                    Span(change.sentence, "quoted"),
+                    f" (beside {_beside(change.neighbours)})",
+                    *(f"; {step}" for step in change.tried),
+                ),
+            )
+            for release_map, change in changed
+        ),
+    )
+
+
+def _cause(maps: Maps, release_map: ReleaseMap, change: Change) -> str:
+    if change.kind not in ("first bad", "fixed in") or change.whose == "the layout's":
+        return "–"
+    since, until = change.later, ""
+    if change.kind == "fixed in":
+        since, until = change.earlier, change.later
+    return maps.causes.of(release_map.package, change.deployment, since, until) or "cause unknown"
 
 
 def _grid(release_map: ReleaseMap, neighbours: Neighbours) -> Table:
     names = release_map.deployments
+    cells = {
+        (release.version, name): _cell(len(behaviour.answers), correct(behaviour), state)
+        for name in names
+        for release, behaviour, state in states(release_map, name, neighbours)
+    }
     return Table(
         f"Correct answers, by release and canary; beside it {_beside(neighbours)}",
         columns("release", "of", *names, numeric=names),
@@ -112,7 +242,7 @@ def _grid(release_map: ReleaseMap, neighbours: Neighbours) -> Table:
             (
                 inline(code(release.version), " (yanked)" if release.is_yanked else ""),
                 inline(release.day or "–"),
-                *(_cell(release_map, release.version, name, neighbours) for name in names),
+                *(cells.get((release.version, name), inline("–")) for name in names),
             )
             for release in reversed(release_map.releases)
         ),
@@ -120,56 +250,14 @@ def _grid(release_map: ReleaseMap, neighbours: Neighbours) -> Table:
 
 
 def _beside(neighbours: Neighbours) -> str:
-    return "today's packages" if neighbours == "today" else "the packages of its own day"
+    return {
+        "today": "today's packages",
+        "its day": "the packages of its own day",
+        "as before": "the packages of the release before it",
+    }[neighbours]
 
 
-def _cell(release_map: ReleaseMap, version: str, deployment: str, neighbours: Neighbours) -> Inline:
-    place = release_map.place(version, neighbours)
-    attempts = behaviours(release_map.sights, place.key, deployment) if place else ()
-    if not attempts:
-        return inline("–")
-    behaviour = attempts[0]
-    if not behaviour.answers:
-        return inline(Span("no answer" if _loads(behaviour) else "does not load", "word", "bad"))
-    share = correct(behaviour) / len(behaviour.answers)
-    text = f"{correct(behaviour)}/{len(behaviour.answers)}"
-    return inline(Span(text, "word", "" if share >= TRAINED else "bad"))
-
-
-def _loads(behaviour: Behaviour) -> bool:
-    return any(probe.check == "load" and probe.outcome == "ok" for probe in behaviour.probes)
-
-
-def _sections(release_map: ReleaseMap, differences: tuple[Change, ...]) -> Iterator[Section]:
-    table = Table(
-        "Neighbours that differ",
-        columns("canary", "kind", "release", "after", "beside", "evidence"),
-        tuple(
-            (
-                inline(code(change.deployment)),
-                inline(Span(change.kind, "word", _TONES[change.kind])),
-                inline(code(change.later)),
-                inline(code(change.earlier)),
-                inline(_beside(change.neighbours)),
-                inline(Span(change.sentence, "quoted")),
-            )
-            for change in differences
-        ),
-    )
-    blocks: tuple[Block, ...] = (table,) if differences else (Paragraph(inline("None.")),)
-    yield Section("changes", "What changed, and in which release", blocks)
-    yield Section("day", "As of its own day", (_grid(release_map, "its day"),), is_folded=True)
-    failed = [place for place in release_map.places if place.failure]
-    if failed:
-        rows = tuple(
-            (
-                inline(code(place.version)),
-                inline(_beside(place.neighbours)),
-                inline(Span(place.failure, "quoted")),
-            )
-            for neighbours in SETS
-            for place in failed
-            if place.neighbours == neighbours
-        )
-        untried = Table("No environment", columns("release", "beside", "why"), rows)
-        yield Section("untried", "What could not be tried", (untried,), is_folded=True)
+def _cell(questions: int, right: int, state: State) -> Inline:
+    words, tone = _CELLS[state]
+    counts = f"{right}/{questions}" if questions else ""
+    return inline(Span(f"{words}{counts}", "word", tone))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.version import Version
 
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
+from qualification.core.files import write_whole
 from qualification.judging.library_versions import principal_libraries
 from qualification.machine.probe import probe
 from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
+from qualification.models.release_advice import SHIPPED, map_files
 from qualification.session.context import RunContext
 from qualification.session.scratch import scratch
 from qualification.upgrade.bisect.releases import installable, published
@@ -28,91 +31,174 @@ from qualification.upgrade.environments.spec import (
     pinned,
 )
 from qualification.upgrade.release_map import asking, journal
+from qualification.upgrade.release_map.advice import Causes
+from qualification.upgrade.release_map.changes import changes
+from qualification.upgrade.release_map.document import Maps
+from qualification.upgrade.release_map.questions import Digests, digests_of
 from qualification.upgrade.release_map.records import Place, Release, ReleaseMap
+from qualification.upgrade.release_map.stored import from_file, to_text
+from qualification.upgrade.replay import read_catalogue
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Releases of ``package`` from the day ``since`` on ('': all), the newest ``most`` (0: all).
+    """Releases of ``package`` from the day ``since`` on ('': all), the newest ``most``.
 
-    ``pattern`` chooses canaries by name; ``own`` is the user's folder of declarations.
+    ``only_ends``: the first and the last of each minor release, and all between two that differ.
+    ``pattern`` chooses canaries by name; so many ``jobs`` answer at once. ``own`` is the
+    user's folder of declarations.
     """
 
     package: str
     since: str = ""
-    most: int = 0
+    most: int | None = None
     pattern: str = "*"
     with_pre_releases: bool = False
-    keeps_environments: bool = False
+    only_ends: bool = False
+    jobs: int = 2
+    keep: bool = False
     own: Path | None = None
 
 
 def make_map(
     request: MapRequest, registry: Registry, folder: Path, say: Callable[[str], None]
 ) -> ReleaseMap:
-    """Ask what is not in the journal of ``folder`` yet, and return all that holds.
+    """Ask what is not known yet, by the map that ships and the journal of ``folder``.
 
-    Raises SelectionError for what cannot be asked, EnvironmentFailed where the index cannot be
-    read, GateError for a journal that cannot be gone on with.
+    Returns all that is known, of other releases and canaries too. Raises SelectionError for what
+    cannot be asked, EnvironmentFailed where the index cannot be read, GateError for a map that
+    cannot be gone on with.
     """
-    base = base_environment(request.package, request.own)
-    canaries = canaries_on(registry, request.package, request.pattern)
-    releases = releases_of(request, base)
-    digests = {canary.identifier: asking.digests_of(canary) for canary in canaries}
+    package = request.package
+    base = base_environment(package, request.own)
+    canaries = canaries_on(registry, package, base)
+    chosen = tuple(c for c in canaries.values() if fnmatch.fnmatch(c.identifier, request.pattern))
+    if not chosen:
+        raise SelectionError(f"no canary that is called {request.pattern} runs on {package}")
+    index = releases_of(request, base)
+    chosen_releases = _chosen(request, index)
+    digests = {name: digests_of(canary) for name, canary in canaries.items()}
     machine = probe(registry.chips, registry.tiers)
-    with (
-        journal.opened(folder, request.package) as (file, entries),
-        scratch("map") as temporary,
-    ):
-        before = journal.holding(
-            entries, request.package, releases, base=asking.base_of(base), digests=digests
-        )
+    with journal.opened(folder, package) as (file, entries), scratch("map") as temporary:
+        shipped = shipped_map(package, canaries, digests)
+        entries = (*shipped.places, *shipped.sights, *entries)
+        releases = tuple(sorted({*shipped.releases, *index}, key=lambda r: Version(r.version)))
+        release_map = journal.holding(entries, package, releases, digests)
         say(
-            f"{request.package}: {len(releases)} releases, {len(canaries)} canaries; "
-            f"{len(before.sights)} answers are known"
+            f"{package}: {len(chosen_releases)} releases, {len(chosen)} canaries; "
+            f"{len(release_map.sights)} answers are known"
         )
         plan = asking.Asking(
-            request.package,
+            package,
             base,
-            canaries,
+            chosen,
             digests,
             RunContext(machine, tier_of(machine, registry.tiers), temporary),
             ready=cache.ready,
-            remove=_keep if request.keeps_environments else cache.remove,
+            remove=_keep if request.keep else cache.remove,
             say=say,
+            jobs=request.jobs,
         )
-        places, sights = list(before.places), list(before.sights)
-        for entry in asking.ask_releases(releases, plan, before):
-            file.add(entry)
-            if isinstance(entry, Place):
-                places.append(entry)
-            else:
-                sights.append(entry)
-    return ReleaseMap(request.package, releases, tuple(places), tuple(sights))
+        day = shipped.day or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+        waiting = ends_of_minors(chosen_releases) if request.only_ends else chosen_releases
+        while waiting:
+            places, sights = list(release_map.places), list(release_map.sights)
+            for entry in asking.ask_releases(waiting, plan, release_map):
+                file.add(entry)
+                day = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+                if isinstance(entry, Place):
+                    places.append(entry)
+                else:
+                    sights.append(entry)
+            release_map = replace(release_map, places=tuple(places), sights=tuple(sights))
+            waiting = between_that_differ(release_map, chosen_releases) if request.only_ends else ()
+    tried = {place.version for place in release_map.places}
+    return replace(release_map, releases=tuple(r for r in releases if r.version in tried), day=day)
+
+
+def maps_of(maps: Sequence[ReleaseMap], registry: Registry) -> Maps:
+    """Maps with what a document of them needs."""
+    canaries = {c.identifier: c for c in registry.with_weights("canary").deployments()}
+    return Maps(tuple(maps), canaries, Causes(registry.bugs, read_catalogue().regressions))
+
+
+def map_file(maps: Maps, folder: Path) -> Path:
+    """Write a map as the file that can be shipped."""
+    (release_map,) = maps.maps
+    file = folder / f"{release_map.package}.json"
+    write_whole(file, to_text(release_map, maps.deployments, maps.advice()))
+    return file
+
+
+def shipped_maps(registry: Registry) -> Maps:
+    """All that ship. GateError for one that cannot be read."""
+    maps = []
+    for file in map_files():
+        canaries = canaries_on(registry, file.stem, base_environment(file.stem))
+        digests = {name: digests_of(canary) for name, canary in canaries.items()}
+        maps.append(from_file(file, canaries, digests))
+    return maps_of(maps, registry)
+
+
+def newer_releases(package: str, newest: str) -> tuple[Release, ...]:
+    """The releases of the index that came after the newest one of a map."""
+    index = releases_of(MapRequest(package), base_environment(package))
+    return tuple(r for r in index if Version(r.version) > Version(newest))
+
+
+def shipped_map(package: str, canaries: Mapping[str, Deployment], digests: Digests) -> ReleaseMap:
+    """The map of a package that ships; without a release where none does."""
+    file = SHIPPED / f"{package}.json"
+    if not file.exists():
+        return ReleaseMap(package, (), (), ())
+    return from_file(file, canaries, digests)
+
+
+def ends_of_minors(releases: Sequence[Release]) -> tuple[Release, ...]:
+    """The first and the last of each minor release (4.50.0 and 4.50.3)."""
+    minors: dict[tuple[int, ...], list[Release]] = {}
+    for release in releases:
+        minors.setdefault(Version(release.version).release[:2], []).append(release)
+    return tuple(
+        release for group in minors.values() for release in dict.fromkeys((group[0], group[-1]))
+    )
+
+
+def between_that_differ(release_map: ReleaseMap, index: Sequence[Release]) -> tuple[Release, ...]:
+    """The releases that were not asked between two that were and differ, with these two."""
+    numbers = {release.version: number for number, release in enumerate(index)}
+    tried = {place.version for place in release_map.places}
+    chosen: set[int] = set()
+    for change in changes(release_map):
+        if change.earlier in numbers and change.later in numbers:
+            lower, upper = numbers[change.earlier], numbers[change.later]
+            if any(release.version not in tried for release in index[lower : upper + 1]):
+                chosen |= {*range(lower, upper + 1)}
+    return tuple(index[number] for number in sorted(chosen))
 
 
 def base_environment(package: str, own: Path | None = None) -> EnvironmentSpec:
-    """The smallest declared environment that pins the package; SelectionError without one."""
+    """The smallest declared environment with the newest pin; SelectionError without a pin."""
     specs = [environment_spec(name, own) for name in environment_names(own)]
     fitting = [spec for spec in specs if package in pinned(spec)]
     if not fitting:
         names = sorted({name for spec in specs for name in pinned(spec)})
         raise SelectionError(f"no environment pins {package}: there are {', '.join(names)}")
-    return min(fitting, key=lambda spec: len(pinned(spec)))
+    newest = max(Version(pinned(spec)[package]) for spec in fitting)
+    candidates = [spec for spec in fitting if Version(pinned(spec)[package]) == newest]
+    return min(candidates, key=lambda spec: len(pinned(spec)))
 
 
-def canaries_on(registry: Registry, package: str, pattern: str) -> tuple[Deployment, ...]:
-    """The canaries that run on a package, by a pattern of their names; SelectionError for none."""
-    canaries = tuple(
-        deployment
+def canaries_on(registry: Registry, package: str, base: EnvironmentSpec) -> dict[str, Deployment]:
+    """The canaries by name whose engine runs in an environment, and on a package of it."""
+    pins = pinned(base)
+    return {
+        deployment.identifier: deployment
         for deployment in registry.with_weights("canary").deployments()
-        if package in principal_libraries(deployment.source.engine)
+        if package in (libraries := principal_libraries(deployment.source.engine))
         and deployment.source.is_its_own_engine
-        and fnmatch.fnmatch(deployment.identifier, pattern)
-    )
-    if not canaries:
-        raise SelectionError(f"no canary that is called {pattern} runs on {package}")
-    return canaries
+        and all(library in pins for library in libraries)
+    }
 
 
 def releases_of(request: MapRequest, base: EnvironmentSpec) -> tuple[Release, ...]:
@@ -128,15 +214,20 @@ def releases_of(request: MapRequest, base: EnvironmentSpec) -> tuple[Release, ..
     }
     releases = []
     for version in sorted(versions, key=Version):
+        if Version(version).is_prerelease and not request.with_pre_releases:
+            continue
         fact = facts.get(version)
         day = f"{fact.published:%Y-%m-%d}" if fact and fact.published else ""
-        is_unasked_pre_release = Version(version).is_prerelease and not request.with_pre_releases
-        if is_unasked_pre_release or (request.since and day and day < request.since):
-            continue
         releases.append(Release(version, day, bool(fact and fact.yanked)))
-    if not releases:
+    return tuple(releases)
+
+
+def _chosen(request: MapRequest, index: Sequence[Release]) -> tuple[Release, ...]:
+    """Those that are to be asked."""
+    chosen = [r for r in index if not (request.since and r.day and r.day < request.since)]
+    if not chosen:
         raise SelectionError(f"there is no release of {request.package} since {request.since}")
-    return tuple(releases[-request.most :] if request.most else releases)
+    return tuple(chosen[-request.most :] if request.most else chosen)
 
 
 def _keep(_built: Built) -> None:

@@ -69,23 +69,19 @@ def holding(
     entries: Sequence[Place | Sight],
     package: str,
     releases: Sequence[Release],
-    *,
-    base: str,
     digests: dict[str, tuple[str, str]],
 ) -> ReleaseMap:
     """What still holds of a journal: of these releases, weights and questions.
 
     ``digests``: deployment -> those of its weights and questions, for all that are to be asked. An
-    environment of another ``base`` is resolved anew, and one that could not be built is tried anew.
+    environment that could not be built is tried anew; one that could is that of the day on which it
+    was asked, whatever is pinned today.
     """
     versions = {release.version for release in releases}
     places = {
         (entry.version, entry.neighbours): entry
         for entry in entries
-        if isinstance(entry, Place)
-        and entry.version in versions
-        and entry.base == base
-        and not entry.failure
+        if isinstance(entry, Place) and entry.version in versions and not entry.failure
     }
     sights = {
         (entry.key, entry.behaviour.deployment, entry.behaviour.attempt): entry

@@ -6,18 +6,22 @@ with today's. Both may resolve to the same releases: an observation belongs to a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from qualification.upgrade.gate.records import Behaviour
 
-Neighbours = Literal["its day", "today"]
-"""What stands beside a release: the packages of its own day, or today's."""
+Neighbours = Literal["its day", "today", "as before"]
+"""What stands beside a release: the packages of its own day, today's, or those that stood beside
+the release before it, so that it alone was swapped."""
+
+Whose = Literal["the library's", "a dependency's", "the layout's", "cannot tell"]
 
 Kind = Literal["first bad", "fixed in", "changed", "cannot tell"]
 
 SETS: tuple[Neighbours, Neighbours] = ("its day", "today")
+"""What every release is asked beside."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Place:
-    """The environment of a release: its ``key`` and releases, or why it could not be built.
-
-    ``base`` is the digest of the pins that it was resolved with.
-    """
+    """The environment of a release: its ``key`` and releases, or why it could not be built."""
 
     version: str
     neighbours: Neighbours
-    base: str = ""
     key: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     failure: str = ""
@@ -56,7 +56,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class Change:
-    """Between two neighbours of the map. ``sentence`` has the evidence."""
+    """Between two neighbours of the map. ``sentence`` has the evidence.
+
+    ``whose`` change it is, '' for one that nobody is to answer for, and in ``tried`` the causes
+    that were tried, in their order, each with what came of it.
+    """
 
     deployment: str
     neighbours: Neighbours
@@ -64,16 +68,22 @@ class Change:
     later: str
     kind: Kind
     sentence: str
+    whose: Whose | Literal[""] = ""
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ReleaseMap:
-    """A package's releases from old to new, and all that was observed under them."""
+    """A package's releases from old to new, and all that was observed under them.
+
+    ``day`` is the one on which something was asked last, as 2026-11-30.
+    """
 
     package: str
     releases: tuple[Release, ...]
     places: tuple[Place, ...]
     sights: tuple[Sight, ...]
+    day: str = ""
 
     @property
     def deployments(self) -> tuple[str, ...]:
@@ -82,9 +92,11 @@ class ReleaseMap:
 
     def place(self, version: str, neighbours: Neighbours) -> Place | None:
         """The environment of a release; None where it was not tried."""
-        return next(
-            (p for p in self.places if (p.version, p.neighbours) == (version, neighbours)), None
-        )
+        return self._places.get((version, neighbours))
+
+    def attempts(self, key: str, deployment: str) -> tuple[Behaviour, ...]:
+        """The attempts of a deployment under an environment's key, the first one first."""
+        return self._attempts.get((key, deployment), ())
 
     def asked(
         self, deployment: str, neighbours: Neighbours
@@ -94,15 +106,21 @@ class ReleaseMap:
         return [
             (release, attempts)
             for release, place in places
-            if place and (attempts := behaviours(self.sights, place.key, deployment))
+            if place and (attempts := self.attempts(place.key, deployment))
         ]
 
+    @cached_property
+    def _places(self) -> dict[tuple[str, Neighbours], Place]:
+        return {(place.version, place.neighbours): place for place in self.places}
 
-def behaviours(sights: Sequence[Sight], key: str, deployment: str) -> tuple[Behaviour, ...]:
-    """The attempts of a deployment under an environment's key, the first one first."""
-    attempts = [
-        sight.behaviour
-        for sight in sights
-        if key and sight.key == key and sight.behaviour.deployment == deployment
-    ]
-    return tuple(sorted(attempts, key=lambda behaviour: behaviour.attempt))
+    @cached_property
+    def _attempts(self) -> dict[tuple[str, str], tuple[Behaviour, ...]]:
+        groups: dict[tuple[str, str], list[Behaviour]] = {}
+        for sight in self.sights:
+            if sight.key:
+                key = (sight.key, sight.behaviour.deployment)
+                groups.setdefault(key, []).append(sight.behaviour)
+        return {
+            key: tuple(sorted(group, key=lambda behaviour: behaviour.attempt))
+            for key, group in groups.items()
+        }

@@ -13,6 +13,7 @@ from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import environment_spec
 from qualification.upgrade.release_map import asking, journal
+from qualification.upgrade.release_map.questions import digests_of
 from qualification.upgrade.release_map.records import Place, Release, ReleaseMap, Sight
 from tests.support.verdict_sample import MACHINE
 from tests.upgrade.release_map.test_changes import GOOD, HALF, behaviour
@@ -22,7 +23,7 @@ BROKEN = "2.0"
 NOT_BUILT = "4.0"
 REGISTRY = load_registry()
 CANARY = REGISTRY.with_weights("canary").deployment("smolvlm-canary-f32@llama.cpp")
-DIGESTS = {CANARY.identifier: asking.digests_of(CANARY)}
+DIGESTS = {CANARY.identifier: digests_of(CANARY)}
 BASE = environment_spec("llama-cpp")
 
 
@@ -44,7 +45,9 @@ class Library:
     def observe(self, deployment, side, attempt, *, context, checks):
         """Most answers are wrong in one release."""
         self.asked.append((context.python, attempt))
-        behaved = behaviour(HALF if context.python == BROKEN else GOOD, attempt=attempt)
+        behaved = behaviour(
+            HALF if context.python.partition(" ")[0] == BROKEN else GOOD, attempt=attempt
+        )
         return dataclasses.replace(behaved, deployment=deployment.identifier, side=side)
 
 
@@ -76,9 +79,7 @@ def run(library, before, most=None):
 
 def holding(entries):
     """What holds of them."""
-    return journal.holding(
-        entries, "xllamacpp", RELEASES, base=asking.base_of(BASE), digests=DIGESTS
-    )
+    return journal.holding(entries, "xllamacpp", RELEASES, DIGESTS)
 
 
 NOTHING = ReleaseMap("xllamacpp", RELEASES, (), ())
@@ -114,8 +115,8 @@ def test_a_run_that_is_killed_anywhere_ends_as_one_that_was_not(ends):
         assert sorted(library.asked) == sorted(whole.asked)
 
 
-def test_other_weights_questions_or_pins_are_asked_anew(library):
-    """A place of another base is resolved again, a sight of other weights is none."""
+def test_what_other_weights_answered_is_asked_anew(library):
+    """A sight of other weights or questions is none; its environment is one still."""
     entries = run(library, NOTHING)
     changed = [
         dataclasses.replace(entry, weights="other") if isinstance(entry, Sight) else entry
@@ -123,12 +124,26 @@ def test_other_weights_questions_or_pins_are_asked_anew(library):
     ]
     assert holding(changed).sights == ()
     assert len(holding(changed).places) == 6
-    moved = [
-        dataclasses.replace(entry, base="other") if isinstance(entry, Place) else entry
-        for entry in entries
-    ]
-    assert holding(moved).places == ()
-    assert len(holding(moved).sights) == 6
+
+
+def test_what_moved_with_other_packages_is_swapped_alone(library, monkeypatch):
+    """The release beside the packages of the one before it; then both attempts are asked."""
+    numpy = {"1.0": "1", "2.0": "2", "3.0": "2", "4.0": "2"}
+    monkeypatch.setattr(library, "ready", lambda spec: with_numpy(spec, numpy))
+    entries = run(library, NOTHING)
+    (alone,) = [e for e in entries if isinstance(e, Place) and e.neighbours == "as before"]
+    assert (alone.version, alone.versions) == ("2.0", {"xllamacpp": "2.0", "numpy": "1"})
+    assert [attempt for python, attempt in library.asked if python == "2.0 1"] == [1, 0]
+    assert run(library, holding(entries)) == []
+
+
+def with_numpy(spec, numpy):
+    """An environment with numpy, of the release's own or pinned."""
+    pins = dict(pin.split("==") for pin in spec.pins)
+    version = pins["xllamacpp"]
+    versions = {"xllamacpp": version, "numpy": pins.get("numpy", numpy[version])}
+    key = " ".join(versions.values())
+    return Built(spec, Path(key), key, versions, "3.11.7", fresh=True)
 
 
 def test_the_journal_gives_back_what_was_added(library, tmp_path):

@@ -1,11 +1,9 @@
-"""What changed between neighbours of the map, and which release is pinned."""
+"""What changed between neighbours of the map."""
 
 from dataclasses import replace
 
-import pytest
-
 from qualification.upgrade.gate.records import Answer, Behaviour, Probe
-from qualification.upgrade.release_map.changes import changes, differ, pin
+from qualification.upgrade.release_map.changes import changes, differ
 from qualification.upgrade.release_map.records import SETS, Place, Release, ReleaseMap, Sight
 
 NAME = "tiny-canary-f32@llama.cpp"
@@ -34,7 +32,7 @@ def release_map(*rights, neighbours=SETS, confirmed=True, yanked=()):
     )
     places, sights = [], []
     for release, right in zip(releases, rights, strict=True):
-        places += [Place(release.version, beside, "", release.version) for beside in neighbours]
+        places += [Place(release.version, beside, release.version) for beside in neighbours]
         for attempt in (0, 1) if confirmed else (0,):
             behaved = behaviour(right or 0, attempt=attempt, loads=right is not None)
             sights.append(Sight(release.version, "w", "q", behaved))
@@ -67,21 +65,6 @@ def test_other_answers_that_are_as_correct_are_a_change():
     (change,) = changes(two)
     assert (change.kind, change.later) == ("changed", "2.0")
     assert change.sentence == "120 of 120 answers; 120 correct, then 120"
-
-
-@pytest.mark.parametrize(
-    ("rights", "yanked", "expected"),
-    [
-        ((GOOD, GOOD, HALF), (), "2.0"),
-        ((GOOD, HALF, GOOD), (), "3.0"),
-        ((GOOD, HALF, GOOD), ("3.0",), "1.0"),
-        ((HALF, HALF), (), ""),
-        ((None, NONE), (), ""),
-    ],
-)
-def test_the_newest_release_with_nothing_wrong_is_pinned(rights, yanked, expected):
-    """None where it never answered as it was trained to; never a yanked one."""
-    assert pin(release_map(*rights, yanked=yanked), NAME) == expected
 
 
 def test_only_what_differs_is_asked_again():

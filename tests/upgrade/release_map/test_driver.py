@@ -1,0 +1,65 @@
+"""Which environment, canaries and releases a map is made of."""
+
+from dataclasses import replace
+
+import pytest
+
+from qualification.core.errors import SelectionError
+from qualification.models.loading import load_registry
+from qualification.upgrade.release_map.driver import (
+    base_environment,
+    between_that_differ,
+    canaries_on,
+    ends_of_minors,
+)
+from qualification.upgrade.release_map.records import Release
+from tests.upgrade.release_map.test_changes import GOOD, HALF, release_map
+
+REGISTRY = load_registry()
+
+
+def names(releases):
+    """Their versions."""
+    return [release.version for release in releases]
+
+
+@pytest.mark.parametrize(
+    ("package", "environment"),
+    [("xllamacpp", "llama-cpp"), ("mlx-vlm", "mlx"), ("transformers", "mlx")],
+)
+def test_a_release_stands_beside_the_smallest_environment_of_today(package, environment):
+    """And never beside one of an earlier day."""
+    assert base_environment(package).name == environment
+
+
+def test_a_package_that_no_environment_pins_is_a_sentence():
+    """With those that are."""
+    with pytest.raises(SelectionError, match=r"no environment pins numpy: there are .*mlx-vlm"):
+        base_environment("numpy")
+
+
+@pytest.mark.parametrize(
+    ("package", "engines"),
+    [("xllamacpp", {"llama.cpp"}), ("mlx-vlm", {"mlx"}), ("transformers", {"mlx", "torch"})],
+)
+def test_all_canaries_of_a_package_are_asked(package, engines):
+    """Of every engine that has it, where its environment has the rest."""
+    canaries = canaries_on(REGISTRY, package, base_environment(package)).values()
+    assert {canary.source.engine for canary in canaries} == engines
+
+
+def test_of_a_minor_release_the_first_and_the_last_are_asked():
+    """One that is alone is asked once."""
+    releases = [Release(version) for version in ("4.50.0", "4.50.1", "4.50.3", "4.51.0", "5.0.0")]
+    assert names(ends_of_minors(releases)) == ["4.50.0", "4.50.3", "4.51.0", "5.0.0"]
+
+
+def test_between_two_that_differ_all_are_asked():
+    """With the two, which are their neighbours; nothing where all were asked."""
+    sample = release_map(GOOD, GOOD, HALF, HALF)
+    index = [*sample.releases[:2], Release("2.1"), Release("2.2"), *sample.releases[2:]]
+    assert names(between_that_differ(sample, index)) == ["2.0", "2.1", "2.2", "3.0"]
+    assert between_that_differ(sample, sample.releases) == ()
+    same = release_map(GOOD, GOOD)
+    same = replace(same, releases=tuple(index))
+    assert between_that_differ(same, index) == ()
