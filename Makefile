@@ -5,6 +5,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 GATE_ARGS ?=
+MAP_ARGS ?=
 REPLAY_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +31,7 @@ not_installed = echo "NOT INSTALLED: $(1); try again with: $(INSTALL) -e '.[$(1)
 # The tests start hundreds of processes: without bytecode each compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install qualify real test test-long test-browser test-oldest lint docs examples llama-tools bench faults gate replay canaries clean
+.PHONY: help install qualify real test test-long test-browser test-oldest lint docs examples maps maps-documents llama-tools bench faults gate replay canaries clean
 
 help:
 	@echo "make install    what the others need, into .venv (they call it): by uv, or INSTALLER=pip"
@@ -44,6 +45,7 @@ help:
 	@echo "make docs       the pages of docs/ as a site, in build/site"
 	@echo "make examples   the committed reports, on a machine that does nothing else (half an hour)"
 	@echo "make bench      this harness against its peers, on synthetic weights (about half an hour)"
+	@echo "make maps       asks the releases that are newer than the committed maps, and writes docs/releases.*"
 	@echo "make faults     kills, full disks, damaged files: is anything lost? (an hour and a half)"
 	@echo "make gate       the gate of the pinned environment against itself, on all canaries"
 	@echo "make replay     past regressions through the gate; builds their environments"
@@ -107,6 +109,22 @@ examples: install
 	$(BIN)/qualify report --output reports/example
 	rm -f reports/example/*.json reports/example/*.xml reports/example/reference-guide.*  # paths of this machine
 	$(BIN)/python -m tests.rehearsal.example reports/example/rehearsal
+
+# The committed maps; what they know is not asked again. A whole one takes hours.
+MAPS := qualification/declarations/releases
+maps: install
+	$(BIN)/qualify map xllamacpp --since 2025-08-10 $(MAP_ARGS)
+	$(BIN)/qualify map mlx-vlm --since 2025-07-22 $(MAP_ARGS)
+	$(BIN)/qualify map transformers --since 2025-03-21 --minor $(MAP_ARGS)
+	$(MAKE) --no-print-directory maps-documents
+
+maps-documents:
+	mkdir -p $(MAPS)
+	for package in xllamacpp mlx-vlm transformers; do \
+	  cp reports/maps/$$package/$$package.json $(MAPS)/; done
+	$(BIN)/qualify map --output docs
+	rm docs/releases.json  # what programs read is in $(MAPS)
+	$(BIN)/python -c 'import json; from qualification.upgrade.release_map.stored import schema; print(json.dumps(schema(), indent=1))' > docs/releases.schema.json
 
 # Many tests wait for a process or a deadline: four at once keep two cores busy.
 test: install

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of journal and documents (default: reports/maps/PACKAGE).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and write no document.")
 @in_project
 @one_sentence
 def map_releases(
@@ -62,9 +62,9 @@ def map_releases(
     from qualification.upgrade.release_map.driver import (
         MapRequest,
         make_map,
-        map_file,
         maps_of,
         shipped_maps,
+        write_map,
     )
 
     registry = declared(project)
@@ -78,7 +78,8 @@ def map_releases(
     request = MapRequest(package, own=project.declarations, **options)
     release_map = make_map(request, registry, folder, lambda line: click.echo(line, err=as_json))
     maps = maps_of([release_map], registry)
-    click.echo(map_file(maps, folder), err=as_json)
+    for file in write_map(maps, folder):
+        click.echo(file, err=as_json)
     _show(maps, f"releases-{package}", folder, as_json=as_json)
 
 

@@ -14,6 +14,8 @@ from qualification.core.results import Environment
 from qualification.machine.conditions import preconditions
 from qualification.machine.probe import probe
 from qualification.machine.readiness import BackendReadiness
+from qualification.models import release_advice
+from qualification.models.release_advice import Advice, WrongReleases
 from tests.support.recorded_host import RecordedHost
 
 AIR = Tier("air_m4", "MacBook Air M4", "macos", 30e9, 36e9, MemoryBudget(8e9, 2e9, 16e9))
@@ -101,3 +103,16 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     text = rendered("air_m4_hot_on_battery", width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
+
+
+def test_an_installed_release_that_a_map_knows_to_be_wrong_is_named(monkeypatch) -> None:
+    """With what is wrong, and the pin; without one there is no such part."""
+    assert "Known to be wrong" not in rendered("air_m4_32gb")
+    wrong = WrongReleases("0.32.0", "", "wrong: 1 of 9 correct")
+    advice = Advice("mlx", "tiny-f32@mlx", "tiny", "mlx", "0.31.0", "0.32.4", "", (wrong,))
+    monkeypatch.setattr(release_advice, "shipped_advice", lambda: (advice,))
+    text = " ".join(rendered("air_m4_32gb").split())
+    assert "Known to be wrong mlx mlx 0.32.4 is known to be wrong for tiny" in text
+    assert "pin mlx==0.31.0" in text
+    (warning,) = report("air_m4_32gb")["wrong_releases"]  # type: ignore[misc]
+    assert warning["package"] == "mlx"

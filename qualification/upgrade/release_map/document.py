@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from qualification.core.declarations import Deployment
+from qualification.core.declarations import Deployment, KnownBug
 from qualification.documents.model import (
     Block,
     Document,
@@ -23,6 +23,7 @@ from qualification.documents.model import (
 from qualification.models.release_advice import Advice, WrongReleases
 from qualification.upgrade.release_map.advice import Causes, advice_of
 from qualification.upgrade.release_map.causes import explained
+from qualification.upgrade.release_map.drafts import contradictions
 from qualification.upgrade.release_map.evidence import evidence_sections
 from qualification.upgrade.release_map.records import Change, Kind, Neighbours, ReleaseMap
 from qualification.upgrade.release_map.states import State, correct, states
@@ -36,7 +37,7 @@ _TONES: dict[Kind, Tone] = {
 _CELLS: dict[State, tuple[str, Tone]] = {
     "good": ("", "good"),
     "wrong": ("wrong ", "bad"),
-    "shifted": ("shifted ", "bad"),
+    "shifted": ("shifted ", "open"),
     "no answer": ("no answer", "bad"),
     "does not load": ("does not load", "bad"),
     "before": ("not yet", ""),
@@ -171,6 +172,13 @@ def _sections(maps: Maps) -> Iterator[Section]:
     if changed:
         blocks = (_changes(maps, changed),)
     yield Section("changes", "What changed, in which release, and whose change it is", blocks)
+    contradicted = [
+        entry
+        for release_map in maps.maps
+        for entry in contradictions(release_map, maps.causes.bugs)
+    ]
+    if contradicted:
+        yield _contradicted(contradicted)
     for release_map in maps.maps:
         yield from evidence_sections(release_map, maps.deployments)
     for release_map in maps.maps:
@@ -194,6 +202,20 @@ def _sections(maps: Maps) -> Iterator[Section]:
         )
         untried = Table("No environment", columns("release", "beside", "why"), rows)
         yield Section("untried", "What could not be tried", (untried,), is_folded=True)
+
+
+def _contradicted(entries: Sequence[tuple[KnownBug, str, str]]) -> Section:
+    rows = tuple(
+        (
+            inline(code(bug.identifier)),
+            inline(code(f"{bug.package} {bug.versions}")),
+            inline(code(name)),
+            inline(f"answers well under {versions}"),
+        )
+        for bug, name, versions in entries
+    )
+    table = Table("Of the two, one is wrong", columns("bug", "declared", "canary", "map"), rows)
+    return Section("contradicted", "Declared bugs that a map contradicts", (table,))
 
 
 def _changes(maps: Maps, changed: Sequence[tuple[ReleaseMap, Change]]) -> Table:

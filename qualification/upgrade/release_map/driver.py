@@ -34,6 +34,7 @@ from qualification.upgrade.release_map import asking, journal
 from qualification.upgrade.release_map.advice import Causes
 from qualification.upgrade.release_map.changes import changes
 from qualification.upgrade.release_map.document import Maps
+from qualification.upgrade.release_map.drafts import drafts
 from qualification.upgrade.release_map.questions import Digests, digests_of
 from qualification.upgrade.release_map.records import Place, Release, ReleaseMap
 from qualification.upgrade.release_map.stored import from_file, to_text
@@ -122,12 +123,20 @@ def maps_of(maps: Sequence[ReleaseMap], registry: Registry) -> Maps:
     return Maps(tuple(maps), canaries, Causes(registry.bugs, read_catalogue().regressions))
 
 
-def map_file(maps: Maps, folder: Path) -> Path:
-    """Write a map as the file that can be shipped."""
+def write_map(maps: Maps, folder: Path) -> list[Path]:
+    """Write a map as the file that can be shipped, and what is to be declared; returns the files.
+
+    What is to be declared is in ``drafts.toml``, which is gone where there is nothing.
+    """
     (release_map,) = maps.maps
-    file = folder / f"{release_map.package}.json"
-    write_whole(file, to_text(release_map, maps.deployments, maps.advice()))
-    return file
+    files = [folder / f"{release_map.package}.json", folder / "drafts.toml"]
+    write_whole(files[0], to_text(release_map, maps.deployments, maps.advice()))
+    text = drafts(release_map, maps.deployments, maps.causes)
+    if not text:
+        files.pop().unlink(missing_ok=True)
+        return files
+    write_whole(files[1], text)
+    return files
 
 
 def shipped_maps(registry: Registry) -> Maps:

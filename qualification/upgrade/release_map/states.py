@@ -18,7 +18,7 @@ from qualification.upgrade.release_map.records import Neighbours, Release, Relea
 
 State = Literal["good", "wrong", "shifted", "no answer", "does not load", "before"]
 """``shifted``: as many correct, but computed otherwise. ``before``: does not load, and did under no
-earlier release: the model's files are in a layout that is newer than the release."""
+earlier release: the model's files, or what loads them here, are newer than the release."""
 
 TRAINED = 0.9
 """A canary is trained until it answers more than this share of held-out questions correctly."""

@@ -18,6 +18,7 @@ from qualification.core.declarations import KnownBug
 from qualification.core.errors import GateError
 from qualification.core.files import write_documents
 from qualification.judging.stats.sequential import Effect
+from qualification.models.release_advice import Advice
 from qualification.upgrade.gate import wording as view
 from qualification.upgrade.gate.progress import conclusion
 from qualification.upgrade.gate.records import BehaviourFinding
@@ -114,6 +115,23 @@ def test_a_known_bug_that_may_explain_a_finding_is_named_with_what_to_do(
     console = Console(file=io.StringIO(), width=500)
     console.print(conclusion(regressed(), [bug]))
     assert f"known bug: {sentence}" in console.file.getvalue()
+
+
+def test_a_regression_is_told_with_the_release_that_a_map_pins(monkeypatch):
+    """Of what moved, for the canaries that are worse; in all forms."""
+    pinned = Advice("mlx-vlm", QWEN, "qwen2.5-vl", "mlx", "0.7.10", "0.7.10", "2026-11-30")
+    others = replace(pinned, deployment="x@mlx"), replace(pinned, package="torch")
+    monkeypatch.setattr(view, "shipped_advice", lambda: (pinned, *others))
+    sentence = f"mlx-vlm==0.7.10 is the newest release with nothing wrong for {QWEN}"
+    assert view.pins(regressed()) == (sentence,)
+    assert view.pins(passed()) == ()
+    documents = render(regressed())
+    assert sentence in Page(documents["gate.html"]).text
+    assert sentence in documents["gate.md"].replace("\\", "")
+    assert sentence in summary(regressed()).replace("\\", "")
+    console = Console(file=io.StringIO(), width=500)
+    console.print(conclusion(regressed()))
+    assert f"pin: {sentence}" in console.file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def test_what_came_with_other_packages_is_open_until_it_was_swapped_alone():
     (change,) = explained(moved)
     assert change.whose == "cannot tell"
     assert change.tried == ("with it moved numpy 1 → 2",)
-    ((asked, earlier),) = to_swap(moved)
-    assert (asked.later, earlier.version) == ("2.0", "1.0")
+    ((change, earlier),) = to_swap(moved)
+    assert (change.later, earlier.version) == ("2.0", "1.0")
     assert not list(to_swap(swapped(moved, HALF, numpy="1")))
 
 
