@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks.newcomer import installing, verdicts
+from benchmarks.newcomer import installing, mapping, verdicts
 from benchmarks.newcomer.figures import keep
 from benchmarks.newcomer.zoo import zoo
 
@@ -21,6 +21,7 @@ GROUPS: dict[str, Callable[[], None]] = {
     "core": installing.core,
     "first_verdict": verdicts.first_verdict,
     "gate": verdicts.gate,
+    "map": mapping.release,
     "zoo": _zoo,
 }
 """Name on the command line -> what measures and keeps its figures."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def map_releases(
 
 def _show(maps: Maps, name: str, folder: Path, *, as_json: bool) -> None:
     from qualification.core.files import write_documents
-    from qualification.documents.render import render, screen, to_json_text
+    from qualification.documents.render import render, screen, summary, to_json_text
     from qualification.upgrade.release_map.document import map_document
 
     document = map_document(maps, name)
@@ -96,6 +97,9 @@ def _show(maps: Maps, name: str, folder: Path, *, as_json: bool) -> None:
         click.echo(line)
     for file in write_documents(render(document), folder):
         click.echo(file)
+    if page := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(page, "a", encoding="utf-8") as stream:
+            stream.write(summary(document))
 
 
 def _check(maps: Maps, package: str) -> None:

@@ -27,12 +27,14 @@ def test_what_cannot_be_asked_is_a_sentence(words, sentence):
 
 
 @pytest.mark.skipif(not map_files(), reason="no map ships")
-def test_without_a_package_the_maps_that_ship_are_shown(tmp_path):
-    """On the screen, as documents, and as JSON alone."""
-    result = CliRunner().invoke(main, ["map", "--output", str(tmp_path)])
+def test_without_a_package_the_maps_that_ship_are_shown(tmp_path, monkeypatch):
+    """On the screen, on the page of a CI job, as documents, and as JSON alone."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "page"))
+    result = CliRunner().invoke(main, ["map", "--output", str(tmp_path / "maps")])
+    assert "xllamacpp==" in (tmp_path / "page").read_text()
     assert result.exit_code == 0
     assert "PIN  xllamacpp==" in result.output
-    assert {file.name for file in tmp_path.iterdir()} == {
+    assert {file.name for file in (tmp_path / "maps").iterdir()} == {
         "releases.md",
         "releases.html",
         "releases.json",

@@ -118,17 +118,14 @@ def test_a_known_bug_that_may_explain_a_finding_is_named_with_what_to_do(
 
 
 def test_a_regression_is_told_with_the_release_that_a_map_pins(monkeypatch):
-    """Of what moved, for the canaries that are worse; in all forms."""
+    """Of what moved, for the canaries that are worse."""
     pinned = Advice("mlx-vlm", QWEN, "qwen2.5-vl", "mlx", "0.7.10", "0.7.10", "2026-11-30")
-    others = replace(pinned, deployment="x@mlx"), replace(pinned, package="torch")
-    monkeypatch.setattr(view, "shipped_advice", lambda: (pinned, *others))
+    monkeypatch.setattr(view, "shipped_advice", lambda: (pinned, replace(pinned, package="torch")))
     sentence = f"mlx-vlm==0.7.10 is the newest release with nothing wrong for {QWEN}"
     assert view.pins(regressed()) == (sentence,)
     assert view.pins(passed()) == ()
-    documents = render(regressed())
-    assert sentence in Page(documents["gate.html"]).text
-    assert sentence in documents["gate.md"].replace("\\", "")
-    assert sentence in summary(regressed()).replace("\\", "")
+    for text in (render(regressed())["gate.md"], summary(regressed())):
+        assert sentence in text.replace("\\", "")
     console = Console(file=io.StringIO(), width=500)
     console.print(conclusion(regressed()))
     assert f"pin: {sentence}" in console.file.getvalue()
