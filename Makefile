@@ -123,6 +123,7 @@ maps-documents:
 	for package in xllamacpp mlx-vlm transformers; do \
 	  cp reports/maps/$$package/$$package.json $(MAPS)/; done
 	$(BIN)/qualify map --output docs
+	mv docs/releases.html docs/map-of-releases.html  # the site has a releases.html of its own
 	rm docs/releases.json  # what programs read is in $(MAPS)
 	$(BIN)/python -c 'import json; from qualification.upgrade.release_map.stored import schema; print(json.dumps(schema(), indent=1))' > docs/releases.schema.json
 
