@@ -133,13 +133,13 @@ class Running:
         if self._received:
             self._end(self._received[0], None)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """After it a signal has nothing left to end, and would break into pytest's clearing up."""
-        try:
-            return (yield)
-        finally:
-            self._is_over = True
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """From here on a signal has no test left to end, and would break into what is stored.
+
+        It is over at last :data:`GRACE_S` after the signal.
+        """
+        self._is_over = True
 
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import textwrap
 
 import pytest
 from click.testing import CliRunner
@@ -164,6 +165,32 @@ def test_a_signal_after_the_end_breaks_into_nothing(toy_project, number):
     result = toy_project.run(suite=suite)
     assert result.ret == 0
     assert "Traceback" not in result.stderr.str()
+    assert checks(toy_project) == ["test_one passed"]
+    assert journals(toy_project) == []
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_run_ends_breaks_into_nothing(toy_project, number):
+    """Verdicts are given and stored; half imported, a library of ours would be lost."""
+    hook = f"""
+    import os, signal, pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(): os.kill(os.getpid(), signal.{number})
+
+    def pytest_sessionfinish(): os.kill(os.getpid(), signal.{number})
+    """
+    (toy_project.path / "conftest.py").write_text(textwrap.dedent(hook))
+    suite = """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def test_one(deployed): pass
+    """
+    result = toy_project.run(suite=suite)
+    assert result.ret == 0
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
     assert checks(toy_project) == ["test_one passed"]
     assert journals(toy_project) == []
 
