@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from qualification.core.declarations import Deployment, KnownBug
 from qualification.documents.model import (
     Block,
@@ -101,7 +103,9 @@ def _lines(advice: Sequence[Advice]) -> Iterator[Line]:
     pins: dict[tuple[str, str], list[Advice]] = {}
     for entry in advice:
         pins.setdefault((entry.package, entry.pin), []).append(entry)
-    for (package, version), entries in sorted(pins.items(), key=lambda item: item[0][0]):
+    for (package, version), entries in sorted(
+        pins.items(), key=lambda item: (item[0][0], not item[0][1])
+    ):
         names = _names(entries)
         if version:
             pinned = code(f"{package}=={version}")
@@ -117,7 +121,7 @@ def _lines(advice: Sequence[Advice]) -> Iterator[Line]:
                 spans.setdefault((entry.package, wrong.since, wrong.until), []).append(
                     (entry, wrong)
                 )
-    newest_first = list(reversed(spans.items()))
+    newest_first = sorted(spans.items(), key=lambda item: Version(item[0][1]), reverse=True)
     for (package, since, until), cases in newest_first[:_MOST_LINES]:
         end = f" to before {until}" if until else " and every later one here"
         names = _names([entry for entry, _ in cases])
