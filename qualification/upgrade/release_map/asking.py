@@ -37,6 +37,7 @@ from qualification.upgrade.release_map.records import (
     Release,
     ReleaseMap,
     Sight,
+    without_places,
 )
 
 CHECKS = frozenset(
@@ -122,7 +123,7 @@ class _Run:
         try:
             built = self._ready(release, neighbours, stack, earlier)
         except EnvironmentFailed as error:
-            place = Place(release.version, neighbours, failure=str(error))
+            place = Place(release.version, neighbours, failure=without_places(str(error)))
         else:
             place = Place(release.version, neighbours, built.key, built.versions)
         self.places[release.version, neighbours] = place
@@ -264,7 +265,13 @@ def _observed_once(deployment: Deployment, attempt: int, context: RunContext) ->
     """Without what differs between two equal runs."""
     number = GATE_ATTEMPTS[attempt]
     behaviour = observe(deployment, "b", number, context=context, checks=CHECKS)
+    probes = tuple(
+        dataclasses.replace(probe, detail=without_places(probe.detail))
+        for probe in behaviour.probes
+    )
     answers = tuple(
         dataclasses.replace(answer, token_ids=(), e2e_s=0.0) for answer in behaviour.answers
     )
-    return dataclasses.replace(behaviour, attempt=attempt, answers=answers, wall_s=0.0)
+    return dataclasses.replace(
+        behaviour, attempt=attempt, probes=probes, answers=answers, warnings=(), wall_s=0.0
+    )

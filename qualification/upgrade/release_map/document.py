@@ -238,11 +238,27 @@ def _changes(maps: Maps, changed: Sequence[tuple[ReleaseMap, Change]]) -> Table:
                     Span(change.sentence, "quoted"),
                     f" (beside {_beside(change.neighbours)})",
                     *(f"; {step}" for step in change.tried),
+                    *(f"; {text}" for text in _elsewhere(maps, release_map, change)),
                 ),
             )
             for release_map, change in changed
         ),
     )
+
+
+def _elsewhere(maps: Maps, release_map: ReleaseMap, change: Change) -> Iterator[str]:
+    """What the same weights answer under the other libraries, at best."""
+    if change.kind not in ("first bad", "fixed in"):
+        return
+    model = maps.deployments[change.deployment].model.name
+    for other in maps.maps:
+        names = [name for name in other.deployments if maps.deployments[name].model.name == model]
+        if other.package == release_map.package or not names:
+            continue
+        observations = [entry for name in names for entry in states(other, name)]
+        release, best, _ = max(observations, key=lambda entry: correct(entry[1]))
+        counts = f"{correct(best)} of {len(best.answers)}"
+        yield f"elsewhere the same weights: {counts} under {other.package} {release.version}"
 
 
 def _cause(maps: Maps, release_map: ReleaseMap, change: Change) -> str:

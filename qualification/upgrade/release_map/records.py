@@ -6,6 +6,7 @@ with today's. Both may resolve to the same releases: an observation belongs to a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -22,6 +23,17 @@ Kind = Literal["first bad", "fixed in", "changed", "cannot tell"]
 
 SETS: tuple[Neighbours, Neighbours] = ("its day", "today")
 """What every release is asked beside."""
+
+
+_PATH = re.compile(r"(/[\w.@+~-]+)+(?=/[\w.@+~-]+/[\w.@+~-]+)")
+
+
+def without_places(text: str) -> str:
+    """A message with the last two parts of each path: which file it is, and not on whose machine.
+
+    Two environments lie in two folders, and say the same.
+    """
+    return _PATH.sub("…", text)
 
 
 @dataclass(frozen=True)

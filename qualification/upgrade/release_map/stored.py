@@ -6,6 +6,7 @@
      "advice": [...],              what ``qualification.models.release_advice`` reads
      "releases": [{"version": "0.2.8", "day": "2025-10-10", "is_yanked": false}],
      "places": [{"version": ..., "neighbours": ..., "key": ..., "versions": {...}}],
+     "changes": [...],             between neighbours, with whose each is and the causes tried
      "digests": {deployment: [weights, questions]},
      "observations": [{...}],      one for each that differs
      "sights": [[environment's key, number of the observation]]}
@@ -18,7 +19,6 @@ digests say whether it is still the same one. The schema is ``docs/releases.sche
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,17 +33,16 @@ from qualification.core.validation import first_problem
 from qualification.models.release_advice import Advice
 from qualification.upgrade.gate.records import Answer, Behaviour, Probe
 from qualification.upgrade.gate.reference import references_of
+from qualification.upgrade.release_map.causes import explained
 from qualification.upgrade.release_map.questions import Digests, questions_of
 from qualification.upgrade.release_map.records import (
+    Change,
     Neighbours,
     Place,
     Release,
     ReleaseMap,
     Sight,
 )
-
-_PATH = re.compile(r"(/[\w.@+~-]+)+(?=/[\w.@+~-]+/[\w.@+~-]+)")
-"""All of a path but its last two parts, which tell what file it is and not whose machine."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,7 @@ class StoredMap:
     advice: tuple[Advice, ...]
     releases: tuple[Release, ...]
     places: tuple[StoredPlace, ...]
+    changes: tuple[Change, ...]
     digests: dict[str, tuple[str, str]]
     observations: tuple[Observation, ...]
     sights: tuple[tuple[str, int], ...]
@@ -123,6 +123,7 @@ def to_text(
         advice=tuple(advice),
         releases=release_map.releases,
         places=tuple(_differences(release_map.places)),
+        changes=explained(release_map),
         digests={s.behaviour.deployment: (s.weights, s.questions) for s in release_map.sights},
         observations=tuple(numbers),
         sights=tuple(sights),
@@ -166,8 +167,7 @@ def _observation(behaviour: Behaviour, deployment: Deployment) -> Observation:
         deployment=behaviour.deployment,
         attempt=behaviour.attempt,
         probes=tuple(
-            (probe.check, probe.outcome, _PATH.sub("…", probe.detail), probe.kind)
-            for probe in behaviour.probes
+            (probe.check, probe.outcome, probe.detail, probe.kind) for probe in behaviour.probes
         ),
         texts=tuple((n, a.text) for n, a in enumerate(answered) if a and a.text != a.expected),
         wrong=tuple(
@@ -231,7 +231,7 @@ def _differences(places: Iterable[Place]) -> Iterator[StoredPlace]:
             place.neighbours,
             place.key,
             changed,
-            _PATH.sub("…", place.failure),
+            place.failure,
         )
         before = place.versions
 
