@@ -22,14 +22,19 @@ import select
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import traceback
 import warnings
 from pathlib import Path
 
 from qualification.core.backends import BACKENDS
+from qualification.core.protocol import CANNOT_FORK
 
 MESSAGE_BYTES = 1 << 18
+
+_COMPUTES_WITHIN_S = 20
+"""A sum of four numbers, beside other work."""
 
 
 def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.socket, Path]:
@@ -38,6 +43,8 @@ def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.
         importlib.import_module(BACKENDS[backend].module).import_libraries()
     except BaseException:  # the load itself will say so, as in any other worker
         traceback.print_exc()
+    if not _outlives_a_fork(BACKENDS[backend].module):
+        os._exit(CANNOT_FORK)
     gc.freeze()  # a collection need not look at the libraries, nor copy their pages
     signals, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -70,6 +77,25 @@ def forked(control: socket.socket, scratch: Path, backend: str) -> tuple[socket.
         with contextlib.suppress(OSError):  # it has done so itself
             os.setpgid(pid, pid)
         control.send(json.dumps({"pid": pid}).encode())
+
+
+def _outlives_a_fork(name: str) -> bool:
+    """Whether a forked process computes; one that waits for a thread that it lost is ended.
+
+    mlx-vlm 0.4.4 computes while it is imported, so MLX's threads have begun, and no fork has them.
+    """
+    compute = getattr(sys.modules.get(name), "compute", None)
+    if compute is None:
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        signal.alarm(_COMPUTES_WITHIN_S)
+        with contextlib.suppress(BaseException):  # without the library there is no load either
+            compute()
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def _report_ended(control: socket.socket) -> None:

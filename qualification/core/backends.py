@@ -25,7 +25,8 @@ class BackendSpec:
     the others that it loads. ``weight_files``: a folder as transformers loads it, two GGUF
     files, or files that only the backend itself can check. ``has_prefill_chunks``: a prompt can be
     computed in chunks of a requested size. ``has_template``: the module has ``import_libraries()``
-    too, after which a process without an accelerator can be forked for each load.
+    too, after which a process without an accelerator can be forked for each load; and
+    ``compute()``, where that hangs in a fork if the import has begun to compute.
     """
 
     name: str

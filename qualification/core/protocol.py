@@ -11,6 +11,9 @@ GivenAs = Literal["path", "bytes", "data_url"]
 Thinking = Literal["default", "on", "off"]
 """Whether the model is told to think before it answers; ``default``: nothing is said about it."""
 
+CANNOT_FORK = 75
+"""The exit code of a template whose libraries do not outlive a fork."""
+
 BackendName = str
 """A key of :data:`qualification.core.backends.BACKENDS`."""
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qualification.core.paths import PACKAGE
+from qualification.core.protocol import CANNOT_FORK
 from qualification.core.results import Machine
 from qualification.session.child_environment import child_environment
 from qualification.session.scratch import make_scratch, remove_scratch
@@ -68,6 +69,11 @@ class Template:
     def alive(self) -> bool:
         """Whether it can fork."""
         return self._process.poll() is None
+
+    @property
+    def cannot_fork(self) -> bool:
+        """Whether its libraries do not outlive a fork: another template would not fork either."""
+        return self._process.poll() == CANNOT_FORK
 
     def fork(
         self, scratch: Path, channel: socket.socket, log: BinaryIO, environment: Mapping[str, str]
@@ -172,11 +178,13 @@ class Templates:
         self._templates: dict[tuple[str, str, tuple[tuple[str, str], ...]], Template] = {}
         self._lock = threading.Lock()
 
-    def of(self, python: str, backend: str, environment: Mapping[str, str]) -> Template:
-        """The template of a backend; a new one where it has ended."""
+    def of(self, python: str, backend: str, environment: Mapping[str, str]) -> Template | None:
+        """The template of a backend; a new one where it has ended; None where it cannot fork."""
         key = (python, backend, tuple(sorted(environment.items())))
         with self._lock:
             template = self._templates.get(key)
+            if template is not None and template.cannot_fork:
+                return None
             if template is None or not template.alive:
                 template = self._templates[key] = Template(python, backend, environment)
             return template

@@ -111,6 +111,15 @@ def test_a_worker_starts_afresh_where_its_template_has_ended():
     templates.close()
 
 
+def test_a_template_that_cannot_fork_is_asked_once(monkeypatch):
+    """Its workers are started as without one; another template would not fork either."""
+    templates = Templates()
+    template = templates.of(sys.executable, "fake", {})
+    monkeypatch.setattr(type(template), "cannot_fork", property(lambda self: True))
+    assert templates.of(sys.executable, "fake", {}) is None
+    templates.close()
+
+
 def test_loads_and_answers(worker):
     """The plain case: load, ask, read the peak."""
     worker.load(fake(default_answer="blue"), deadline_s=30)

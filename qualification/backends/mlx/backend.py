@@ -32,6 +32,13 @@ _ONE_TEXT = ("phi3_v", "moondream1", "moondream2")
 _WARM_UP = GenerateRequest((Message("user", (Part("text", "Hello"),)),), max_tokens=1)
 
 
+def compute() -> None:
+    """Add two numbers, as a forked process must be able to."""
+    import mlx.core as mx
+
+    mx.eval(mx.ones(4) + 1)
+
+
 def import_libraries(*, remote_code_allowed: bool = False) -> tuple[str, ...]:
     """Import all that a load needs, a model's own code kept out; returns notes for the record."""
     from qualification.backends.shims.torchvision import install_if_needed
