@@ -264,10 +264,10 @@ def _elsewhere(maps: Maps, release_map: ReleaseMap, change: Change) -> Iterator[
 def _cause(maps: Maps, release_map: ReleaseMap, change: Change) -> str:
     if change.kind not in ("first bad", "fixed in") or change.whose == "the layout's":
         return "–"
-    since, until = change.later, ""
+    bad, good = change.later, change.earlier
     if change.kind == "fixed in":
-        since, until = change.earlier, change.later
-    return maps.causes.of(release_map.package, change.deployment, since, until) or "cause unknown"
+        bad, good = good, bad
+    return maps.causes.of(release_map.package, change.deployment, bad, good) or "cause unknown"
 
 
 def _grid(release_map: ReleaseMap, neighbours: Neighbours) -> Table:

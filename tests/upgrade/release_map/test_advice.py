@@ -36,13 +36,23 @@ def test_the_cause_is_a_known_bug_of_the_first_wrong_release():
     assert advice(Causes([bug]), GOOD, HALF).wrong[0].cause == "a#1"
     bug = replace(bug, issue="", identifier="blind", source="this project's canary")
     assert advice(Causes([bug]), GOOD, HALF).wrong[0].cause == "blind, this project's canary"
-    bug = replace(bug, versions="<2.0")
-    assert advice(Causes([bug]), GOOD, HALF).wrong[0].cause == ""
+    for changes in ({"versions": "<2.0"}, {"versions": ">=2.0"}, {"tests": ("test_given_as",)}):
+        other = replace(bug, **changes)
+        assert advice(Causes([other]), GOOD, HALF, GOOD).wrong[0].cause == ""
 
 
 def test_the_cause_is_a_row_of_the_catalogue_in_the_same_releases():
     """Whose bad release is one of them, for the same canary."""
     row = replace(ROW, package="xllamacpp", bad=("xllamacpp==2.0",), deployments=(NAME,))
     assert advice(Causes([], [row]), GOOD, HALF, GOOD).wrong[0].cause == row.source
-    later = replace(row, bad=("xllamacpp==3.0",))
+    later = replace(row, bad=("xllamacpp==3.0",), fixed=())
     assert advice(Causes([], [later]), GOOD, HALF, GOOD).wrong[0].cause == ""
+    causes = Causes([], [replace(row, fixed=("xllamacpp==3.0",))])
+    for bad, good, cause in (
+        ("2.0", "1.0", row.source),
+        ("1.0", "0.1", ""),
+        ("2.5", "3.0", row.source),
+        ("3.0", "4.0", ""),
+        ("1.5", "", row.source),
+    ):
+        assert causes.of("xllamacpp", NAME, bad, good) == cause

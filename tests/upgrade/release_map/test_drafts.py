@@ -48,7 +48,7 @@ def test_a_fault_without_a_cause_is_drafted_for_both_files():
 def test_a_fault_from_the_beginning_is_no_regression():
     """And one whose cause is declared is no draft."""
     assert drafted(Causes(), HALF, GOOD).keys() == {"bugs"}
-    assert drafted(Causes([BUG]), GOOD, HALF, GOOD) == {}
+    assert drafted(Causes([replace(BUG, versions="==2.0")]), GOOD, HALF, GOOD) == {}
     assert drafted(Causes(), None, GOOD) == {}
 
 
