@@ -55,7 +55,7 @@ def map_releases(
     environments, one with the other packages of its own day and one with today's; all canaries
     that it can load answer 24 questions of each skill. What was asked is kept, and what the map
     that ships has is not asked again: the command may be ended at any time, and a later one asks
-    only what is new.
+    only what is new, and without --since or --last nothing that is older than the map that ships.
 
     Without PACKAGE it asks nothing, and shows the maps that ship. With --check the exit code is 1
     where the index has releases that are newer than a map.

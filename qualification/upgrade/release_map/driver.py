@@ -77,16 +77,16 @@ def make_map(
     if not chosen:
         raise SelectionError(f"no canary that is called {request.pattern} runs on {package}")
     index = releases_of(request, base)
-    chosen_releases = _chosen(request, index)
     digests = {name: digests_of(canary) for name, canary in canaries.items()}
+    shipped = shipped_map(package, canaries, digests)
+    wanted = chosen_releases(request, index, shipped)
     machine = probe(registry.chips, registry.tiers)
     with journal.opened(folder, package) as (file, entries), scratch("map") as temporary:
-        shipped = shipped_map(package, canaries, digests)
         entries = (*shipped.places, *shipped.sights, *entries)
         releases = tuple(sorted({*shipped.releases, *index}, key=lambda r: Version(r.version)))
         release_map = journal.holding(entries, package, releases, digests)
         say(
-            f"{package}: {len(chosen_releases)} releases, {len(chosen)} canaries; "
+            f"{package}: {len(wanted)} releases, {len(chosen)} canaries; "
             f"{len(release_map.sights)} answers are known"
         )
         plan = asking.Asking(
@@ -101,7 +101,7 @@ def make_map(
             jobs=request.jobs,
         )
         day = shipped.day or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-        waiting = ends_of_minors(chosen_releases) if request.only_ends else chosen_releases
+        waiting = ends_of_minors(wanted) if request.only_ends else wanted
         while waiting:
             places, sights = list(release_map.places), list(release_map.sights)
             for entry in asking.ask_releases(waiting, plan, release_map):
@@ -112,7 +112,7 @@ def make_map(
                 else:
                     sights.append(entry)
             release_map = replace(release_map, places=tuple(places), sights=tuple(sights))
-            waiting = between_that_differ(release_map, chosen_releases) if request.only_ends else ()
+            waiting = between_that_differ(release_map, wanted) if request.only_ends else ()
     tried = {place.version for place in release_map.places}
     return replace(release_map, releases=tuple(r for r in releases if r.version in tried), day=day)
 
@@ -231,9 +231,14 @@ def releases_of(request: MapRequest, base: EnvironmentSpec) -> tuple[Release, ..
     return tuple(releases)
 
 
-def _chosen(request: MapRequest, index: Sequence[Release]) -> tuple[Release, ...]:
-    """Those that are to be asked."""
+def chosen_releases(
+    request: MapRequest, index: Sequence[Release], shipped: ReleaseMap
+) -> tuple[Release, ...]:
+    """Those that are to be asked: where nothing is said, none that is older than the map's."""
     chosen = [r for r in index if not (request.since and r.day and r.day < request.since)]
+    if shipped.releases and not request.since and not request.most:
+        oldest = Version(shipped.releases[0].version)
+        chosen = [release for release in chosen if Version(release.version) >= oldest]
     if not chosen:
         raise SelectionError(f"there is no release of {request.package} since {request.since}")
     return tuple(chosen[-request.most :] if request.most else chosen)

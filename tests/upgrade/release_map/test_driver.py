@@ -7,9 +7,11 @@ import pytest
 from qualification.core.errors import SelectionError
 from qualification.models.loading import load_registry
 from qualification.upgrade.release_map.driver import (
+    MapRequest,
     base_environment,
     between_that_differ,
     canaries_on,
+    chosen_releases,
     ends_of_minors,
 )
 from qualification.upgrade.release_map.records import Release
@@ -63,3 +65,23 @@ def test_between_two_that_differ_all_are_asked():
     same = release_map(GOOD, GOOD)
     same = replace(same, releases=tuple(index))
     assert between_that_differ(same, index) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({}, ["2.0", "3.0", "4.0"]),
+        ({"since": "2026-01-03"}, ["3.0", "4.0"]),
+        ({"since": "2020-01-01"}, ["1.0", "2.0", "3.0", "4.0"]),
+        ({"most": 1}, ["4.0"]),
+    ],
+)
+def test_without_a_word_nothing_older_than_the_map_is_asked(words, expected):
+    """Which knows the oldest that somebody wanted; without a map that is every release."""
+    index = release_map(*[GOOD] * 4).releases
+    shipped = replace(release_map(), releases=index[1:3])
+    assert names(chosen_releases(MapRequest("xllamacpp", **words), index, shipped)) == expected
+    nothing = replace(shipped, releases=())
+    assert names(chosen_releases(MapRequest("xllamacpp"), index, nothing)) == names(index)
+    with pytest.raises(SelectionError, match="there is no release of xllamacpp since 2027"):
+        chosen_releases(MapRequest("xllamacpp", since="2027-01-01"), index, shipped)
