@@ -251,14 +251,14 @@ def _elsewhere(maps: Maps, release_map: ReleaseMap, change: Change) -> Iterator[
     if change.kind not in ("first bad", "fixed in"):
         return
     model = maps.deployments[change.deployment].model.name
-    for other in maps.maps:
-        names = [name for name in other.deployments if maps.deployments[name].model.name == model]
-        if other.package == release_map.package or not names:
+    for library in maps.maps:
+        names = [name for name in library.deployments if maps.deployments[name].model.name == model]
+        if library.package == release_map.package or not names:
             continue
-        observations = [entry for name in names for entry in states(other, name)]
+        observations = [entry for name in names for entry in states(library, name)]
         release, best, _ = max(observations, key=lambda entry: correct(entry[1]))
         counts = f"{correct(best)} of {len(best.answers)}"
-        yield f"elsewhere the same weights: {counts} under {other.package} {release.version}"
+        yield f"elsewhere the same weights: {counts} under {library.package} {release.version}"
 
 
 def _cause(maps: Maps, release_map: ReleaseMap, change: Change) -> str:

@@ -79,14 +79,14 @@ def make_map(
     index = releases_of(request, base)
     digests = {name: digests_of(canary) for name, canary in canaries.items()}
     shipped = shipped_map(package, canaries, digests)
-    wanted = chosen_releases(request, index, shipped)
+    selection = chosen_releases(request, index, shipped)
     machine = probe(registry.chips, registry.tiers)
     with journal.opened(folder, package) as (file, entries), scratch("map") as temporary:
         entries = (*shipped.places, *shipped.sights, *entries)
         releases = tuple(sorted({*shipped.releases, *index}, key=lambda r: Version(r.version)))
         release_map = journal.holding(entries, package, releases, digests)
         say(
-            f"{package}: {len(wanted)} releases, {len(chosen)} canaries; "
+            f"{package}: {len(selection)} releases, {len(chosen)} canaries; "
             f"{len(release_map.sights)} answers are known"
         )
         plan = asking.Asking(
@@ -101,7 +101,7 @@ def make_map(
             jobs=request.jobs,
         )
         day = shipped.day or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-        waiting = ends_of_minors(wanted) if request.only_ends else wanted
+        waiting = ends_of_minors(selection) if request.only_ends else selection
         while waiting:
             places, sights = list(release_map.places), list(release_map.sights)
             for entry in asking.ask_releases(waiting, plan, release_map):
@@ -112,7 +112,7 @@ def make_map(
                 else:
                     sights.append(entry)
             release_map = replace(release_map, places=tuple(places), sights=tuple(sights))
-            waiting = between_that_differ(release_map, wanted) if request.only_ends else ()
+            waiting = between_that_differ(release_map, selection) if request.only_ends else ()
     tried = {place.version for place in release_map.places}
     return replace(release_map, releases=tuple(r for r in releases if r.version in tried), day=day)
 

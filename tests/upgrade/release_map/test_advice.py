@@ -37,8 +37,8 @@ def test_the_cause_is_a_known_bug_of_the_first_wrong_release():
     bug = replace(bug, issue="", identifier="blind", source="this project's canary")
     assert advice(Causes([bug]), GOOD, HALF).wrong[0].cause == "blind, this project's canary"
     for changes in ({"versions": "<2.0"}, {"versions": ">=2.0"}, {"tests": ("test_given_as",)}):
-        other = replace(bug, **changes)
-        assert advice(Causes([other]), GOOD, HALF, GOOD).wrong[0].cause == ""
+        elsewhere = replace(bug, **changes)
+        assert advice(Causes([elsewhere]), GOOD, HALF, GOOD).wrong[0].cause == ""
 
 
 def test_the_cause_is_a_row_of_the_catalogue_in_the_same_releases():
