@@ -58,6 +58,15 @@ class Maps:
     deployments: Mapping[str, Deployment]
     causes: Causes
 
+    @property
+    def days(self) -> dict[tuple[str, str], str]:
+        """Package and release -> its day."""
+        return {
+            (release_map.package, release.version): release.day
+            for release_map in self.maps
+            for release in release_map.releases
+        }
+
     def advice(self) -> tuple[Advice, ...]:
         """Of every canary of every map."""
         return tuple(
@@ -85,7 +94,7 @@ def map_document(maps: Maps, name: str = "releases") -> Document:
                 if (releases := each_map.releases)
             )
         ),
-        lines=tuple(_lines(advice)),
+        lines=tuple(_lines(advice, maps.days)),
         overview=(_pins(advice),),
         sections=tuple(_sections(maps)),
         evidence=(
@@ -99,7 +108,7 @@ def map_document(maps: Maps, name: str = "releases") -> Document:
     )
 
 
-def _lines(advice: Sequence[Advice]) -> Iterator[Line]:
+def _lines(advice: Sequence[Advice], days: Mapping[tuple[str, str], str]) -> Iterator[Line]:
     pins: dict[tuple[str, str], list[Advice]] = {}
     for entry in advice:
         pins.setdefault((entry.package, entry.pin), []).append(entry)
@@ -121,7 +130,9 @@ def _lines(advice: Sequence[Advice]) -> Iterator[Line]:
                 spans.setdefault((entry.package, wrong.since, wrong.until), []).append(
                     (entry, wrong)
                 )
-    newest_first = sorted(spans.items(), key=lambda item: Version(item[0][1]), reverse=True)
+    newest_first = sorted(
+        spans.items(), key=lambda item: (days[item[0][:2]], Version(item[0][1])), reverse=True
+    )
     for (package, since, until), cases in newest_first[:_MOST_LINES]:
         end = f" to before {until}" if until else " and every later one here"
         names = _names([entry for entry, _ in cases])
