@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from qualification.core.declarations import Deployment
-from qualification.core.errors import EnvironmentFailed
+from qualification.core.errors import EnvironmentFailed, GateError
 from qualification.session.context import RunContext
 from qualification.session.template import Templates, can_fork
 from qualification.upgrade.environments.cache import Built
@@ -45,6 +45,9 @@ CHECKS = frozenset(
 )
 HELD = ("torch", "torchvision")
 """Packages of today in every environment: on Linux only this torch is a build without CUDA."""
+
+_NOT_ITS_OWN = ("disk_full", "out_of_memory", "weights_unavailable")
+"""Kinds of failures that are the machine's."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,7 @@ class _Run:
         ]
         if not missing:
             return
-        release = self.releases[place.version]
-        built = self._built.get(place.key) or self._ready(release, place.neighbours, stack, place)
+        built = self._built.get(place.key) or self._rebuilt(place, stack)
         for behaviour in _observed(missing, attempt, self._plan, built.python):
             sight = Sight(place.key, *self._plan.digests[behaviour.deployment], behaviour)
             self.sights.append(sight)
@@ -197,18 +199,21 @@ class _Run:
         release: Release,
         neighbours: Neighbours,
         stack: contextlib.ExitStack,
-        place: Place | None = None,
+        earlier: Place | None,
     ) -> Built:
-        """``place`` has the versions that stand beside a release that is swapped alone."""
-        base, day = self._plan.base, ""
-        if neighbours == "as before" and place is not None:
-            base = _exactly(base, place)
-        elif neighbours == "its day":
-            day = release.day
+        base = self._plan.base if earlier is None else _exactly(self._plan.base, earlier)
         pins = {name: v for name, v in pinned(self._plan.base).items() if name in HELD}
         pins[self._plan.package] = release.version
         changes = [f"{name}=={version}" for name, version in pins.items()]
-        built = self._plan.ready(candidate(base, changes, day))
+        day = release.day if neighbours == "its day" else ""
+        return self._kept(self._plan.ready(candidate(base, changes, day)), stack)
+
+    def _rebuilt(self, place: Place, stack: contextlib.ExitStack) -> Built:
+        """As it was asked: what is newer since is no part of it."""
+        return self._kept(self._plan.ready(_exactly(self._plan.base, place)), stack)
+
+    def _kept(self, built: Built, stack: contextlib.ExitStack) -> Built:
+        """Until the stack is left."""
         if built.key not in self._built:
             self._built[built.key] = built
             stack.callback(self._leave, built)
@@ -265,6 +270,12 @@ def _observed_once(deployment: Deployment, attempt: int, context: RunContext) ->
     """Without what differs between two equal runs."""
     number = GATE_ATTEMPTS[attempt]
     behaviour = observe(deployment, "b", number, context=context, checks=CHECKS)
+    for probe in behaviour.probes:
+        if probe.kind in _NOT_ITS_OWN:
+            raise GateError(
+                f"{deployment.identifier}: {without_places(probe.detail)}: that is no fault of a "
+                "release, so nothing more is asked; mend it, and give the same command again"
+            )
     probes = tuple(
         dataclasses.replace(probe, detail=without_places(probe.detail))
         for probe in behaviour.probes

@@ -83,7 +83,8 @@ def make_map(
     machine = probe(registry.chips, registry.tiers)
     with journal.opened(folder, package) as (file, entries), scratch("map") as temporary:
         entries = (*shipped.places, *shipped.sights, *entries)
-        releases = tuple(sorted({*shipped.releases, *index}, key=lambda r: Version(r.version)))
+        newest_facts = {r.version: r for r in (*shipped.releases, *index)}
+        releases = tuple(sorted(newest_facts.values(), key=lambda r: Version(r.version)))
         release_map = journal.holding(entries, package, releases, digests)
         say(
             f"{package}: {len(selection)} releases, {len(chosen)} canaries; "

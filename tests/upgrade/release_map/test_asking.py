@@ -12,6 +12,7 @@ from qualification.models.loading import load_registry
 from qualification.session.context import RunContext
 from qualification.upgrade.environments.cache import Built
 from qualification.upgrade.environments.spec import environment_spec
+from qualification.upgrade.gate.records import Behaviour, Probe
 from qualification.upgrade.release_map import asking, journal
 from qualification.upgrade.release_map.questions import digests_of
 from qualification.upgrade.release_map.records import Place, Release, ReleaseMap, Sight
@@ -135,6 +136,35 @@ def test_what_moved_with_other_packages_is_swapped_alone(library, monkeypatch):
     assert (alone.version, alone.versions) == ("2.0", {"xllamacpp": "2.0", "numpy": "1"})
     assert [attempt for python, attempt in library.asked if python == "2.0 1"] == [1, 0]
     assert run(library, holding(entries)) == []
+
+
+def test_an_environment_is_asked_again_as_it_was(library):
+    """Exactly, whatever the index has since; the other attempt belongs to the first."""
+    specs = []
+    built = library.ready
+
+    def ready(spec):
+        specs.append(spec)
+        return built(spec)
+
+    library.ready = ready
+    run(library, NOTHING)
+    again = [spec for spec in specs if spec.base is None]
+    assert sorted(spec.pins for spec in again) == [
+        ("xllamacpp==1.0",),
+        ("xllamacpp==2.0",),
+        ("xllamacpp==3.0",),
+    ]
+
+
+def test_a_fault_of_the_machine_is_no_releases(library, monkeypatch):
+    """It ends the command, and nothing is kept of it."""
+    full = Behaviour("x", "b", 0, (Probe("load", "error", "/tmp/a is full", "disk_full"),))
+    monkeypatch.setattr(asking, "observe", lambda *words, **more: full)
+    entries = []
+    with pytest.raises(GateError, match="full: that is no fault of a release"):
+        entries.extend(run(library, NOTHING))
+    assert not entries
 
 
 def with_numpy(spec, numpy):
