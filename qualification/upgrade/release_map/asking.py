@@ -79,22 +79,16 @@ def ask_releases(
                     yield place
                 yield from run.questioned(place, 0, plan.deployments, stack)
         plan.say(run.line(release))
-    for neighbours in SETS:
-        for deployment in plan.deployments:
-            for earlier, later in run.suspects(neighbours, deployment):
-                with contextlib.ExitStack() as stack:
-                    yield from run.questioned(earlier, 1, [deployment], stack)
-                    yield from run.questioned(later, 1, [deployment], stack)
-    by_name = {deployment.identifier: deployment for deployment in plan.deployments}
-    for change, earlier in tuple(to_swap(run.map())):
-        if change.deployment not in by_name or change.later not in run.releases:
-            continue
+    for place, deployments in run.suspects():
         with contextlib.ExitStack() as stack:
-            if (alone := run.places.get((change.later, "as before"))) is None:
-                alone = run.placed(run.releases[change.later], "as before", stack, earlier)
+            yield from run.questioned(place, 1, deployments, stack)
+    for release, earlier, deployments in run.swaps():
+        with contextlib.ExitStack() as stack:
+            if (alone := run.places.get((release.version, "as before"))) is None:
+                alone = run.placed(release, "as before", stack, earlier)
                 yield alone
             for attempt in range(len(GATE_ATTEMPTS)):
-                yield from run.questioned(alone, attempt, [by_name[change.deployment]], stack)
+                yield from run.questioned(alone, attempt, deployments, stack)
 
 
 class _Run:
@@ -153,20 +147,36 @@ class _Run:
             self.sights.append(sight)
             yield sight
 
-    def suspects(
-        self, neighbours: Neighbours, deployment: Deployment
-    ) -> Iterator[tuple[Place, Place]]:
-        """Neighbours of the map under which it does not answer alike."""
-        release_map, name = self.map(), deployment.identifier
-        observations = [
-            (place, attempts[0])
-            for version in self.releases
-            if (place := release_map.place(version, neighbours))
-            and (attempts := release_map.attempts(place.key, name))
-        ]
-        for (earlier, before), (later, after) in pairwise(observations):
-            if differ(before, after):
-                yield earlier, later
+    def suspects(self) -> list[tuple[Place, list[Deployment]]]:
+        """Places of which a neighbour differs, with the deployments that do not answer alike."""
+        groups: dict[str, tuple[Place, list[Deployment]]] = {}
+        release_map = self.map()
+        for neighbours, deployment in itertools.product(SETS, self._plan.deployments):
+            observations = [
+                (place, attempts[0])
+                for version in self.releases
+                if (place := release_map.place(version, neighbours))
+                and (attempts := release_map.attempts(place.key, deployment.identifier))
+            ]
+            for (earlier, before), (later, after) in pairwise(observations):
+                for place in (earlier, later) if differ(before, after) else ():
+                    deployments = groups.setdefault(place.key, (place, []))[1]
+                    if deployment not in deployments:
+                        deployments.append(deployment)
+        return list(groups.values())
+
+    def swaps(self) -> list[tuple[Release, Place, list[Deployment]]]:
+        """Releases that have to be swapped alone, each with the place that it had before."""
+        by_name = {deployment.identifier: deployment for deployment in self._plan.deployments}
+        groups: dict[str, tuple[Release, Place, list[Deployment]]] = {}
+        for change, earlier in to_swap(self.map()):
+            deployment = by_name.get(change.deployment)
+            if deployment is not None and change.later in self.releases:
+                release = self.releases[change.later]
+                deployments = groups.setdefault(release.version, (release, earlier, []))[2]
+                if deployment not in deployments:
+                    deployments.append(deployment)
+        return list(groups.values())
 
     def line(self, release: Release) -> str:
         """``2026.10.11549  2026-10-20: 11 of 11 answer, 1,848 of 1,848 correct``."""
