@@ -1,7 +1,7 @@
 """Asks releases: an environment for each, every canary that it can load, all skills.
 
-What was asked once is not asked again: :func:`ask_releases` gets what is known, and yields only
-what is new, so that a run that is killed loses one deployment of one release.
+What was asked once is not asked again: a :class:`Survey` gets what is known, and yields only what
+is new, so that a run that is killed loses one deployment of one release.
 """
 
 from __future__ import annotations
@@ -65,48 +65,53 @@ class Asking:
     jobs: int = 1
 
 
-def ask_releases(
-    releases: Sequence[Release], plan: Asking, before: ReleaseMap
-) -> Iterator[Place | Sight]:
-    """What is not known yet, release by release from the newest; then neighbours that differ."""
-    run = _Run(releases, plan, before)
-    for release in reversed(releases):
-        with contextlib.ExitStack() as stack:
-            for neighbours in SETS:
-                place = run.places.get((release.version, neighbours))
-                if place is None:
-                    place = run.placed(release, neighbours, stack)
-                    yield place
-                yield from run.questioned(place, 0, plan.deployments, stack)
-        plan.say(run.line(release))
-    for place, deployments in run.suspects():
-        with contextlib.ExitStack() as stack:
-            yield from run.questioned(place, 1, deployments, stack)
-    for release, earlier, deployments in run.swaps():
-        with contextlib.ExitStack() as stack:
-            if (alone := run.places.get((release.version, "as before"))) is None:
-                alone = run.placed(release, "as before", stack, earlier)
-                yield alone
-            for attempt in range(len(GATE_ATTEMPTS)):
-                yield from run.questioned(alone, attempt, deployments, stack)
+class Survey:
+    """Asks releases by and by. What it knows at the moment is :attr:`release_map`.
 
+    Whoever takes an entry of :meth:`ask` or :meth:`confirm` keeps it before the next one is asked.
+    """
 
-class _Run:
-    """What is known so far, and the environments that are built at the moment."""
-
-    def __init__(self, releases: Sequence[Release], plan: Asking, before: ReleaseMap) -> None:
-        self.releases = {release.version: release for release in releases}
-        self.places = {(place.version, place.neighbours): place for place in before.places}
-        self.sights = list(before.sights)
+    def __init__(self, plan: Asking, before: ReleaseMap) -> None:
         self._plan = plan
+        self._releases: dict[str, Release] = {}
+        self._places = {(place.version, place.neighbours): place for place in before.places}
+        self._sights = list(before.sights)
         self._built: dict[str, Built] = {}
 
-    def map(self) -> ReleaseMap:
-        """What is known so far."""
-        releases, places = tuple(self.releases.values()), tuple(self.places.values())
-        return ReleaseMap(self._plan.package, releases, places, tuple(self.sights))
+    @property
+    def release_map(self) -> ReleaseMap:
+        """What is known of the releases that were asked here."""
+        releases = sorted(self._releases.values(), key=lambda release: Version(release.version))
+        places, sights = tuple(self._places.values()), tuple(self._sights)
+        return ReleaseMap(self._plan.package, tuple(releases), places, sights)
 
-    def placed(
+    def ask(self, releases: Sequence[Release]) -> Iterator[Place | Sight]:
+        """What is not known yet, release by release from the newest."""
+        self._releases |= {release.version: release for release in releases}
+        for release in reversed(releases):
+            with contextlib.ExitStack() as stack:
+                for neighbours in SETS:
+                    place = self._places.get((release.version, neighbours))
+                    if place is None:
+                        place = self._placed(release, neighbours, stack)
+                        yield place
+                    yield from self._questioned(place, 0, self._plan.deployments, stack)
+            self._plan.say(self._line(release))
+
+    def confirm(self) -> Iterator[Place | Sight]:
+        """Other questions where neighbours differ, and whose change it is."""
+        for place, deployments in self._suspects():
+            with contextlib.ExitStack() as stack:
+                yield from self._questioned(place, 1, deployments, stack)
+        for release, earlier, deployments in self._swaps():
+            with contextlib.ExitStack() as stack:
+                if (alone := self._places.get((release.version, "as before"))) is None:
+                    alone = self._placed(release, "as before", stack, earlier)
+                    yield alone
+                for attempt in range(len(GATE_ATTEMPTS)):
+                    yield from self._questioned(alone, attempt, deployments, stack)
+
+    def _placed(
         self,
         release: Release,
         neighbours: Neighbours,
@@ -123,10 +128,10 @@ class _Run:
             place = Place(release.version, neighbours, failure=without_places(str(error)))
         else:
             place = Place(release.version, neighbours, built.key, built.versions)
-        self.places[release.version, neighbours] = place
+        self._places[release.version, neighbours] = place
         return place
 
-    def questioned(
+    def _questioned(
         self,
         place: Place,
         attempt: int,
@@ -144,17 +149,18 @@ class _Run:
         built = self._built.get(place.key) or self._rebuilt(place, stack)
         for behaviour in _observed(missing, attempt, self._plan, built.python):
             sight = Sight(place.key, *self._plan.digests[behaviour.deployment], behaviour)
-            self.sights.append(sight)
+            self._sights.append(sight)
             yield sight
 
-    def suspects(self) -> list[tuple[Place, list[Deployment]]]:
+    def _suspects(self) -> list[tuple[Place, list[Deployment]]]:
         """Places of which a neighbour differs, with the deployments that do not answer alike."""
         groups: dict[str, tuple[Place, list[Deployment]]] = {}
-        release_map = self.map()
+        release_map = self.release_map
+        versions = [release.version for release in release_map.releases]
         for neighbours, deployment in itertools.product(SETS, self._plan.deployments):
             observations = [
                 (place, attempts[0])
-                for version in self.releases
+                for version in versions
                 if (place := release_map.place(version, neighbours))
                 and (attempts := release_map.attempts(place.key, deployment.identifier))
             ]
@@ -165,26 +171,26 @@ class _Run:
                         deployments.append(deployment)
         return list(groups.values())
 
-    def swaps(self) -> list[tuple[Release, Place, list[Deployment]]]:
+    def _swaps(self) -> list[tuple[Release, Place, list[Deployment]]]:
         """Releases that have to be swapped alone, each with the place that it had before."""
         by_name = {deployment.identifier: deployment for deployment in self._plan.deployments}
         groups: dict[str, tuple[Release, Place, list[Deployment]]] = {}
-        for change, earlier in to_swap(self.map()):
+        for change, earlier in to_swap(self.release_map):
             deployment = by_name.get(change.deployment)
-            if deployment is not None and change.later in self.releases:
-                release = self.releases[change.later]
+            if deployment is not None and change.later in self._releases:
+                release = self._releases[change.later]
                 deployments = groups.setdefault(release.version, (release, earlier, []))[2]
                 if deployment not in deployments:
                     deployments.append(deployment)
         return list(groups.values())
 
-    def line(self, release: Release) -> str:
+    def _line(self, release: Release) -> str:
         """``2026.10.11549  2026-10-20: 11 of 11 answer, 1,848 of 1,848 correct``."""
-        place = self.places[release.version, "today"]
+        place = self._places[release.version, "today"]
         name = f"{release.version}  {release.day}"
         if place.failure:
             return f"{name}: no environment: {place.failure}"
-        release_map = self.map()
+        release_map = self.release_map
         observations = [
             attempts[0]
             for deployment in self._plan.deployments
@@ -201,7 +207,7 @@ class _Run:
         question = (key, deployment.identifier, attempt)
         return any(
             (sight.key, sight.behaviour.deployment, sight.behaviour.attempt) == question
-            for sight in self.sights
+            for sight in self._sights
         )
 
     def _ready(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from qualification.upgrade.release_map.changes import changes
 from qualification.upgrade.release_map.document import Maps
 from qualification.upgrade.release_map.drafts import drafts
 from qualification.upgrade.release_map.questions import Digests, digests_of
-from qualification.upgrade.release_map.records import Place, Release, ReleaseMap
+from qualification.upgrade.release_map.records import Place, Release, ReleaseMap, Sight
 from qualification.upgrade.release_map.stored import from_file, to_text
 from qualification.upgrade.replay import read_catalogue
 
@@ -101,21 +101,29 @@ def make_map(
             say=say,
             jobs=request.jobs,
         )
-        day = shipped.day or f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-        waiting = ends_of_minors(selection) if request.only_ends else selection
-        while waiting:
-            places, sights = list(release_map.places), list(release_map.sights)
-            for entry in asking.ask_releases(waiting, plan, release_map):
-                file.add(entry)
-                day = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-                if isinstance(entry, Place):
-                    places.append(entry)
-                else:
-                    sights.append(entry)
-            release_map = replace(release_map, places=tuple(places), sights=tuple(sights))
-            waiting = between_that_differ(release_map, selection) if request.only_ends else ()
-    tried = {place.version for place in release_map.places}
-    return replace(release_map, releases=tuple(r for r in releases if r.version in tried), day=day)
+        survey = asking.Survey(plan, release_map)
+        is_asked = False
+        for entry in _entries(survey, selection, only_ends=request.only_ends):
+            file.add(entry)
+            is_asked = True
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    tried = {place.version for place in survey.release_map.places}
+    return replace(
+        survey.release_map,
+        releases=tuple(release for release in releases if release.version in tried),
+        day=today if is_asked else shipped.day or today,
+    )
+
+
+def _entries(
+    survey: asking.Survey, releases: Sequence[Release], *, only_ends: bool
+) -> Iterator[Place | Sight]:
+    """What a survey learns: of the ends of the minor releases and of what is between, or of all."""
+    waiting = ends_of_minors(releases) if only_ends else tuple(releases)
+    while waiting:
+        yield from survey.ask(waiting)
+        waiting = between_that_differ(survey.release_map, releases) if only_ends else ()
+    yield from survey.confirm()
 
 
 def maps_of(maps: Sequence[ReleaseMap], registry: Registry) -> Maps:

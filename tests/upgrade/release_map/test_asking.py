@@ -1,6 +1,7 @@
 """Which releases are asked what, in which environment, and that nothing is asked twice."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,8 @@ def run(library, before, most=None):
         lambda built: library.removed.append(built.key),
         lambda line: None,
     )
-    entries = asking.ask_releases(RELEASES, plan, before)
+    survey = asking.Survey(plan, before)
+    entries = itertools.chain(survey.ask(RELEASES), survey.confirm())
     return [
         entry for _, entry in zip(range(10**6 if most is None else most), entries, strict=False)
     ]
