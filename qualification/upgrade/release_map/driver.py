@@ -107,7 +107,9 @@ def make_map(
             file.add(entry)
             is_asked = True
     today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    tried = {place.version for place in survey.release_map.places}
+    keys = {sight.key for sight in survey.release_map.sights}
+    places = survey.release_map.places
+    tried = {place.version for place in places if place.failure or place.key in keys}
     return replace(
         survey.release_map,
         releases=tuple(release for release in releases if release.version in tried),

@@ -100,6 +100,8 @@ def stretches(release_map: ReleaseMap, deployment: str) -> Iterator[Stretch]:
         if state == "good" or (state == "shifted" and not is_new):
             continue
         fine = ("good",) if state == "shifted" else ("good", "shifted")
+        if state == "before":  # what loads may be wrong, which is a stretch of its own
+            fine = ("good", "shifted", "wrong", "no answer")
         later = (entries[0][0].version for name, entries in groups[number:] if name in fine)
         since, through = group[0][0].version, group[-1][0].version
         yield Stretch(

@@ -65,6 +65,7 @@ def test_what_never_loaded_before_is_too_old_and_not_at_fault():
     assert words(None, None, GOOD, None) == ["before", "before", "good", "does not load"]
     assert words(None, None) == ["does not load", "does not load"]
     assert spans(None, GOOD, None, GOOD) == ["before 1.0–2.0", "does not load 3.0–4.0"]
+    assert spans(None, HALF, GOOD) == ["before 1.0–2.0", "wrong 2.0–3.0"]
 
 
 def test_a_fault_ends_with_the_next_release_that_is_as_correct():
