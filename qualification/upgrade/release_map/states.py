@@ -99,7 +99,7 @@ def stretches(release_map: ReleaseMap, deployment: str) -> Iterator[Stretch]:
         is_new = number > 0 and groups[number - 1][0] == "good"
         if state == "good" or (state == "shifted" and not is_new):
             continue
-        fine = ("good",) if state == "shifted" else ("good", "shifted")
+        fine: tuple[State, ...] = ("good",) if state == "shifted" else ("good", "shifted")
         if state == "before":  # what loads may be wrong, which is a stretch of its own
             fine = ("good", "shifted", "wrong", "no answer")
         later = (entries[0][0].version for name, entries in groups[number:] if name in fine)
