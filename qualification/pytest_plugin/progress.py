@@ -229,12 +229,12 @@ class Progress:
         if self._thread is None or self._ended.is_set():
             return
         with self._lock:
+            width = shutil.get_terminal_size().columns
             if self._is_drawn:
-                width = shutil.get_terminal_size().columns
                 self._write(f"\r\x1b[2K{disarm(self.line())[: width - 1]}")
             elif self._clock() - self._line_at >= SILENCE_S:
                 self._line_at = self._clock()
-                self._write(_fitted(disarm(self.line())))
+                self._write(f"{disarm(self.line())[:width]}\n")
 
     def _erase(self) -> None:
         if self._is_drawn:
