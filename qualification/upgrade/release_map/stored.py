@@ -131,7 +131,7 @@ def to_text(
     content = to_json(stored)
     lines = []
     for name, value in content.items():  # a line for each entry: a change of the file can be read
-        if isinstance(value, list) and value:
+        if isinstance(value, list | tuple) and value:
             entries = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in value)
             lines.append(f"{json.dumps(name)}: [\n{entries}\n]")
         else:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from qualification.core.errors import GateError
 from qualification.models.loading import load_registry
-from qualification.models.release_advice import map_files
+from qualification.models.release_advice import SHIPPED, map_files
 from qualification.upgrade.gate.records import Answer, Behaviour, Probe
+from qualification.upgrade.release_map.driver import shipped_maps
 from qualification.upgrade.release_map.questions import digests_of, questions_of
 from qualification.upgrade.release_map.records import (
     Place,
@@ -139,3 +140,12 @@ def test_a_map_that_ships_is_of_the_canaries_that_ship(file):
         name: tuple(digests) for name, digests in stored["digests"].items()
     }
     assert stored["advice"]
+
+
+def test_what_ships_is_what_would_be_written():
+    """So that a map that is made further changes only what is new."""
+    maps = shipped_maps(load_registry())
+    for release_map in maps.maps:
+        advice = [entry for entry in maps.advice() if entry.package == release_map.package]
+        file = SHIPPED / f"{release_map.package}.json"
+        assert to_text(release_map, maps.deployments, advice) == file.read_text(), file.name
