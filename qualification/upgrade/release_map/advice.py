@@ -87,16 +87,15 @@ def advice_of(
             newest=release_map.releases[-1].version,
             day=release_map.day,
             wrong=tuple(
-                _wrong(release_map, stretch, causes) for stretch in stretches(release_map, name)
+                _wrong(release_map, stretch, causes)
+                for stretch in stretches(release_map, name)
+                if stretch.state != "before"  # too old for the files is not wrong
             ),
         )
 
 
 def _wrong(release_map: ReleaseMap, stretch: Stretch, causes: Causes) -> WrongReleases:
-    package, name = release_map.package, stretch.deployment
-    cause = (
-        "" if stretch.state == "before" else causes.of(package, name, stretch.since, stretch.until)
-    )
+    cause = causes.of(release_map.package, stretch.deployment, stretch.since, stretch.until)
     evidence = f"{stretch.state}: {stretch.sentence}"
     return WrongReleases(stretch.since, stretch.until, evidence, cause)
 

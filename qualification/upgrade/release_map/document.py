@@ -126,10 +126,7 @@ def _lines(advice: Sequence[Advice], days: Mapping[tuple[str, str], str]) -> Ite
     spans: dict[tuple[str, str, str], list[tuple[Advice, WrongReleases]]] = {}
     for entry in advice:
         for wrong in entry.wrong:
-            if not wrong.evidence.startswith("before"):
-                spans.setdefault((entry.package, wrong.since, wrong.until), []).append(
-                    (entry, wrong)
-                )
+            spans.setdefault((entry.package, wrong.since, wrong.until), []).append((entry, wrong))
     newest_first = sorted(
         spans.items(), key=lambda item: (days[item[0][:2]], Version(item[0][1])), reverse=True
     )

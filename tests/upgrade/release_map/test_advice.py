@@ -30,6 +30,11 @@ def test_the_pin_and_each_fault_are_told():
     assert evidence == "wrong: 80 of 120 correct"
 
 
+def test_a_release_that_is_too_old_for_the_files_is_not_called_wrong():
+    """Nobody who has it installed is warned of it."""
+    assert [span.since for span in advice(Causes(), None, GOOD, HALF, GOOD).wrong] == ["3.0"]
+
+
 def test_the_cause_is_a_known_bug_of_the_first_wrong_release():
     """By its issue; else by its name and where it is told."""
     bug = replace(BUG, package="xllamacpp", versions="==2.0", deployments=("tiny-*",), issue="a#1")
