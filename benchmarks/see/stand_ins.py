@@ -32,6 +32,7 @@ class Behaviour:
 
     ``key`` is asked for where it is not ''. ``seen_keys`` are those that came, '' without one.
     ``loading``: requests that are answered 503 before it is ready. ``refuses`` are fields.
+    A token takes ``token_s``, but for the first ``quick`` answers.
     """
 
     api: Literal["ollama", "lm-studio"]
@@ -42,6 +43,7 @@ class Behaviour:
     loading: int = 0
     refuses: tuple[str, ...] = ()
     token_s: float = 0.0
+    quick: int = 0
     seen_keys: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
@@ -121,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         head = {"id": f"chatcmpl-{time.monotonic_ns()}", "object": "chat.completion.chunk"}
         head |= {"created": 0, "model": MODEL}
         for delta in pieces[:limit]:
-            time.sleep(self.behaviour.token_s)
+            if len(self.behaviour.bodies) > self.behaviour.quick:
+                time.sleep(self.behaviour.token_s)
             choice = {"index": 0, "delta": delta, "finish_reason": None}
             self._event({**head, "choices": [choice]})
         self._event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})

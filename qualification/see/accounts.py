@@ -18,7 +18,8 @@ _HEADERS = 3
 
 _MARKERS = ("<|im_", "<|end", "<start_of_turn>", "<end_of", "[INST]", "[/INST]", "<|user", "</s>")
 _FEW_TOKENS, _FASTER = 8, 10
-"""An answer of as many tokens that comes so many times faster was not decoded again."""
+"""An answer of as many tokens that is there, whole, in a tenth of the time that its decoding took
+was not decoded again. A reader that another process holds up has the whole longer, too."""
 
 
 def thinking(colours: Sequence[Look]) -> str:
@@ -80,10 +81,10 @@ def replayed(again: Sequence[Look]) -> str:
     if all(a.reply_id and a.reply_id == b.reply_id for a, b in pairs):
         return "a repeated request gets the reply of the first one, with its id"
     long = all(min(a.completion_tokens, b.completion_tokens) >= _FEW_TOKENS for a, b in pairs)
-    if long and all(b.decode_s * _FASTER < a.decode_s for a, b in pairs):
+    if long and all(0 < b.e2e_s * _FASTER < a.decode_s for a, b in pairs):
         earlier, later = pairs[0]
         return (
-            f"a repeated request is answered in {1000 * later.decode_s:.1f} ms of decoding, at "
-            f"first it took {1000 * earlier.decode_s:.1f} ms"
+            f"a repeated request is answered in {1000 * later.e2e_s:.1f} ms, at first the decoding "
+            f"alone took {1000 * earlier.decode_s:.1f} ms"
         )
     return ""

@@ -101,6 +101,7 @@ def _looks(loaded: Deployed, series: SeriesName, scratch: Path, seed: int) -> It
             completion_tokens=generation.completion_tokens,
             reply_id=generation.reply_id,
             decode_s=times[-1] - times[0] if times else 0.0,
+            e2e_s=generation.e2e_s,
         )
 
 

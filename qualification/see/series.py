@@ -160,6 +160,7 @@ class Look:
     completion_tokens: int = -1
     reply_id: str = ""
     decode_s: float = 0.0
+    e2e_s: float = 0.0
 
     @property
     def series(self) -> SeriesName:

@@ -166,11 +166,11 @@ def test_two_environments_are_compared():
 @pytest.mark.slow
 def test_what_a_slow_server_has_answered_counts():
     """At the deadline the rest is not tried; too little of it tells nothing."""
-    with serving(Behaviour("ollama", token_s=0.05)) as address:
+    with serving(Behaviour("ollama", token_s=1, quick=30)) as address:
         result = qualify(address, "--seed", 2, "--deadline", 6)
         assert result.exit_code == 0, result.output
         assert "not complete after 6 s and " in " ".join(result.output.split())
-    with serving(Behaviour("ollama", token_s=0.4)) as address:
+    with serving(Behaviour("ollama", token_s=1, quick=3)) as address:
         result = qualify(address, "--seed", 2, "--deadline", 6)
     assert result.exit_code == 3
     assert "cannot tell: not complete after 6 s and " in result.output

@@ -66,11 +66,13 @@ def test_a_prompt_is_cut_where_fewer_tokens_than_words_are_read():
         assert not accounts.cut([look])
 
 
-def again(ids, seconds, tokens=30):
-    """Two prompts, each asked twice."""
+def again(ids, seconds, tokens=30, wait=0.001):
+    """Two prompts, each asked twice; so many seconds of decoding, each after a wait."""
     requests = requests_of("asked again", 1, is_canary=False)
     return [
-        Look(r, "", correct=False, reply_id=i, decode_s=s, completion_tokens=tokens)
+        Look(
+            r, "", correct=False, reply_id=i, decode_s=s, e2e_s=wait + s, completion_tokens=tokens
+        )
         for r, i, s in zip(requests, ids, seconds, strict=True)
     ]
 
@@ -84,9 +86,14 @@ def test_a_replayed_reply_has_the_id_of_the_first():
 
 def test_a_replayed_reply_comes_at_once():
     """A prompt cache saves its prompt, and never the decoding."""
-    assert "of decoding" in accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.01]))
+    assert "the decoding alone took 1000.0 ms" in accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.01]))
     assert not accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.5]))
     assert not accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.01], tokens=2))
+
+
+def test_a_reader_that_is_held_up_does_not_make_a_replay():
+    """What came meanwhile is read at once, later: no decoding is seen, and the whole took long."""
+    assert not accounts.replayed(again("abcd", [0.0041, 0.0, 0.0041, 0.0], wait=0.002))
 
 
 def test_thinking_that_leaves_no_answer_is_eaten():
