@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from packaging.utils import canonicalize_name
+
 from qualification.core.backends import ENGINES
 from qualification.core.results import Environment
 from qualification.core.servers import server_engine
@@ -28,6 +30,14 @@ def engine_of(identifier: str) -> str:
 def principal_libraries(engine: str) -> tuple[str, ...]:
     """The libraries of an engine that compute or that make the prompt; none of an unknown one."""
     return ENGINES[engine].principal if engine in ENGINES else ()
+
+
+def libraries(engine: str) -> tuple[str, ...]:
+    """All that an engine loads, by their names in an index: the principal ones first."""
+    return tuple(
+        canonicalize_name(name)
+        for name in (*principal_libraries(engine), *_libraries_beside(engine))
+    )
 
 
 def _libraries_beside(engine: str) -> tuple[str, ...]:

@@ -70,9 +70,7 @@ def again(ids, seconds, tokens=30, wait=0.001):
     """Two prompts, each asked twice; so many seconds of decoding, each after a wait."""
     requests = requests_of("asked again", 1, is_canary=False)
     return [
-        Look(
-            r, "", correct=False, reply_id=i, decode_s=s, e2e_s=wait + s, completion_tokens=tokens
-        )
+        Look(r, "", correct=False, reply_id=i, decode_s=s, e2e_s=wait + s, completion_tokens=tokens)
         for r, i, s in zip(requests, ids, seconds, strict=True)
     ]
 
@@ -86,7 +84,9 @@ def test_a_replayed_reply_has_the_id_of_the_first():
 
 def test_a_replayed_reply_comes_at_once():
     """A prompt cache saves its prompt, and never the decoding."""
-    assert "the decoding alone took 1000.0 ms" in accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.01]))
+    assert "the decoding alone took 1000.0 ms" in accounts.replayed(
+        again("abcd", [1.0, 0.01, 1.0, 0.01])
+    )
     assert not accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.5]))
     assert not accounts.replayed(again("abcd", [1.0, 0.01, 1.0, 0.01], tokens=2))
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from qualification.core.backends import ENGINES
 from qualification.core.declarations import Deployment
 from qualification.core.errors import SelectionError
 from qualification.core.files import write_whole
-from qualification.judging.library_versions import principal_libraries
+from qualification.judging.library_versions import libraries, principal_libraries
 from qualification.machine.probe import probe
 from qualification.machine.tiers import tier_of
 from qualification.models.registry import Registry
@@ -198,26 +199,36 @@ def between_that_differ(release_map: ReleaseMap, index: Sequence[Release]) -> tu
 
 
 def base_environment(package: str, own: Path | None = None) -> EnvironmentSpec:
-    """The smallest declared environment with the newest pin; SelectionError without a pin."""
+    """The smallest declared environment of today's that pins it; where none does, the largest."""
     specs = [environment_spec(name, own) for name in environment_names(own)]
     fitting = [spec for spec in specs if package in pinned(spec)]
     if not fitting:
-        names = sorted({name for spec in specs for name in pinned(spec)})
-        raise SelectionError(f"no environment pins {package}: there are {', '.join(names)}")
-    newest = max(Version(pinned(spec)[package]) for spec in fitting)
-    candidates = [spec for spec in fitting if Version(pinned(spec)[package]) == newest]
-    return min(candidates, key=lambda spec: len(pinned(spec)))
+        return max(specs, key=lambda spec: len(pinned(spec)))
+    pins = [pin for spec in specs for pin in pinned(spec).items()]
+    newest = {name: max(Version(v) for n, v in pins if n == name) for name, _ in pins}
+
+    def age_and_size(spec: EnvironmentSpec) -> tuple[int, int]:
+        older = sum(Version(version) < newest[name] for name, version in pinned(spec).items())
+        return older, len(pinned(spec))
+
+    return min(fitting, key=age_and_size)
 
 
 def canaries_on(registry: Registry, package: str, base: EnvironmentSpec) -> dict[str, Deployment]:
-    """The canaries by name whose engine runs in an environment, and on a package of it."""
+    """The canaries by name whose engine runs in an environment and loads a package of it.
+
+    Raises SelectionError for a package that no engine loads.
+    """
+    loaded = {name for engine in ENGINES for name in libraries(engine)}
+    if package not in loaded:
+        raise SelectionError(f"no canary loads {package}: they load {', '.join(sorted(loaded))}")
     pins = pinned(base)
     return {
         deployment.identifier: deployment
         for deployment in registry.with_weights("canary").deployments()
-        if package in (libraries := principal_libraries(deployment.source.engine))
-        and deployment.source.is_its_own_engine
-        and all(library in pins for library in libraries)
+        if deployment.source.is_its_own_engine
+        and package in libraries(deployment.source.engine)
+        and all(library in pins for library in principal_libraries(deployment.source.engine))
     }
 
 

@@ -27,22 +27,38 @@ def names(releases):
 
 @pytest.mark.parametrize(
     ("package", "environment"),
-    [("xllamacpp", "llama-cpp"), ("mlx-vlm", "mlx"), ("transformers", "mlx")],
+    [
+        ("xllamacpp", "llama-cpp"),
+        ("mlx-vlm", "mlx"),
+        ("transformers", "mlx"),
+        ("mlx", "mlx"),
+        ("torch", "mlx"),
+        ("tokenizers", "mlx"),
+        ("llama-cpp-python", "current"),
+        ("pillow", "current"),
+    ],
 )
 def test_a_release_stands_beside_the_smallest_environment_of_today(package, environment):
-    """And never beside one of an earlier day."""
+    """And never beside one of an earlier day; what is not pinned, beside everything."""
     assert base_environment(package).name == environment
 
 
-def test_a_package_that_no_environment_pins_is_a_sentence():
-    """With those that are."""
-    with pytest.raises(SelectionError, match=r"no environment pins numpy: there are .*mlx-vlm"):
-        base_environment("numpy")
+def test_a_package_that_no_canary_loads_is_a_sentence():
+    """With those that they load."""
+    with pytest.raises(SelectionError, match=r"no canary loads django: they load .*mlx-vlm"):
+        canaries_on(REGISTRY, "django", base_environment("django"))
 
 
 @pytest.mark.parametrize(
     ("package", "engines"),
-    [("xllamacpp", {"llama.cpp"}), ("mlx-vlm", {"mlx"}), ("transformers", {"mlx", "torch"})],
+    [
+        ("xllamacpp", {"llama.cpp"}),
+        ("mlx-vlm", {"mlx"}),
+        ("transformers", {"mlx", "torch"}),
+        ("huggingface-hub", {"mlx", "torch"}),
+        ("llama-cpp-python", {"llamacpp"}),
+        ("pillow", {"mlx", "torch", "llamacpp"}),
+    ],
 )
 def test_all_canaries_of_a_package_are_asked(package, engines):
     """Of every engine that has it, where its environment has the rest."""
