@@ -51,7 +51,7 @@ def map_releases(
 ) -> None:
     """Ask every release of a package which models it still sees with.
 
-    PACKAGE is a library that canaries run on, as xllamacpp or mlx-vlm. Each release gets two
+    PACKAGE is a library that canaries load, as xllamacpp, mlx-vlm or pillow. Each release gets two
     environments, one with the other packages of its own day and one with today's; all canaries
     that it can load answer 24 questions of each skill. What was asked is kept, and what the map
     that ships has is not asked again: the command may be ended at any time, and a later one asks

@@ -3,7 +3,8 @@
 Between two releases all packages may have moved, so what changed is accused of nothing until it was
 swapped alone. The causes are tried in this order, and what came of each is kept:
 
-1. Do the two environments differ in the library alone? Then the change is the library's.
+1. Do the two environments differ in the library alone? Then the change is the library's. What came
+   or went while no other package moved is what the library requires: part of its own change.
 2. Is the same change there beside other packages, which are the same on both sides?
 3. The library alone is swapped (an environment of its own, :func:`to_swap`).
 4. A model that loads under no earlier release is in a layout that is newer than they are; that is
@@ -48,7 +49,7 @@ def to_swap(release_map: ReleaseMap) -> Iterator[tuple[Change, Place]]:
 
 
 def moved_besides(release_map: ReleaseMap, change: Change, neighbours: Neighbours) -> list[str]:
-    """The other packages that differ between both environments of a change: ``name 1.0 → 2.0``."""
+    """What both environments of a change have beside the library, and moved: ``name 1.0 → 2.0``."""
     before = release_map.place(change.earlier, neighbours)
     after = release_map.place(change.later, neighbours)
     if before is None or after is None:
@@ -69,7 +70,7 @@ def _explained(release_map: ReleaseMap, change: Change) -> Change:
             beside = "today's packages" if neighbours == "today" else "the packages of its day"
             tried.append(f"beside {beside} the same")
         if not moved:
-            tried.append(f"between both environments only {release_map.package} differs")
+            tried.append(_alone(release_map, change, neighbours))
             return replace(change, whose="the library's", tried=tuple(tried))
         tried.append(f"with it moved {_few(moved)}")
     return _swapped(release_map, change, tried)
@@ -98,6 +99,21 @@ def _swapped(release_map: ReleaseMap, change: Change, tried: list[str]) -> Chang
     )
 
 
+def _alone(release_map: ReleaseMap, change: Change, neighbours: Neighbours) -> str:
+    """That a library differs alone, with what it requires now and what it did."""
+    before = release_map.place(change.earlier, neighbours)
+    after = release_map.place(change.later, neighbours)
+    text = f"between both environments only {release_map.package} differs"
+    if before is None or after is None:
+        return text
+    came = sorted({*after.versions} - {*before.versions})
+    went = sorted({*before.versions} - {*after.versions})
+    text += f", which now requires {_few(came)}" if came else ""
+    return text + (
+        f"{' and' if came else ', which'} no longer requires {_few(went)}" if went else ""
+    )
+
+
 def _loaded_nowhere_before(release_map: ReleaseMap, change: Change) -> bool:
     for release, attempts in release_map.asked(change.deployment, change.neighbours):
         if release.version == change.later:
@@ -122,10 +138,8 @@ def _between(release_map: ReleaseMap, change: Change, neighbours: Neighbours) ->
 
 def _moved(package: str, before: Place, after: Place) -> list[str]:
     own = {package, FOLLOWS.get(package, package)}
-    names = sorted({*before.versions, *after.versions} - own)
-    pairs = (
-        (name, before.versions.get(name, "–"), after.versions.get(name, "–")) for name in names
-    )
+    names = sorted(({*before.versions} & {*after.versions}) - own)
+    pairs = ((name, before.versions[name], after.versions[name]) for name in names)
     return [f"{name} {old} → {new}" for name, old, new in pairs if old != new]
 
 

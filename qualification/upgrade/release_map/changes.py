@@ -10,7 +10,7 @@ from itertools import pairwise
 from qualification.upgrade.gate.compare import behaviour_findings, to_confirm
 from qualification.upgrade.gate.records import Behaviour, BehaviourFinding, DeploymentRef
 from qualification.upgrade.release_map.records import SETS, Change, Kind, Neighbours, ReleaseMap
-from qualification.upgrade.release_map.states import correct
+from qualification.upgrade.release_map.states import correct, shifted
 
 _NOT_COMPARED = frozenset({"latency", "warnings", "prompt_tokens"})
 """Nothing is timed; warnings and the number of tokens are told, and are no fault."""
@@ -62,7 +62,8 @@ def between(before: Asked, after: Asked) -> tuple[Kind, str] | None:
     )
     for kind, findings in kinds:
         if findings:
-            return kind, "; ".join(finding.sentence for finding in findings)
+            told = dict.fromkeys(_told(finding, before[1], after[1]) for finding in findings)
+            return kind, "; ".join(told)
     texts = [{a.question: a.text for a in attempts[0].answers} for _, attempts in (before, after)]
     if texts[0] and texts[1] and texts[0] != texts[1]:
         changed = sum(texts[0][name] != texts[1].get(name) for name in texts[0])
@@ -72,6 +73,28 @@ def between(before: Asked, after: Asked) -> tuple[Kind, str] | None:
             f"{changed} of {len(texts[0])} answers; {right[0]} correct, then {right[1]}",
         )
     return None
+
+
+def _told(
+    finding: BehaviourFinding, before: Sequence[Behaviour], after: Sequence[Behaviour]
+) -> str:
+    """What a finding rests on: the figures of both releases, and those of the other questions."""
+    if finding.check == "answers":
+        figures = [
+            f"{correct(earlier)} of {len(earlier.answers)} correct, then {correct(later)} of "
+            f"{len(later.answers)}"
+            for earlier, later in zip(before, after, strict=False)
+        ]
+        text = figures[0]
+    elif finding.check == "margins":
+        figures = [
+            f"{shifted(earlier):.0%}, then {shifted(later):.0%}"
+            for earlier, later in zip(before, after, strict=False)
+        ]
+        text = f"{figures[0]} of the first-token margins shifted"
+    else:
+        return finding.sentence.replace(f" of {finding.deployment}", "", 1)
+    return text + (f" (other questions: {figures[1]})" if len(figures) > 1 else ", not repeated")
 
 
 def _findings(baseline: Asked, candidate: Asked) -> list[BehaviourFinding]:

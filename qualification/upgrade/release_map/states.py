@@ -130,7 +130,7 @@ def _evidence(state: State, behaviours: Sequence[Behaviour]) -> str:
     of = max(len(behaviour.answers) for behaviour in behaviours)
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     if state in ("wrong", "shifted"):
-        shares = [_shifted(behaviour) for behaviour in behaviours]
+        shares = [shifted(behaviour) for behaviour in behaviours]
         more = f", {max(shares):.0%} of the first-token margins shifted" if max(shares) else ""
         return f"{span} of {of} correct{more}"
     return failure(behaviours[0]) or "it loads and answers nothing"
@@ -144,16 +144,17 @@ def _state(behaviour: Behaviour, best: Behaviour | None) -> State:
     is_trained = correct(behaviour) >= TRAINED * len(behaviour.answers)
     if best is None or not is_trained or not _is_as_good(best, behaviour):
         return "wrong"
-    if _shifted(behaviour) > MANY_SHIFTED >= _shifted(best):
+    if shifted(behaviour) > MANY_SHIFTED >= shifted(best):
         return "shifted"
     return "good"
 
 
 def _rank(behaviour: Behaviour) -> tuple[int, float]:
-    return correct(behaviour), -_shifted(behaviour)
+    return correct(behaviour), -shifted(behaviour)
 
 
-def _shifted(behaviour: Behaviour) -> float:
+def shifted(behaviour: Behaviour) -> float:
+    """The share of its first-token margins that are not those of the reference."""
     measured = [answer for answer in behaviour.answers if answer.references and answer.margin]
     return shifted_from_reference(measured) if measured else 0.0
 

@@ -10,13 +10,17 @@ DAY = ("its day",)
 
 
 def with_versions(sample, **versions):
-    """``versions``: name -> its release beside each release of the map."""
+    """``versions``: name -> its release beside each release of the map, '' without it."""
     releases = [release.version for release in sample.releases]
     places = tuple(
         replace(
             place,
             versions={"xllamacpp": place.version}
-            | {name: of[releases.index(place.version)] for name, of in versions.items()},
+            | {
+                name: of[releases.index(place.version)]
+                for name, of in versions.items()
+                if of[releases.index(place.version)]
+            },
         )
         for place in sample.places
     )
@@ -43,6 +47,18 @@ def test_it_is_the_librarys_where_only_the_library_moved():
     assert change.whose == "the library's"
     assert change.tried == ("between both environments only xllamacpp differs",)
     assert not list(to_swap(moved))
+
+
+def test_what_the_library_brings_and_drops_is_its_own_change():
+    """No other package asked for it, since none moved."""
+    sample = release_map(GOOD, HALF, neighbours=DAY)
+    moved = with_versions(sample, numpy=("1", "1"), miniaudio=("", "1"), soundfile=("1", ""))
+    (change,) = explained(moved)
+    assert change.whose == "the library's"
+    assert change.tried == (
+        "between both environments only xllamacpp differs, which now requires miniaudio and no "
+        "longer requires soundfile",
+    )
 
 
 def test_what_came_with_other_packages_is_open_until_it_was_swapped_alone():

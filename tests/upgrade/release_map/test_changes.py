@@ -52,6 +52,14 @@ def test_a_fault_has_a_first_bad_release_and_one_that_fixed_it():
     assert told(None, None) == []
 
 
+def test_a_change_is_told_with_the_figures_of_both_releases():
+    """And those of the other questions, or that none were asked."""
+    (change,) = changes(release_map(GOOD, HALF))
+    assert change.sentence.startswith("120 of 120 correct, then 80 of 120 (other questions: ")
+    (change,) = changes(release_map(GOOD, HALF, confirmed=False))
+    assert change.sentence.startswith("120 of 120 correct, then 80 of 120, not repeated")
+
+
 def test_what_was_not_asked_again_cannot_be_told():
     """One process is no proof."""
     assert told(GOOD, HALF, confirmed=False) == ["cannot tell: 2.0"]
