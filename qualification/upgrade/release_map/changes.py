@@ -62,8 +62,8 @@ def between(before: Asked, after: Asked) -> tuple[Kind, str] | None:
     )
     for kind, findings in kinds:
         if findings:
-            told = dict.fromkeys(_told(finding, before[1], after[1]) for finding in findings)
-            return kind, "; ".join(told)
+            figures = dict.fromkeys(_figures(finding, before[1], after[1]) for finding in findings)
+            return kind, "; ".join(figures)
     texts = [{a.question: a.text for a in attempts[0].answers} for _, attempts in (before, after)]
     if texts[0] and texts[1] and texts[0] != texts[1]:
         changed = sum(texts[0][name] != texts[1].get(name) for name in texts[0])
@@ -75,7 +75,7 @@ def between(before: Asked, after: Asked) -> tuple[Kind, str] | None:
     return None
 
 
-def _told(
+def _figures(
     finding: BehaviourFinding, before: Sequence[Behaviour], after: Sequence[Behaviour]
 ) -> str:
     """What a finding rests on: the figures of both releases, and those of the other questions."""
