@@ -14,7 +14,7 @@ from qualification.upgrade.release_map.records import Release
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["llamacpp"], "no environment pins llamacpp: there are "),
+        (["llamacpp"], "no canary loads llamacpp: they load "),
         (["xllamacpp", "--models", "gpt*"], "no canary that is called gpt* runs on xllamacpp"),
         (["numpy", "--check"], "no map of numpy ships: make it with qualify map numpy"),
     ],
